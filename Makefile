@@ -1,0 +1,28 @@
+# Everything from a fresh clone, with nothing but python3: a virtual environment is made in .venv.
+PYTHON ?= python3
+VENV ?= .venv
+RUN = $(VENV)/bin/python
+
+.PHONY: demo test lint bench clean
+
+demo: $(VENV)/demo.stamp
+	$(RUN) -m examples.check_scanner
+
+test: $(VENV)/test.stamp
+	$(RUN) -m pytest
+
+lint: $(VENV)/lint.stamp
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+bench: $(VENV)/test.stamp
+	$(RUN) -m benchmarks
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+
+$(VENV)/%.stamp: pyproject.toml
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --editable ".[$*]"
+	touch $@

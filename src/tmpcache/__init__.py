@@ -1,0 +1,86 @@
+"""A /tmp file cache for S3 objects.
+
+>>> import tmpcache
+>>> path = tmpcache.fetch("models", "micr/e13b.npz", max_age=300)           # doctest: +SKIP
+>>> path.read_bytes()                                                       # doctest: +SKIP
+
+`path` is a :class:`CachedFile`: a read-only ``pathlib.Path`` that stays while you hold it.
+:func:`fetch` uses one cache for the whole process, set up by :func:`configure` or by ``TMPCACHE_*``
+in the environment; :class:`Cache` is for those who want several.
+"""
+
+from __future__ import annotations
+
+from threading import Lock as _Lock
+
+from . import errors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .cache import Cache
+    from .file import CachedFile, Outcome
+
+__all__ = ["Cache", "CachedFile", "Outcome", "configure", "default_cache", "errors", "fetch"]
+__version__ = "0.1.0"
+
+_default: Cache | None = None
+_lock = _Lock()
+
+
+def fetch(
+    bucket: str,
+    key: str,
+    *,
+    max_age: float | None = None,
+    stale_if_error: float | None = None,
+    version_id: str | None = None,
+) -> CachedFile:
+    """The local path of a whole, current copy of an object; see :meth:`Cache.fetch`."""
+    cache = _default or default_cache()
+    return cache.fetch(
+        bucket, key, max_age=max_age, stale_if_error=stale_if_error, version_id=version_id
+    )
+
+
+def configure(**settings: Any) -> None:
+    """Set up the cache behind :func:`fetch`; settings not given come from the environment.
+
+    Takes the arguments of :class:`Cache` and raises what it raises. May be called again: paths
+    handed out before stay protected.
+
+    >>> tmpcache.configure(quota="400 MB", max_age=60)                      # doctest: +SKIP
+    """
+    from .cache import Cache
+
+    global _default
+    fresh = Cache(**settings)
+    with _lock:
+        old, _default = _default, fresh
+    if old is not None:
+        old.close()
+
+
+def default_cache() -> Cache:
+    """The cache behind :func:`fetch`, made now if there is none yet."""
+    from .cache import Cache
+
+    global _default
+    with _lock:
+        if _default is None:
+            _default = Cache()
+        return _default
+
+
+def __getattr__(name: str) -> Any:
+    # What costs time to import is imported when it is first used.
+    if name == "Cache":
+        from .cache import Cache
+
+        return Cache
+    if name in ("CachedFile", "Outcome"):
+        from . import file
+
+        return getattr(file, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,81 @@
+"""What the wings and the hall tell each other about: an object's name, and its copy on disk."""
+
+from __future__ import annotations
+
+from .errors import ConfigError
+
+# Plain classes with slots: importing dataclasses would cost a fresh process 5 ms of its 25.
+
+
+class ObjectName:
+    """Which object is meant: where it comes from, bucket, key and, if pinned, the version."""
+
+    __slots__ = ("bucket", "key", "origin", "version")
+
+    def __init__(self, origin: str, bucket: str, key: str, version: str | None = None) -> None:
+        self.origin, self.bucket, self.key, self.version = origin, bucket, key, version or ""
+        for what, text in (("bucket", bucket), ("key", key), ("version_id", self.version)):
+            if not isinstance(text, str) or (not text and what != "version_id"):
+                raise ConfigError(f"{what}={text!r} is not a name: give a text that is not empty")
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise ConfigError(f"{what}={text!r} is not valid Unicode text") from None
+
+    def __str__(self) -> str:
+        """As people write it, safe to print in one line of a log."""
+        text = f"s3://{self.bucket}/{self.key}" + (
+            f"?versionId={self.version}" * bool(self.version)
+        )
+        return text if text.isprintable() else ascii(text)[1:-1]
+
+    def parts(self) -> tuple[str, str, str, str]:
+        """Bucket, key, version and origin: what identifies the object in the index."""
+        return self.bucket, self.key, self.version, self.origin
+
+    def file_id(self) -> str:
+        """A file name for this object: a hash that nobody can aim, no part of the key."""
+        from hashlib import blake2b
+
+        text = "\0".join(f"{len(part)} {part}" for part in self.parts())
+        return blake2b(text.encode(), digest_size=20).hexdigest()
+
+
+class Copy:
+    """One version of an object as it lies on disk, and when the origin last confirmed it."""
+
+    __slots__ = (
+        "boot",
+        "bucket",
+        "etag",
+        "inode",
+        "key",
+        "lease_id",
+        "mtime_ns",
+        "name",
+        "path",
+        "size",
+        "validated_at",
+        "version_id",
+    )
+
+    bucket: str
+    key: str
+    etag: str
+    version_id: str | None
+    #: File name under blobs/, and the whole path.
+    name: str
+    path: str
+    lease_id: int
+    #: Bytes; the file's fingerprint; the boot during which it was last known to be whole.
+    size: int
+    inode: int
+    mtime_ns: int
+    boot: str
+    #: Seconds since the epoch, for the scope that asked; None: never confirmed to it.
+    validated_at: float | None
+
+    @property
+    def digest(self) -> str:
+        """The xxh3_128 hash of the content."""
+        return self.name[:32]

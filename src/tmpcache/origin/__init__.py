@@ -1,0 +1,78 @@
+"""Everything on the wire: where objects come from.
+
+This wing knows nothing of the disk. An origin answers one question: what is this object now, given
+what I have of it? :mod:`.s3` asks S3 through boto3; :mod:`.download` brings a body home through
+whatever breaks on the way; :mod:`.scope` says who is asking.
+
+Another origin is one more file with a class that fits :class:`Origin`.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Body(Protocol):
+        """A response body under way."""
+
+        def readinto(self, buffer: memoryview, /) -> int:
+            """Fill the start of `buffer`; the bytes read, 0 at the end.
+
+            Raises :class:`~tmpcache.errors.OriginUnavailableError` when the body breaks, and
+            :class:`~tmpcache.errors.IntegrityError` when the origin's checksum does not fit.
+            """
+
+        def close(self) -> None:
+            """Give the connection up, read or not."""
+
+    class Origin(Protocol):
+        """Where objects come from.
+
+        All calls raise :class:`~tmpcache.errors.OriginError` or one of its subclasses.
+        """
+
+        @property
+        def name(self) -> str:
+            """What tells this origin from others: the same bucket elsewhere is another bucket."""
+
+        @property
+        def scope(self) -> str | None:
+            """Who asks, hashed; None if that is not known (then nothing is ever fresh)."""
+
+        def get(
+            self,
+            bucket: str,
+            key: str,
+            version_id: str | None = None,
+            *,
+            if_none_match: str = "",
+            if_match: str = "",
+            start: int = 0,
+        ) -> Reply | None:
+            """The object, from byte `start` on; None if it still has the ETag `if_none_match`.
+
+            Raises :class:`~tmpcache.errors.ObjectChangedError` if it no longer has the ETag
+            `if_match`.
+            """
+
+        def close(self) -> None:
+            """Give connections up."""
+
+
+class Reply:
+    """An object as the origin begins to send it."""
+
+    __slots__ = ("body", "etag", "size", "start", "version_id")
+
+    def __init__(
+        self, body: Body, etag: str, size: int | None, version_id: str | None, start: int = 0
+    ) -> None:
+        self.body = body
+        #: From the same response as the body; "" if the origin sent none.
+        self.etag = etag
+        #: Length of the whole object in bytes, None if the origin did not say.
+        self.size = size
+        self.version_id = version_id
+        #: The byte of the object that the body begins at.
+        self.start = start

@@ -1,0 +1,98 @@
+"""What S3 and botocore say when something is wrong, in this project's errors."""
+
+from __future__ import annotations
+
+from ..errors import (
+    AccessDeniedError,
+    ConfigError,
+    IntegrityError,
+    ObjectChangedError,
+    ObjectNotFoundError,
+    OriginError,
+    OriginUnavailableError,
+    TmpCacheError,
+)
+
+#: Codes that S3 sends with status 400 although they are about who asks.
+_CREDENTIALS = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "InvalidAccessKeyId"}
+#: Codes that mean "later", whatever their status.
+_LATER = {
+    "InternalError",
+    "RequestTimeout",
+    "RequestLimitExceeded",
+    "ServiceUnavailable",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+}
+_HINTS = {
+    "ExpiredToken": "the credentials have expired: get new ones",
+    "InvalidAccessKeyId": "S3 does not know this access key id: check the credentials",
+    "InvalidObjectState": "the object is archived: restore it first",
+    "NoSuchBucket": "there is no such bucket at this endpoint: check its name, region and endpoint",
+    "NoSuchVersion": "the object has no such version",
+    "RequestTimeTooSkewed": "this machine's clock is wrong: set it",
+    "SignatureDoesNotMatch": "the secret key does not fit the access key id: check the credentials",
+}
+
+
+def status_of(error: Exception) -> int:
+    """The HTTP status of a ClientError; botocore's code may be the number as text (a bare 304)."""
+    response = getattr(error, "response", None) or {}
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return int(status) if str(status).isdigit() else 0
+
+
+def translate(error: Exception, bucket: str, key: str, subject: str) -> TmpCacheError:
+    """The error to raise for what boto3 raised while asking for `subject`."""
+    from botocore import exceptions as boto
+
+    if isinstance(error, boto.ClientError):
+        return _answer(error, bucket, key, subject)
+    if isinstance(error, (boto.NoCredentialsError, boto.CredentialRetrievalError)):
+        return AccessDeniedError(
+            f"{subject}: there are no AWS credentials ({error}). Set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give the cache a client.",
+            bucket=bucket,
+            key=key,
+        )
+    if isinstance(error, (boto.ParamValidationError, boto.InvalidRegionError)):
+        return ConfigError(f"{subject} cannot be asked for: {error}")
+    if isinstance(error, boto.FlexibleChecksumError):
+        return IntegrityError(
+            f"{subject}: the bytes that arrived do not fit S3's checksum ({error}). Nothing was "
+            "kept; try again."
+        )
+    if isinstance(error, (boto.HTTPClientError, boto.IncompleteReadError, OSError)) or (
+        type(error).__module__.partition(".")[0] in ("urllib3", "http", "ssl")
+    ):
+        return OriginUnavailableError(
+            f"{subject}: S3 cannot be reached ({error}). Check network, endpoint and time-outs; "
+            "stale_if_error= serves a known copy meanwhile.",
+            bucket=bucket,
+            key=key,
+        )
+    return OriginError(f"{subject}: {type(error).__name__}: {error}", bucket=bucket, key=key)
+
+
+def _answer(error: Exception, bucket: str, key: str, subject: str) -> OriginError:
+    detail = getattr(error, "response", {}).get("Error", {})
+    code, status = str(detail.get("Code", "")), status_of(error)
+    text = f"{code} ({status})" if code and code != str(status) else f"status {status}"
+    kind, hint = OriginError, str(detail.get("Message", "")) or "S3 gave no reason"
+    if status == 404 or code == "NoSuchVersion" or (status == 405 and code == "MethodNotAllowed"):
+        kind, hint = ObjectNotFoundError, "there is no such object: check bucket and key"
+    elif status in (401, 403) or code in _CREDENTIALS:
+        kind = AccessDeniedError
+        hint = (
+            "check that these credentials have s3:GetObject on it; without s3:ListBucket S3 says "
+            "this of a missing key, too"
+        )
+    elif status in (412, 416):
+        kind, hint = ObjectChangedError, "the object was replaced while it was read"
+    elif status >= 500 or status == 429 or code in _LATER:
+        kind = OriginUnavailableError
+        hint = "S3 fails or throttles: try later; stale_if_error= serves a known copy meanwhile"
+    elif status in (301, 307, 308):
+        hint = "the bucket is in another region: set AWS_DEFAULT_REGION, or give the cache a client"
+    return kind(f"{subject}: S3 answered {text}: {_HINTS.get(code, hint)}.", bucket=bucket, key=key)

@@ -1,0 +1,82 @@
+"""What a cache tells about itself. Imported when somebody asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One object that the cache has a copy of."""
+
+    bucket: str
+    key: str
+    #: The version that was asked for; None for the latest.
+    pinned_version: str | None
+    version_id: str | None
+    etag: str
+    #: Length and allocated blocks, in bytes. Objects with the same content share one file.
+    size: int
+    allocated: int
+    #: The xxh3_128 hash of the content.
+    digest: str
+    path: Path
+    #: Seconds since the epoch: last confirmed by the origin to anyone, last used.
+    validated_at: float | None
+    used_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Where the bytes are. All sizes in bytes, as allocated on disk (what ``du`` counts)."""
+
+    quota: int
+    #: All under the root but scratch directories, plus what running downloads have reserved.
+    used: int
+    objects: int
+    blobs: int
+    blob_bytes: int
+    reserved: int
+    #: Of `blob_bytes`, what live processes hold paths to.
+    leased: int
+    #: Index, sessions and directories.
+    overhead: int
+    min_free: int
+    #: What the file system has left.
+    disk_free: int
+
+    @property
+    def free(self) -> int:
+        """Bytes left under the quota without evicting anything."""
+        return max(0, self.quota - self.used)
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What this cache object has done in this process so far."""
+
+    hits: int = 0
+    revalidated: int = 0
+    fetched: int = 0
+    stale: int = 0
+    #: Bytes received of bodies, also of those that broke on the way.
+    bytes_fetched: int = 0
+    evicted: int = 0
+    evicted_bytes: int = 0
+    #: Damage found and mended, by reason: "missing", "truncated", "changed", "corrupt", "index".
+    damaged: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What :meth:`Cache.verify` found."""
+
+    blobs: int
+    bytes: int
+    #: Digest and reason of each blob that was damaged; they have been thrown away.
+    damaged: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,332 @@
+"""How this process gets at the index: open, lock, mend; and its session. Survives fork.
+
+Damage ends here. An index that is garbage, of another format, or was deleted while open is thrown
+away and built anew; a full disk is relieved; then the operation runs once more. Operations must
+therefore be such that running them twice does no harm.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sqlite3
+import time
+from contextlib import contextmanager, suppress
+from threading import RLock
+from weakref import WeakSet
+
+from ..config import checked_quota, parse_size
+from ..errors import TmpCacheError
+from . import partials
+from .blobs import inode, remove
+from .index import Index
+from .quota import Quota, exceeded, totals
+from .root import Root, boot_id
+from .sessions import PAGE, Census, Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+#: Seconds to wait for the index's write lock. Transactions take under a millisecond; whoever holds
+#: it longer is stopped in the middle of one.
+_BUSY = 30.0
+#: Evicted when a write of the index itself meets a full disk.
+_RELIEF = 1024 * 1024
+_ATTEMPTS = 3
+
+
+class Access:
+    """One root, as one process may use it: transactions on the index, leases, sizes."""
+
+    def __init__(
+        self,
+        root: str,
+        quota: int | str | None,
+        min_free: int | str,
+        clock: Callable[[], float],
+        statvfs: Callable[[str], os.statvfs_result],
+    ) -> None:
+        self.root = Root(root)
+        self.root.prepare()
+        self.clock = clock
+        self.boot = boot_id()
+        #: What was found damaged, by reason, and how often.
+        self.damaged: dict[str, int] = {}
+        #: Names of blobs used since the last write, and when: they ride along with the next one.
+        self.used: dict[str, float] = {}
+        self.flushed_at = clock()
+        #: Descriptors of partials that this process has locked.
+        self.held: set[int] = set()
+        self._sizes, self._statvfs = (quota, min_free), statvfs
+        self.quota = self._new_quota(cached=0)
+        self._lock = RLock()
+        self._index: Index | None = None
+        self._suspect = 0
+        self._session: Session | None = None
+        self._heir: Session | None = None
+        # A shared lock on a directory keeps systemd-tmpfiles from ageing what is in it.
+        self._root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        with suppress(BlockingIOError):
+            fcntl.flock(self._root_fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+    def read(self, operation: Callable[[Index], T]) -> T:
+        """Run statements that change nothing."""
+        return self._mended(operation)
+
+    def write(self, operation: Callable[[Index], T]) -> T:
+        """Run an operation in a write transaction, alone on this machine."""
+
+        def transaction(index: Index) -> T:
+            with index.transaction():
+                used, self.used, self.flushed_at = self.used, {}, self.clock()
+                index.run_many(
+                    "UPDATE blobs SET used_at = max(used_at, ?) WHERE name = ?",
+                    [(at, name) for name, at in used.items()],
+                )
+                result = operation(index)
+                if index.has_grown():
+                    self.quota.make_room_for_index(index)
+                return result
+
+        return self._mended(transaction)
+
+    def prepared(self, call: Callable[[], T]) -> T:
+        """Run a call that needs the root's directories; if somebody deleted them, once more."""
+        try:
+            return call()
+        except FileNotFoundError:
+            self.root.prepare()
+            return call()
+
+    def take(self, lease: int) -> tuple[Session, int]:
+        """Lease a blob by its lease id: the session and the slot to give back to it."""
+        session = self._session
+        while session is None or (slot := session.take(lease)) < 0:
+            session = self.write(self._widen)
+        return session, slot
+
+    def close(self) -> None:
+        """Let go of the index and the session; leases of paths still held go on."""
+        with self._lock:
+            _all.discard(self)
+            self._drop()
+            self._session = None
+            if self._root_fd >= 0:
+                os.close(self._root_fd)
+                self._root_fd = -1
+
+    # ---- opening and mending ------------------------------------------------------------------
+
+    def _mended(self, operation: Callable[[Index], T]) -> T:
+        with self._lock:
+            for attempt in range(1, _ATTEMPTS + 1):
+                try:
+                    return operation(self._opened())
+                except sqlite3.Error as error:
+                    self._mend(error, last=attempt == _ATTEMPTS)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _mend(self, error: sqlite3.Error, last: bool) -> None:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise TmpCacheError(
+                f"{self.root.index} has been locked for {_BUSY:.0f} s: a process that uses it "
+                "seems to be stopped in the middle of a change. Continue or kill it."
+            ) from error
+        full = code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+        if last:
+            if full:
+                raise exceeded(
+                    "the index",
+                    "free space on the disk",
+                    needed=_RELIEF,
+                    quota=self.quota.quota,
+                    used=0,
+                    leased=0,
+                ) from error
+            raise TmpCacheError(
+                f"{self.root.index} cannot be used ({error}), nor made anew: delete "
+                f"{self.root.path}"
+            ) from error
+        if full:
+            self._relieve_for_index()
+            return
+        self.count("index")
+        self._drop()
+        with self._alone():
+            if inode(self.root.index) == self._suspect:  # else another process has mended it
+                for end in ("", "-wal", "-shm"):
+                    remove(self.root.index + end)
+
+    def count(self, reason: str) -> None:
+        """Count damage."""
+        self.damaged[reason] = self.damaged.get(reason, 0) + 1
+
+    def _opened(self) -> Index:
+        if self._index is not None:
+            if self._index.in_place():
+                return self._index
+            self.count("index")
+            self._drop()
+        self.root.prepare()
+        with self._alone():
+            self._suspect = inode(self.root.index)
+            index = Index(self.root.index, quota=self.quota.quota, busy_timeout=_BUSY)
+            self._suspect = index.inode
+            try:
+                with index.transaction():
+                    self._first_look(index)
+            except BaseException:
+                index.close()
+                raise
+            self._index = index
+            _all.add(self)
+        return index
+
+    def _first_look(self, index: Index) -> None:
+        """Account for what lies under the root but not in a new index; check an old one."""
+        if index.created:
+            with Census(self.root.sessions) as census:
+                partials.sweep_blobs(index, self.root, census.leased())
+            partials.adopt(index, self.root)
+        elif index.one("SELECT boot FROM ledger")[0] != self.boot:
+            index.check()
+        index.run("UPDATE ledger SET boot = ? WHERE boot <> ?", self.boot, self.boot)
+        evicted = self.quota.evicted, self.quota.evicted_bytes
+        self.quota = self._new_quota(cached=totals(index)[0])
+        self.quota.evicted, self.quota.evicted_bytes = evicted
+        self.used.clear()
+
+    def _new_quota(self, cached: int) -> Quota:
+        path, (quota, min_free) = self.root.path, self._sizes
+        status = self._statvfs(path)
+        total = status.f_blocks * status.f_frsize
+
+        def free() -> int:
+            status = self._statvfs(path)
+            return status.f_bavail * status.f_frsize
+
+        return Quota(
+            self.root,
+            checked_quota(quota, total=total, free=free(), cached=cached),
+            parse_size(min_free, total=total, name="min_free"),
+            status.f_frsize,
+            free,
+        )
+
+    def _drop(self) -> None:
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+
+    def _relieve_for_index(self) -> None:
+        """Evict although the index cannot be written: files go first, their rows when they can."""
+        if self._index is None:
+            return
+        for _ in range(2):
+            try:
+                with self._index.transaction():
+                    self.quota.relieve(self._index, _RELIEF)
+                return
+            except sqlite3.OperationalError:
+                continue
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While an index is made or thrown away, nobody else does either."""
+        fd = os.open(self.root.sessions, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            patience = time.monotonic() + _BUSY
+            while time.monotonic() < patience:
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    time.sleep(0.001)
+            yield
+        finally:
+            os.close(fd)
+
+    # ---- the session --------------------------------------------------------------------------
+
+    def _widen(self, index: Index) -> Session:
+        """Begin the session of this process, or give it another page of leases."""
+        if self._session is None:
+            self.sweep(index)
+        while not self.quota.make_room(index, PAGE, "a session", slack=0):
+            continue
+        if self._session is None:
+            self._session = Session(self.root.sessions)
+        else:
+            self._session.grow()
+        return self._session
+
+    def sweep(self, index: Index) -> int:
+        """Remove what the dead left behind: sessions, scratch directories, partials."""
+        with Census(self.root.sessions) as census:
+            for name in census.dead:
+                shutil.rmtree(os.path.join(self.root.scratch, name), ignore_errors=True)
+            return partials.reclaim(index, self.root, census.leased())
+
+    # ---- fork ---------------------------------------------------------------------------------
+
+    def before_fork(self) -> None:
+        """Make the child's session before there is a child: no moment without protection."""
+        self._lock.acquire()
+        session, self._heir = self._session, None
+        if session is not None and session.holds_any():
+            try:
+                self._heir = self.write(lambda index: self._twin(index, session))
+            except TmpCacheError:
+                self.count("lease lost at fork")
+
+    def _twin(self, index: Index, session: Session) -> Session:
+        while not self.quota.make_room(index, session.size, "a session", slack=0):
+            continue
+        return session.twin()
+
+    def after_fork_in_parent(self) -> None:
+        """The child has its session; this process need not keep it alive."""
+        if self._heir is not None:
+            self._heir.leave()
+            self._heir = None
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Leave everything that belongs to the parent, go on with a session of one's own."""
+        self._lock = RLock()
+        if self._index is not None:
+            _inherited.append(self._index)  # SQLite: not to be used nor closed in a child
+            self._index = None
+        for fd in self.held:  # or the parent's partials would stay locked as long as we live
+            os.close(fd)
+        self.held.clear()
+        if self._session is not None:
+            self._session.become(self._heir)
+            if self._heir is None:
+                self._session = None
+            self._heir = None
+
+
+_all: WeakSet[Access] = WeakSet()
+_inherited: list[Index] = []
+
+
+def _each(method: Callable[[Access], None]) -> Callable[[], None]:
+    def call() -> None:
+        for access in list(_all):
+            method(access)
+
+    return call
+
+
+os.register_at_fork(
+    before=_each(Access.before_fork),
+    after_in_parent=_each(Access.after_fork_in_parent),
+    after_in_child=_each(Access.after_fork_in_child),
+)

@@ -1,0 +1,102 @@
+"""Content on disk: files named by their xxh3_128 hash, read-only, published by rename.
+
+A blob is identified by inode, size and mtime_ns in the index; a file that differs is damage. The
+name of a blob is its hash plus the object's suffix, for the many programs that look at it; nothing
+else of a key ever reaches the disk.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+
+#: Mode of a blob, and of a blob that an evictor is about to remove (see sessions).
+PUBLISHED = stat.S_IFREG | 0o444
+CONDEMNED = stat.S_IFREG | 0o400
+
+_CHUNK = 1024 * 1024
+_SUFFIX = re.compile(r"\.[A-Za-z0-9_-]{1,16}")
+_NAME = re.compile(r"[0-9a-f]{32}(-\d+)?(\.[A-Za-z0-9_-]{1,16}){0,2}")
+_COMPRESSED = {".br", ".bz2", ".gz", ".lz4", ".xz", ".z", ".zst"}
+
+
+def suffix(key: str) -> str:
+    """The part of a key that names its file type, if it is one that is safe on any disk.
+
+    >>> suffix("micr/e13b.npz"), suffix("a/model.tar.gz"), suffix("v1.2/data"), suffix("x.p df")
+    ('.npz', '.tar.gz', '', '')
+    >>> suffix(".bashrc"), suffix("a.." + "b" * 300), suffix("model-1.5.bin")
+    ('', '', '.bin')
+    """
+    stem, dot, last = key.rpartition("/")[2].lstrip(".").rpartition(".")
+    if not _SUFFIX.fullmatch(dot + last):
+        return ""
+    if (dot + last).lower() in _COMPRESSED:
+        _, dot, inner = stem.rpartition(".")
+        if _SUFFIX.fullmatch(dot + inner):
+            return f".{inner}.{last}"
+    return f".{last}"
+
+
+def is_name(name: str) -> bool:
+    """Whether a file of this name can be a blob.
+
+    >>> is_name("0" * 32 + ".tar.gz"), is_name("0" * 32 + "-1"), is_name("notes.txt")
+    (True, True, False)
+    """
+    return _NAME.fullmatch(name) is not None
+
+
+def digest_of(path: str) -> str:
+    """The xxh3_128 hash of a file's content, 32 hexadecimal digits."""
+    import xxhash
+
+    state = xxhash.xxh3_128()
+    with open(path, "rb", buffering=0) as file:
+        buffer = bytearray(_CHUNK)
+        view = memoryview(buffer)
+        while count := file.readinto(view):
+            state.update(view[:count])
+    return state.hexdigest()
+
+
+def same_bytes(path: str, other: str) -> bool:
+    """Whether two files have the same content. A hash may lie on purpose, bytes do not."""
+    with open(path, "rb") as one, open(other, "rb") as two:
+        if os.fstat(one.fileno()).st_size != os.fstat(two.fileno()).st_size:
+            return False
+        while chunk := one.read(_CHUNK):
+            if two.read(len(chunk)) != chunk:
+                return False
+    return True
+
+
+def fingerprint(path: str) -> tuple[int, int, int]:
+    """Inode, size and mtime_ns: what a blob must still have to be what was published."""
+    status = os.lstat(path)
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def inode(path: str) -> int:
+    """The inode that a path leads to, 0 if none."""
+    try:
+        return os.lstat(path).st_ino
+    except FileNotFoundError:
+        return 0
+
+
+def set_mode(path: str, mode: int) -> None:
+    """Publish or condemn a blob; one that is gone needs neither."""
+    try:
+        os.chmod(path, stat.S_IMODE(mode))
+    except FileNotFoundError:
+        return
+
+
+def remove(path: str) -> None:
+    """Delete a file that may be gone already."""
+    try:
+        os.unlink(path)
+    except (FileNotFoundError, IsADirectoryError):
+        return

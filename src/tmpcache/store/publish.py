@@ -1,0 +1,152 @@
+"""From a finished partial to a blob: one rename, one transaction, and the bytes decide."""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import IntegrityError
+from ..objects import Copy
+from . import blobs
+from .root import allocated
+from .sessions import lease_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..objects import ObjectName
+    from .access import Access
+    from .index import Index
+    from .partials import Partial
+    from .sessions import Session
+
+
+def publish(
+    access: Access,
+    partial: Partial,
+    name: ObjectName,
+    *,
+    etag: str,
+    version_id: str | None,
+    scope: str | None,
+    at: float,
+) -> tuple[Copy, Session, int]:
+    """Make a finished partial the copy of an object, confirmed to `scope` at `at`.
+
+    The copy comes leased, so it cannot be evicted before its path is handed out. The blob that
+    has the same name already is shared if it has the same bytes.
+    """
+    digest, status = partial.finish()
+    if status.st_size != partial.received:
+        raise IntegrityError(f"{partial.path} was changed by somebody else while {name} arrived")
+    copy = Copy()
+    copy.bucket, copy.key, copy.etag, copy.version_id = name.bucket, name.key, etag, version_id
+    copy.size, copy.boot, copy.validated_at = status.st_size, access.boot, at
+    copy.lease_id = lease_id(digest)
+    session, slot = access.take(copy.lease_id)
+    try:
+        done = False
+        while not done:  # again if what was seen under the name has changed meanwhile
+            choice = _choose(access, partial, digest, blobs.suffix(name.key))
+            copy.name = choice[0]
+            copy.path = os.path.join(access.root.blobs, copy.name)
+            done = access.write(_Commit(access, partial, name, copy, scope, *choice[1:]))
+    except BaseException:
+        session.give_back(slot)
+        raise
+    partial.published = True
+    return copy, session, slot
+
+
+def _choose(access: Access, partial: Partial, digest: str, suffix: str) -> tuple[str, int, bool]:
+    """A name for the content, the inode found under it (or 0), and whether to share that."""
+    number = 0
+    while True:
+        name = f"{digest}{f'-{number}' if number else ''}{suffix}"
+        path, rows = os.path.join(access.root.blobs, name), _fingerprints(access, name)
+        try:
+            found = blobs.fingerprint(path)
+            if not rows or found != rows[0]:
+                return name, found[0], False  # nobody's, or damaged: to be replaced
+            if blobs.same_bytes(path, partial.path):
+                return name, found[0], True
+            if blobs.digest_of(path) != digest:
+                return name, found[0], False
+        except FileNotFoundError:
+            return name, 0, False
+        number += 1  # other bytes with the same hash: made by somebody who wants to be served
+
+
+def _fingerprints(access: Access, name: str) -> list[tuple[int, ...]]:
+    sql = "SELECT inode, size, mtime_ns FROM blobs WHERE name = ?"
+    return access.read(lambda index: index.rows(sql, name))
+
+
+class _Commit:
+    """The transaction that makes a partial, or the blob with the same bytes, an object's copy."""
+
+    def __init__(
+        self,
+        access: Access,
+        partial: Partial,
+        name: ObjectName,
+        copy: Copy,
+        scope: str | None,
+        seen: int,
+        share: bool,
+    ) -> None:
+        self.access, self.partial, self.name, self.copy = access, partial, name, copy
+        self.scope, self.seen, self.share = scope, seen, share
+
+    def __call__(self, index: Index) -> bool:
+        """False, with nothing done, if the file under the name is not the one that was seen."""
+        copy, partial, path = self.copy, self.partial, self.copy.path
+        found = blobs.inode(path)
+        if found not in (self.seen, partial.inode):
+            return False
+        if self.share:
+            blobs.remove(partial.path)
+            blobs.set_mode(path, blobs.PUBLISHED)  # a killed evictor may have condemned it
+        elif found != partial.inode:
+            partial.move(path)
+        copy.inode, _, copy.mtime_ns = blobs.fingerprint(path)
+        index.run(
+            "INSERT INTO blobs (name, size, allocated, inode, mtime_ns, used_at, superseded, boot) "
+            "VALUES (?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT (name) DO UPDATE SET "
+            "size = excluded.size, allocated = excluded.allocated, inode = excluded.inode, "
+            "mtime_ns = excluded.mtime_ns, used_at = excluded.used_at, boot = excluded.boot",
+            *(copy.name, copy.size, allocated(path), copy.inode, copy.mtime_ns),
+            *(self.access.clock(), self.access.boot),
+        )
+        self._record(index)
+        index.run("DELETE FROM partials WHERE name = ?", partial.file_name)
+        return True
+
+    def _record(self, index: Index) -> None:
+        """Write down the answer, unless a later one is known: this process may have been frozen."""
+        copy, parts, at = self.copy, self.name.parts(), self.copy.validated_at
+        for id, etag, received_at in index.rows(
+            "SELECT id, etag, received_at FROM objects "
+            "WHERE bucket = ? AND key = ? AND version = ? AND origin = ?",
+            *parts,
+        ):
+            if at < received_at <= self.access.clock():
+                return
+            if etag != copy.etag:  # what other scopes were told is about other bytes
+                index.run("DELETE FROM validations WHERE object = ?", id)
+        index.run(
+            "INSERT INTO objects "
+            "(bucket, key, version, origin, etag, version_id, received_at, blob) "
+            "SELECT ?, ?, ?, ?, ?, ?, ?, id FROM blobs WHERE name = ? "
+            "ON CONFLICT (bucket, key, version, origin) DO UPDATE SET etag = excluded.etag, "
+            "version_id = excluded.version_id, received_at = excluded.received_at, "
+            "blob = excluded.blob",
+            *(*parts, copy.etag, copy.version_id, at, copy.name),
+        )
+        if self.scope is not None:
+            index.run(CONFIRM, self.scope, at, *parts, copy.etag)
+
+
+#: Note that the origin confirmed an object with this ETag to a scope.
+CONFIRM = (
+    "INSERT OR REPLACE INTO validations SELECT id, ?, ? FROM objects "
+    "WHERE bucket = ? AND key = ? AND version = ? AND origin = ? AND etag = ?"
+)

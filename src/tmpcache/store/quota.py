@@ -1,0 +1,200 @@
+"""The quota: room is made before the first byte is written, by evicting what was used longest ago.
+
+The ledger (allocated bytes of all blobs), the reservations of downloads under way and the bytes of
+everything else under the root add up to at most the quota, in every transaction. So no process
+can write a byte that another has not left room for. Counted are blocks, as ``du`` counts them.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import QuotaExceededError
+from . import blobs, partials
+from .root import Root, allocated
+from .sessions import PAGE, Census, lease_id, session_bytes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .index import Index
+
+#: Blobs evicted in one transaction: bounds what the index's log must have room for.
+_BATCH = 64
+#: Kept free for directories that grow by a block, and for a few more processes' sessions.
+_SLACK = 4 * PAGE
+
+
+class Quota:
+    """How many bytes the root may occupy; every method runs inside a write transaction."""
+
+    def __init__(
+        self, root: Root, quota: int, min_free: int, block: int, free: Callable[[], int]
+    ) -> None:
+        """`free` tells the bytes that the file system has left; `block` is its block size."""
+        self.quota, self.min_free, self.block = quota, min_free, block
+        self._root, self.disk_free = root, free
+        self.evicted = self.evicted_bytes = 0
+
+    def blocks(self, size: int) -> int:
+        """Bytes that a file of `size` bytes may occupy: whole blocks, and a map of its extents.
+
+        The map is one block for each 340 extents on ext4; one for each 16 MiB is ample.
+        """
+        extents = size // (16 * 1024 * 1024)
+        return (-(-size // self.block) + extents + (size > 65536)) * self.block
+
+    def overhead(self, index: Index) -> tuple[int, int]:
+        """Bytes that all but content occupies now, and may occupy before it is measured again."""
+        fixed = self._root.measured() + session_bytes(self._root.sessions)
+        now, most = index.measured()
+        return fixed + now, fixed + most
+
+    def make_room(self, index: Index, needed: int, subject: str, slack: int = _SLACK) -> bool:
+        """Evict until `needed` more bytes fit; False if another transaction has to go on.
+
+        Either that or :class:`QuotaExceededError`, and then nothing was evicted: the plan is made
+        first. `subject` is what the bytes are for, to be named in the error.
+        """
+        shortage = self._shortage(index, needed, slack)
+        if shortage <= 0:
+            return True
+        with Census(self._root.sessions) as census:
+            if partials.reclaim(index, self._root, census.leased()):
+                shortage = self._shortage(index, needed, slack)
+            freed = 0
+            while shortage > 0:
+                plan = self._plan(index, census, needed, shortage, subject)
+                freed += self._evict(index, census, plan[:_BATCH])
+                if len(plan) > _BATCH:
+                    return False
+                shortage = self._shortage(index, needed, slack)
+            return True
+
+    def make_room_for_index(self, index: Index) -> None:
+        """The index has grown by itself; if nothing can be evicted for it, so be it for now."""
+        try:
+            self.make_room(index, 0, "the index")
+        except QuotaExceededError:
+            return
+
+    def relieve(self, index: Index, needed: int) -> int:
+        """After a write met a full disk: evict at least `needed` bytes, or all that may go."""
+        with Census(self._root.sessions) as census:
+            reclaimed = partials.reclaim(index, self._root, census.leased())
+            return reclaimed + self._evict(index, census, self._victims(index, census, needed)[0])
+
+    def evict(self, index: Index, victims: list[tuple[int, str, int]]) -> int:
+        """Evict those of the blobs (id, name, allocated bytes) that are not in use; bytes freed."""
+        with Census(self._root.sessions) as census:
+            return self._evict(index, census, victims)
+
+    def leased_bytes(self, index: Index) -> int:
+        """Allocated bytes of all blobs in use by any process."""
+        with Census(self._root.sessions) as census:
+            leased = census.leased()
+        total: int = 0
+        for name, size in index.scan("SELECT name, allocated FROM blobs") if leased else ():
+            total += size if lease_id(name) in leased else 0
+        return total
+
+    def _shortage(self, index: Index, needed: int, slack: int) -> int:
+        content, reserved = totals(index)
+        over = content + reserved + self.overhead(index)[1] + slack + needed - self.quota
+        if not self.min_free:
+            return over
+        unwritten = sum(
+            max(0, size - allocated(os.path.join(self._root.partial, name)))
+            for name, size in index.rows("SELECT name, reserved FROM partials")
+        )
+        return max(over, needed + unwritten + self.min_free - self.disk_free())
+
+    def _victims(
+        self, index: Index, census: Census, shortage: int
+    ) -> tuple[list[tuple[int, str, int]], int, int]:
+        """Blobs to evict, in order; their bytes; and the bytes passed over because in use."""
+        leased = census.leased()
+        victims, found, in_use = [], 0, 0
+        for id, name, size in index.scan(
+            "SELECT id, name, allocated FROM blobs ORDER BY superseded DESC, used_at"
+        ):
+            if lease_id(name) in leased:
+                in_use += size
+                continue
+            victims.append((id, name, size))
+            found += size
+            if found >= shortage:
+                break
+        return victims, found, in_use
+
+    def _plan(
+        self, index: Index, census: Census, needed: int, shortage: int, subject: str
+    ) -> list[tuple[int, str, int]]:
+        victims, found, in_use = self._victims(index, census, shortage)
+        if found >= shortage:
+            return victims
+        content, reserved = totals(index)
+        now, most = self.overhead(index)
+        if needed > self.quota - most:
+            advice = "it is larger than this quota can ever hold: raise quota="
+        elif self.min_free and self.disk_free() < needed + self.min_free:
+            advice = (
+                f"the disk has {_size(self.disk_free())}, {_size(self.min_free)} are to stay free"
+            )
+        elif in_use:
+            advice = "release paths that are not needed any more, or raise quota="
+        else:
+            advice = "wait for the running downloads, or raise quota="
+        raise exceeded(
+            subject,
+            advice,
+            needed=needed,
+            quota=self.quota,
+            used=content + reserved + now,
+            leased=in_use,
+        )
+
+    def _evict(self, index: Index, census: Census, victims: list[tuple[int, str, int]]) -> int:
+        """Condemn, look at the leases once more, then remove: see sessions for why."""
+        paths = {id: os.path.join(self._root.blobs, name) for id, name, _ in victims}
+        for path in paths.values():
+            blobs.set_mode(path, blobs.CONDEMNED)
+        leased, freed = census.leased(), 0
+        for id, name, size in victims:
+            if lease_id(name) in leased:
+                blobs.set_mode(paths[id], blobs.PUBLISHED)
+                continue
+            blobs.remove(paths[id])
+            index.run("DELETE FROM blobs WHERE id = ?", id)
+            freed += size
+            self.evicted += 1
+        self.evicted_bytes += freed
+        return freed
+
+
+def totals(index: Index) -> tuple[int, int]:
+    """Allocated bytes of all blobs, and bytes reserved by downloads under way."""
+    (content,) = index.one("SELECT bytes FROM ledger")
+    (reserved,) = index.one("SELECT coalesce(sum(reserved), 0) FROM partials")
+    return content, reserved
+
+
+def exceeded(
+    subject: str, advice: str, *, needed: int, quota: int, used: int, leased: int
+) -> QuotaExceededError:
+    """The error with its numbers, all in bytes, and what to do about it."""
+    return QuotaExceededError(
+        f"no room for {subject}: needed {_size(needed)}, quota {_size(quota)}, used {_size(used)}, "
+        f"leased {_size(leased)} (paths still held). What to do: {advice}.",
+        needed=needed,
+        quota=quota,
+        used=used,
+        leased=leased,
+    )
+
+
+def _size(count: int) -> str:
+    from humanize import naturalsize
+
+    return naturalsize(max(count, 0), binary=True, format="%.1f")

@@ -1,0 +1,216 @@
+"""Who is alive, and which blobs are in use: one locked file for each process.
+
+A session is a file under ``sessions/`` that its process keeps locked (``flock``) and mapped into
+memory. The lock says that the process lives: the kernel drops it with the process, however that
+ends, and keeps it while the process is frozen. No pid, no heartbeat, no time-out.
+
+The content is the table of leases: 64-bit slots, 0 for a free one, else the `lease id` of a blob
+in use. A lease costs one store into shared memory, no system call; every other process reads the
+tables before it evicts. Taking a lease races with eviction; both sides follow the same protocol:
+
+* the user writes the lease, *then* looks at the blob: gone or condemned means miss;
+* the evictor condemns the blob (mode 0400), *then* reads the leases again: leased means spare.
+
+Whoever comes second sees the first, so no path is handed out for a file that is about to go.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+
+from ..errors import UnsafeRootError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
+#: A table grows by pages of 512 slots.
+PAGE = 4096
+_SHIFT, _MASK = 9, 511
+
+
+def lease_id(name: str) -> int:
+    """The lease id of a blob file: 60 bits of its digest, never 0.
+
+    It depends on the name alone, so leases stay valid when the index is lost and built anew. Two
+    blobs with the same id would only protect each other.
+    """
+    return int(name[:15], 16) or 1
+
+
+class Session:
+    """The life and the leases of this process.
+
+    Made and grown by one thread at a time, under the index's write lock (so that nobody sweeps a
+    file that is not locked yet) and after room was made for a page. Taking and giving back slots
+    needs no lock: each is a single step on a list.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self.path = os.path.join(directory, os.urandom(8).hex())
+        self._tables: list[memoryview] = []
+        self._free: list[int] = []
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._fd = os.open(self.path, flags, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._refuse_a_file_system_without_locks()
+            self.grow()
+        except BaseException:
+            self.close()
+            raise
+
+    def grow(self) -> None:
+        """Add a page of slots."""
+        start = len(self._tables) * PAGE
+        # Written, not truncated to size: a hole in a full file system would be a SIGBUS later.
+        os.pwrite(self._fd, bytes(PAGE), start)
+        table = memoryview(mmap.mmap(self._fd, PAGE, offset=start)).cast("q")
+        first = len(self._tables) << _SHIFT
+        self._tables.append(table)
+        self._free.extend(range(first, first + len(table)))
+
+    def take(self, lease: int) -> int:
+        """Protect a blob and return the slot, or -1 when the table is full (then :meth:`grow`)."""
+        try:
+            slot = self._free.pop()
+        except IndexError:
+            return -1
+        self._tables[slot >> _SHIFT][slot & _MASK] = lease
+        return slot
+
+    def give_back(self, slot: int) -> None:
+        """End the lease in `slot`. Safe at any point, also from ``__del__``."""
+        page = slot >> _SHIFT
+        if page < len(self._tables):
+            self._tables[page][slot & _MASK] = 0
+            self._free.append(slot)
+
+    @property
+    def size(self) -> int:
+        """Length of the file in bytes."""
+        return len(self._tables) * PAGE
+
+    def holds_any(self) -> bool:
+        """Whether any slot is taken."""
+        return len(self._free) < len(self._tables) << _SHIFT
+
+    def twin(self) -> Session:
+        """A second session with the same leases in the same slots: for a child about to fork."""
+        twin = Session(os.path.dirname(self.path))
+        while len(twin._tables) < len(self._tables):
+            twin.grow()
+        for copy, table in zip(twin._tables, self._tables, strict=True):
+            copy[:] = table
+        twin._free = self._free.copy()
+        return twin
+
+    def become(self, twin: Session | None) -> None:
+        """In a forked child: leave the parent's session and live on in `twin`, or not at all.
+
+        The paths that the child inherited point at this object, so they move along untouched.
+        """
+        os.close(self._fd)
+        if twin is None:
+            self._fd, self._tables, self._free = -1, [], []
+        else:
+            self.path, self._fd = twin.path, twin._fd
+            self._tables, self._free = twin._tables, twin._free
+            twin._fd = -1
+
+    def leave(self) -> None:
+        """In the parent: the session belongs to the child now."""
+        os.close(self._fd)
+        self._fd = -1
+
+    def close(self) -> None:
+        """End the session: its leases end, its file goes."""
+        if self._fd >= 0:
+            _remove(self.path)
+            os.close(self._fd)
+            self._fd = -1
+
+    def __del__(self) -> None:
+        if hasattr(self, "_fd"):
+            self.close()
+
+    def _refuse_a_file_system_without_locks(self) -> None:
+        probe = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if _lock(probe):
+                raise UnsafeRootError(
+                    f"the file system of {self.path} does not keep locks (flock), so nothing on it "
+                    "can be protected from eviction: choose a root on a local disk"
+                )
+        finally:
+            os.close(probe)
+
+
+class Census:
+    """The sessions alive at one moment; their leases may be read again and again.
+
+    Taken under the index's write lock. The files of the dead are removed on the way, their names
+    are in `dead`.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._alive: list[int] = []
+        self.dead: list[str] = []
+        for name in os.listdir(directory):
+            path = os.path.join(directory, name)
+            try:
+                fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except FileNotFoundError:  # it ended just now
+                continue
+            if _lock(fd):
+                _remove(path)
+                os.close(fd)
+                self.dead.append(name)
+            else:
+                self._alive.append(fd)
+
+    def leased(self) -> set[int]:
+        """The lease ids of all blobs in use right now."""
+        leased: set[int] = set()
+        for fd in self._alive:
+            table = os.pread(fd, os.fstat(fd).st_size, 0)
+            leased.update(memoryview(table[: len(table) & ~7]).cast("q"))
+        leased.discard(0)
+        return leased
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for fd in self._alive:
+            os.close(fd)
+
+
+def session_bytes(directory: str) -> int:
+    """Allocated bytes of all session files."""
+    total = 0
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            try:
+                total += entry.stat(follow_symlinks=False).st_blocks * 512
+            except FileNotFoundError:
+                continue
+    return total
+
+
+def _lock(fd: int) -> bool:
+    """Try to lock; not filelock's call, whose import would cost a first hit 29 ms."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return

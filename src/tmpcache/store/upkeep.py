@@ -1,0 +1,161 @@
+"""Looking at the store as a whole, and cleaning it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..reports import Entry, Usage, Verification
+from . import blobs, partials
+from .quota import totals
+from .sessions import Census, lease_id
+from .store import problem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from .index import Index
+    from .store import Store
+
+_PAGE = 1000
+
+
+def entries(store: Store) -> Iterator[Entry]:
+    """Every object that the index knows; objects that come and go meanwhile may be missed."""
+    store.flush()
+    last = 0
+    while rows := store.access.read(
+        lambda index: index.rows(
+            "SELECT objects.id, bucket, key, version, version_id, etag, size, allocated, name, "
+            "used_at, (SELECT max(validated_at) FROM validations WHERE object = objects.id) "
+            "FROM objects JOIN blobs ON blobs.id = objects.blob WHERE objects.id > ? "
+            "ORDER BY objects.id LIMIT ?",
+            last,  # noqa: B023
+            _PAGE,
+        )
+    ):
+        for row in rows:
+            yield _entry(store, row)
+        last = rows[-1][0]
+
+
+def _entry(store: Store, row: tuple[Any, ...]) -> Entry:
+    _, bucket, key, version, version_id, etag, size, allocated, name, used_at, validated_at = row
+    return Entry(
+        bucket=bucket,
+        key=key,
+        pinned_version=version or None,
+        version_id=version_id,
+        etag=etag,
+        size=size,
+        allocated=allocated,
+        digest=name[:32],
+        path=Path(store.access.root.blobs, name),
+        validated_at=validated_at,
+        used_at=used_at,
+    )
+
+
+def usage(store: Store) -> Usage:
+    """Where the bytes are."""
+    access = store.access
+
+    def operation(index: Index) -> Usage:
+        quota = access.quota
+        content, reserved = totals(index)
+        overhead = quota.overhead(index)[0]
+        return Usage(
+            quota=quota.quota,
+            used=content + reserved + overhead,
+            objects=index.one("SELECT count(*) FROM objects")[0],
+            blobs=index.one("SELECT blobs FROM ledger")[0],
+            blob_bytes=content,
+            reserved=reserved,
+            leased=quota.leased_bytes(index),
+            overhead=overhead,
+            min_free=quota.min_free,
+            disk_free=quota.disk_free(),
+        )
+
+    return access.write(operation)
+
+
+def verify(store: Store) -> Verification:
+    """Read and hash every blob; throw away what is damaged."""
+    access, damaged, count, size = store.access, [], 0, 0
+    for name, *expected in access.read(
+        lambda index: index.rows("SELECT name, inode, size, mtime_ns FROM blobs")
+    ):
+        path = os.path.join(access.root.blobs, name)
+        session, slot = store.take(lease_id(name))
+        try:
+            reason = problem(path, tuple(expected))
+            if reason is None and blobs.digest_of(path) != name[:32]:
+                reason = "corrupt"
+        except FileNotFoundError:
+            reason = "missing"
+        finally:
+            session.give_back(slot)
+        count, size = count + 1, size + expected[1]
+        if reason is not None and store.discard(name, reason):
+            damaged.append((name[:32], reason))
+    return Verification(blobs=count, bytes=size, damaged=tuple(damaged))
+
+
+def evict(store: Store, bucket: str, key: str | None, version: str | None) -> int:
+    """Forget one object, or all of a bucket; the bytes that this freed."""
+    where, values = "bucket = ?", [bucket]
+    for column, value in (("key", key), ("version", version)):
+        if value is not None:
+            where, values = f"{where} AND {column} = ?", [*values, value]
+
+    def operation(index: Index) -> int:
+        affected = index.rows(
+            "SELECT DISTINCT blobs.id, name, allocated FROM objects "
+            f"JOIN blobs ON blobs.id = objects.blob WHERE {where}",
+            *values,
+        )
+        index.run(f"DELETE FROM objects WHERE {where}", *values)
+        superseded = "SELECT 1 FROM blobs WHERE id = ? AND superseded"
+        unused = [blob for blob in affected if index.rows(superseded, blob[0])]
+        return store.access.quota.evict(index, unused)
+
+    return store.access.write(operation)
+
+
+def make_room(store: Store, size: int) -> int:
+    """Evict until `size` more bytes fit under the quota; the bytes that this freed."""
+    before, done = store.access.quota.evicted_bytes, False
+    while not done:
+        done = store.access.write(
+            lambda index: store.access.quota.make_room(index, size, "make_room()")
+        )
+    return store.access.quota.evicted_bytes - before
+
+
+def gc(store: Store) -> int:
+    """Remove what nobody can use any more; the bytes that this freed.
+
+    That is: what dead processes left, files that the index does not know, superseded copies.
+    """
+
+    def operation(index: Index) -> int:
+        freed = store.access.sweep(index)
+        with Census(store.access.root.sessions) as census:
+            freed += partials.sweep_blobs(index, store.access.root, census.leased())
+        unused = index.rows("SELECT id, name, allocated FROM blobs WHERE superseded")
+        return freed + store.access.quota.evict(index, unused)
+
+    return store.access.write(operation)
+
+
+def clear(store: Store) -> int:
+    """Forget every object and remove all but files that are in use; the bytes that this freed."""
+
+    def operation(index: Index) -> int:
+        index.run("DELETE FROM objects")
+        return store.access.quota.evict(index, index.rows("SELECT id, name, allocated FROM blobs"))
+
+    return store.access.write(operation)
