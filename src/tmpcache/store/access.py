@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import sqlite3
 import time
 from contextlib import contextmanager, suppress
@@ -18,7 +17,7 @@ from weakref import WeakSet
 
 from ..config import checked_quota, parse_size
 from ..errors import TmpCacheError
-from . import partials
+from . import repair
 from .blobs import inode, remove
 from .index import Index
 from .quota import Quota, exceeded, totals
@@ -82,6 +81,9 @@ class Access:
         """Run an operation in a write transaction, alone on this machine."""
 
         def transaction(index: Index) -> T:
+            session = self._session
+            if session is not None:
+                session.changing = True
             with index.transaction():
                 used, self.used, self.flushed_at = self.used, {}, self.clock()
                 index.run_many(
@@ -91,7 +93,9 @@ class Access:
                 result = operation(index)
                 if index.has_grown():
                     self.quota.make_room_for_index(index)
-                return result
+            if session is not None:
+                session.changing = False
+            return result
 
         return self._mended(transaction)
 
@@ -192,8 +196,7 @@ class Access:
         """Account for what lies under the root but not in a new index; check an old one."""
         if index.created:
             with Census(self.root.sessions) as census:
-                partials.sweep_blobs(index, self.root, census.leased())
-            partials.adopt(index, self.root)
+                repair.adopt(index, self.root, census)
         elif index.one("SELECT boot FROM ledger")[0] != self.boot:
             index.check()
         index.run("UPDATE ledger SET boot = ? WHERE boot <> ?", self.boot, self.boot)
@@ -269,9 +272,7 @@ class Access:
     def sweep(self, index: Index) -> int:
         """Remove what the dead left behind: sessions, scratch directories, partials."""
         with Census(self.root.sessions) as census:
-            for name in census.dead:
-                shutil.rmtree(os.path.join(self.root.scratch, name), ignore_errors=True)
-            return partials.reclaim(index, self.root, census.leased())
+            return repair.bury(index, self.root, census)
 
     # ---- fork ---------------------------------------------------------------------------------
 

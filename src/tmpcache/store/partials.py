@@ -14,15 +14,12 @@ import os
 import time
 
 from . import blobs
-from .root import allocated
-from .sessions import lease_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .index import Index
-    from .root import Root
 
 #: Blocks are taken from the file system ahead of the bytes from this size on. Below it, the call
 #: costs more (15 µs of a 10 KiB fetch) than the early "disk full" is worth.
@@ -172,78 +169,6 @@ def hold(
         except BaseException:
             os.close(fd)
             raise
-        os.close(fd)
-
-
-def reclaim(index: Index, root: Root, leased: set[int]) -> int:
-    """Remove the partials of the dead, with their reservations; the bytes that this gave back.
-
-    Runs inside a write transaction, so no download is between its rename and its commit.
-    """
-    reserved = dict(index.rows("SELECT name, reserved FROM partials"))
-    freed = 0
-    for name in os.listdir(root.partial):
-        if _remove_if_dead(os.path.join(root.partial, name)):
-            freed += reserved.pop(name, 0)
-            index.run("DELETE FROM partials WHERE name = ?", name)
-        else:
-            reserved.pop(name, None)
-    if reserved:
-        # Its process died between the rename into blobs/ and the commit, or somebody else
-        # deleted the file. The first leaves content that no row knows.
-        sweep_blobs(index, root, leased)
-    for name, size in reserved.items():
-        index.run("DELETE FROM partials WHERE name = ?", name)
-        freed += size
-    return freed
-
-
-def adopt(index: Index, root: Root) -> None:
-    """Reserve for downloads under way what they occupy, in an index that does not know them."""
-    for name in os.listdir(root.partial):
-        path = os.path.join(root.partial, name)
-        if not _remove_if_dead(path):
-            index.run("INSERT OR REPLACE INTO partials VALUES (?, ?)", name, allocated(path))
-
-
-def sweep_blobs(index: Index, root: Root, leased: set[int]) -> int:
-    """Remove files from ``blobs/`` that the index does not know, but for leased ones.
-
-    Those are taken into the ledger, to be evicted later. The bytes removed are returned.
-    """
-    known, freed = {name for (name,) in index.rows("SELECT name FROM blobs")}, 0
-    for name in os.listdir(root.blobs):
-        if name in known:
-            continue
-        path = os.path.join(root.blobs, name)
-        status = os.lstat(path)
-        if blobs.is_name(name) and lease_id(name) in leased:
-            index.run(
-                "INSERT INTO blobs (name, size, allocated, inode, mtime_ns, used_at, superseded, "
-                "boot) VALUES (?, ?, ?, 0, 0, 0, 1, '')",
-                name,
-                status.st_size,
-                status.st_blocks * 512,
-            )
-        else:
-            freed += status.st_blocks * 512
-            blobs.remove(path)
-    return freed
-
-
-def _remove_if_dead(path: str) -> bool:
-    from filelock import lock_descriptor
-
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        if lock_descriptor(fd, blocking=False):
-            blobs.remove(path)
-            return True
-        return False
-    finally:
         os.close(fd)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from ..errors import QuotaExceededError
-from . import blobs, partials
+from . import blobs, repair
 from .root import Root, allocated
 from .sessions import PAGE, Census, lease_id, session_bytes
 
@@ -61,7 +61,7 @@ class Quota:
         if shortage <= 0:
             return True
         with Census(self._root.sessions) as census:
-            if partials.reclaim(index, self._root, census.leased()):
+            if repair.bury(index, self._root, census):
                 shortage = self._shortage(index, needed, slack)
             freed = 0
             while shortage > 0:
@@ -82,8 +82,8 @@ class Quota:
     def relieve(self, index: Index, needed: int) -> int:
         """After a write met a full disk: evict at least `needed` bytes, or all that may go."""
         with Census(self._root.sessions) as census:
-            reclaimed = partials.reclaim(index, self._root, census.leased())
-            return reclaimed + self._evict(index, census, self._victims(index, census, needed)[0])
+            buried = repair.bury(index, self._root, census)
+            return buried + self._evict(index, census, self._victims(index, census, needed)[0])
 
     def evict(self, index: Index, victims: list[tuple[int, str, int]]) -> int:
         """Evict those of the blobs (id, name, allocated bytes) that are not in use; bytes freed."""
@@ -94,10 +94,8 @@ class Quota:
         """Allocated bytes of all blobs in use by any process."""
         with Census(self._root.sessions) as census:
             leased = census.leased()
-        total: int = 0
-        for name, size in index.scan("SELECT name, allocated FROM blobs") if leased else ():
-            total += size if lease_id(name) in leased else 0
-        return total
+        found = index.rows("SELECT name, allocated FROM blobs") if leased else []
+        return sum(size for name, size in found if lease_id(name) in leased)
 
     def _shortage(self, index: Index, needed: int, slack: int) -> int:
         content, reserved = totals(index)
@@ -105,7 +103,7 @@ class Quota:
         if not self.min_free:
             return over
         unwritten = sum(
-            max(0, size - allocated(os.path.join(self._root.partial, name)))
+            max(0, int(size) - allocated(os.path.join(self._root.partial, name)))
             for name, size in index.rows("SELECT name, reserved FROM partials")
         )
         return max(over, needed + unwritten + self.min_free - self.disk_free())

@@ -5,8 +5,10 @@ memory. The lock says that the process lives: the kernel drops it with the proce
 ends, and keeps it while the process is frozen. No pid, no heartbeat, no time-out.
 
 The content is the table of leases: 64-bit slots, 0 for a free one, else the `lease id` of a blob
-in use. A lease costs one store into shared memory, no system call; every other process reads the
-tables before it evicts. Taking a lease races with eviction; both sides follow the same protocol:
+in use. The first slot says that the process is changing files and index: who dies so may leave the
+two at odds (see :mod:`.repair`). A lease costs one store into shared memory, no system call; every
+other process reads the tables before it evicts. Taking a lease races with eviction; both sides
+follow the same protocol:
 
 * the user writes the lease, *then* looks at the blob: gone or condemned means miss;
 * the evictor condemns the blob (mode 0400), *then* reads the leases again: leased means spare.
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 #: A table grows by pages of 512 slots.
 PAGE = 4096
+_SLOT = 8
 _SHIFT, _MASK = 9, 511
 
 
@@ -70,7 +73,16 @@ class Session:
         table = memoryview(mmap.mmap(self._fd, PAGE, offset=start)).cast("q")
         first = len(self._tables) << _SHIFT
         self._tables.append(table)
-        self._free.extend(range(first, first + len(table)))
+        self._free.extend(range(max(first, 1), first + len(table)))
+
+    @property
+    def changing(self) -> bool:
+        """Whether files and index may be at odds right now."""
+        return bool(self._tables[0][0])
+
+    @changing.setter
+    def changing(self, value: bool) -> None:
+        self._tables[0][0] = value
 
     def take(self, lease: int) -> int:
         """Protect a blob and return the slot, or -1 when the table is full (then :meth:`grow`)."""
@@ -95,7 +107,7 @@ class Session:
 
     def holds_any(self) -> bool:
         """Whether any slot is taken."""
-        return len(self._free) < len(self._tables) << _SHIFT
+        return len(self._free) + 1 < len(self._tables) << _SHIFT
 
     def twin(self) -> Session:
         """A second session with the same leases in the same slots: for a child about to fork."""
@@ -104,6 +116,7 @@ class Session:
             twin.grow()
         for copy, table in zip(twin._tables, self._tables, strict=True):
             copy[:] = table
+        twin.changing = False
         twin._free = self._free.copy()
         return twin
 
@@ -151,13 +164,16 @@ class Session:
 class Census:
     """The sessions alive at one moment; their leases may be read again and again.
 
-    Taken under the index's write lock. The files of the dead are removed on the way, their names
-    are in `dead`.
+    Taken under the index's write lock.
     """
 
     def __init__(self, directory: str) -> None:
+        self._directory = directory
         self._alive: list[int] = []
+        #: Names of sessions whose processes are gone.
         self.dead: list[str] = []
+        #: Whether one of them died in the middle of a change.
+        self.died_changing = False
         for name in os.listdir(directory):
             path = os.path.join(directory, name)
             try:
@@ -165,9 +181,9 @@ class Census:
             except FileNotFoundError:  # it ended just now
                 continue
             if _lock(fd):
-                _remove(path)
-                os.close(fd)
                 self.dead.append(name)
+                self.died_changing |= any(os.pread(fd, _SLOT, 0))
+                os.close(fd)
             else:
                 self._alive.append(fd)
 
@@ -175,10 +191,16 @@ class Census:
         """The lease ids of all blobs in use right now."""
         leased: set[int] = set()
         for fd in self._alive:
-            table = os.pread(fd, os.fstat(fd).st_size, 0)
-            leased.update(memoryview(table[: len(table) & ~7]).cast("q"))
+            table = os.pread(fd, os.fstat(fd).st_size, _SLOT)
+            leased.update(memoryview(table[: len(table) & -_SLOT]).cast("q"))
         leased.discard(0)
         return leased
+
+    def bury(self) -> None:
+        """Remove the files of the dead."""
+        for name in self.dead:
+            _remove(os.path.join(self._directory, name))
+        self.dead = []
 
     def __enter__(self) -> Self:
         return self

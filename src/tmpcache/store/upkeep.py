@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from ..reports import Entry, Usage, Verification
-from . import blobs, partials
+from . import blobs, repair
 from .quota import totals
 from .sessions import Census, lease_id
 from .store import problem
@@ -144,7 +144,7 @@ def gc(store: Store) -> int:
     def operation(index: Index) -> int:
         freed = store.access.sweep(index)
         with Census(store.access.root.sessions) as census:
-            freed += partials.sweep_blobs(index, store.access.root, census.leased())
+            freed += repair.reconcile(index, store.access.root, census.leased())
         unused = index.rows("SELECT id, name, allocated FROM blobs WHERE superseded")
         return freed + store.access.quota.evict(index, unused)
 

@@ -1,0 +1,95 @@
+"""Setting right what a death left behind: files and rows that do not fit each other.
+
+Runs inside a write transaction, so no living process is between a change of files and its commit.
+Which deaths need it, their sessions tell: who changes files says so in its session first.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from . import blobs
+from .root import allocated
+from .sessions import lease_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .index import Index
+    from .root import Root
+    from .sessions import Census
+
+
+def bury(index: Index, root: Root, census: Census) -> int:
+    """Remove all that dead processes left; the bytes of partials that this gave back."""
+    if census.died_changing:
+        reconcile(index, root, census.leased())
+    freed = _reclaim_partials(index, root)
+    for name in census.dead:
+        shutil.rmtree(os.path.join(root.scratch, name), ignore_errors=True)
+    census.bury()
+    return freed
+
+
+def reconcile(index: Index, root: Root, leased: set[int]) -> int:
+    """Make index and ``blobs/`` agree; the bytes of files that were removed.
+
+    Rows without a file go. So do files without a row, but for leased ones: those are taken into
+    the ledger, to be evicted later.
+    """
+    found, freed = set(os.listdir(root.blobs)), 0
+    known = {name for (name,) in index.rows("SELECT name FROM blobs")}
+    index.run_many("DELETE FROM blobs WHERE name = ?", [(name,) for name in known - found])
+    for name in found - known:
+        path = os.path.join(root.blobs, name)
+        size = allocated(path)
+        if blobs.is_name(name) and lease_id(name) in leased:
+            index.run(
+                "INSERT INTO blobs (name, size, allocated, inode, mtime_ns, used_at, superseded, "
+                "boot) VALUES (?, 0, ?, 0, 0, 0, 1, '')",
+                name,
+                size,
+            )
+        else:
+            freed += size
+            blobs.remove(path)
+    return freed
+
+
+def adopt(index: Index, root: Root, census: Census) -> None:
+    """Account, in an index that was made anew, for what is on disk already."""
+    reconcile(index, root, census.leased())
+    _reclaim_partials(index, root)
+    for name in os.listdir(root.partial):  # the living download on
+        size = allocated(os.path.join(root.partial, name))
+        index.run("INSERT OR REPLACE INTO partials VALUES (?, ?)", name, size)
+
+
+def _reclaim_partials(index: Index, root: Root) -> int:
+    """Remove partials that nobody has locked, and reservations without a file; bytes given back."""
+    reserved, freed = dict(index.rows("SELECT name, reserved FROM partials")), 0
+    alive = {
+        name
+        for name in os.listdir(root.partial)
+        if not _remove_if_dead(os.path.join(root.partial, name))
+    }
+    for name in reserved.keys() - alive:
+        index.run("DELETE FROM partials WHERE name = ?", name)
+        freed += reserved[name]
+    return freed
+
+
+def _remove_if_dead(path: str) -> bool:
+    from filelock import lock_descriptor
+
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        if not lock_descriptor(fd, blocking=False):
+            return False
+        blobs.remove(path)
+        return True
+    finally:
+        os.close(fd)
