@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from threading import Event, Lock, get_ident
 
 from .errors import OriginError, QuotaExceededError
@@ -50,6 +49,8 @@ class Flights:
                 return call(), True
             flight.landed.wait()
             if isinstance(flight.error, (OriginError, QuotaExceededError)):
+                from copy import copy  # one error in several threads would mix their tracebacks
+
                 raise copy(flight.error) from flight.error
             if flight.error is None:
                 return flight.answer, False  # type: ignore[return-value]
