@@ -16,10 +16,11 @@ from threading import RLock
 from weakref import WeakSet
 
 from ..config import checked_quota, parse_size
-from ..errors import TmpCacheError
+from ..errors import QuotaExceededError, TmpCacheError
 from . import repair
 from .blobs import inode, remove
 from .index import Index
+from .partials import FULL
 from .quota import Quota, exceeded, totals
 from .root import Root, boot_id
 from .sessions import PAGE, Census, Session
@@ -99,14 +100,6 @@ class Access:
 
         return self._mended(transaction)
 
-    def prepared(self, call: Callable[[], T]) -> T:
-        """Run a call that needs the root's directories; if somebody deleted them, once more."""
-        try:
-            return call()
-        except FileNotFoundError:
-            self.root.prepare()
-            return call()
-
     def take(self, lease: int) -> tuple[Session, int]:
         """Lease a blob by its lease id: the session and the slot to give back to it."""
         session = self._session
@@ -133,6 +126,12 @@ class Access:
                     return operation(self._opened())
                 except sqlite3.Error as error:
                     self._mend(error, last=attempt == _ATTEMPTS)
+                except OSError as error:
+                    if error.errno not in FULL or isinstance(error, TmpCacheError):
+                        raise
+                    if attempt == _ATTEMPTS:
+                        raise self._full() from error
+                    self._relieve_for_index()
         raise AssertionError("the last attempt returns or raises")
 
     def _mend(self, error: sqlite3.Error, last: bool) -> None:
@@ -145,14 +144,7 @@ class Access:
         full = code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
         if last:
             if full:
-                raise exceeded(
-                    "the index",
-                    "free space on the disk",
-                    needed=_RELIEF,
-                    quota=self.quota.quota,
-                    used=0,
-                    leased=0,
-                ) from error
+                raise self._full() from error
             raise TmpCacheError(
                 f"{self.root.index} cannot be used ({error}), nor made anew: delete "
                 f"{self.root.path}"
@@ -166,6 +158,17 @@ class Access:
             if inode(self.root.index) == self._suspect:  # else another process has mended it
                 for end in ("", "-wal", "-shm"):
                     remove(self.root.index + end)
+
+    def _full(self) -> QuotaExceededError:
+        used = self.root.measured()
+        return exceeded(
+            "the index and sessions",
+            "the disk is full of other files, or of paths still held: free space on it",
+            needed=_RELIEF,
+            quota=self.quota.quota,
+            used=used,
+            leased=0,
+        )
 
     def count(self, reason: str) -> None:
         """Count damage."""

@@ -48,7 +48,7 @@ class Root:
             ) from error
         if not os.path.lexists(self.tag):
             self._adopt()
-        for directory in (self.blobs, self.partial, self.sessions, self.scratch):
+        for directory in (self.blobs, self.partial, self.sessions):
             _make_private(directory)
 
     def _adopt(self) -> None:
@@ -69,10 +69,8 @@ class Root:
 
     def measured(self) -> int:
         """Allocated bytes of the directories and the tag: all but index, content and sessions."""
-        return sum(
-            allocated(path)
-            for path in (self.path, self.blobs, self.partial, self.sessions, self.scratch, self.tag)
-        )
+        paths = (self.path, self.blobs, self.partial, self.sessions, self.tag)
+        return sum(map(allocated, paths))
 
 
 def allocated(path: str) -> int:

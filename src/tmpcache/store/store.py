@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from ..errors import TmpCacheError
 from ..objects import Copy
-from . import blobs
+from . import blobs, partials
 from .access import Access
 from .sessions import Census, lease_id
 
@@ -131,33 +131,55 @@ class Store:
         progress after which another's download is not waited for any more. `hang_up` is called
         before waiting.
         """
-        from . import partials
-        from .quota import exceeded
+        with self._explained(str(name)):
+            partial = self._begin(name, patience, hang_up)
+            try:
+                yield partial
+            finally:
+                try:
+                    if partial.has_reserved and not partial.published:
+                        self.access.write(partial.remove)
+                    elif not partial.published:
+                        partial.remove()
+                finally:
+                    self.access.held.discard(partial.fd)
+                    os.close(partial.fd)
 
-        subject, access = str(name), self.access
-        fd, path, waited = access.prepared(
-            lambda: partials.hold(access.root.partial, name.file_id(), patience, hang_up)
-        )
+    def _begin(
+        self, name: ObjectName, patience: float, hang_up: Callable[[], None] | None
+    ) -> Partial:
+        access, subject = self.access, str(name)
+
+        def hold() -> tuple[int, str, bool]:
+            return partials.hold(access.root.partial, name.file_id(), patience, hang_up)
+
+        try:
+            fd, path, waited = hold()
+        except FileNotFoundError:  # somebody deleted the directory
+            access.root.prepare()
+            fd, path, waited = hold()
+        except OSError as error:
+            if error.errno not in partials.FULL:
+                raise
+            self._relieve(1)
+            fd, path, waited = hold()
         access.held.add(fd)
-        partial = partials.Partial(
+        return partials.Partial(
             fd, path, waited, lambda file, total: self._reserve(file, total, subject), self._relieve
         )
+
+    @contextmanager
+    def _explained(self, subject: str) -> Iterator[None]:
+        """Say of a disk that stays full what it is in the way of, and what to do."""
         try:
-            yield partial
+            yield
         except OSError as error:
             if error.errno not in partials.FULL or isinstance(error, TmpCacheError):
                 raise
+            from .quota import exceeded
+
             advice = f"the file system says {os.strerror(error.errno)!r}: free space on it"
-            raise exceeded(subject, advice, needed=partial.received, **self.amounts()) from error
-        finally:
-            try:
-                if partial.has_reserved and not partial.published:
-                    access.write(partial.remove)
-                elif not partial.published:
-                    partial.remove()
-            finally:
-                access.held.discard(fd)
-                os.close(fd)
+            raise exceeded(subject, advice, needed=0, **self.amounts()) from error
 
     def publish(
         self,

@@ -79,7 +79,7 @@ def usage(store: Store) -> Usage:
             disk_free=quota.disk_free(),
         )
 
-    return access.write(operation)
+    return access.read(operation)
 
 
 def verify(store: Store) -> Verification:

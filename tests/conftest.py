@@ -1,0 +1,143 @@
+"""Fixtures: no test leaves loopback, reads the user's settings or leaves anything behind."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support.disk import NotPermitted, tmpfs
+from support.iam import Iam
+from support.proxy import FaultProxy
+from support.s3 import Bucket, S3Server
+
+import tmpcache
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from tmpcache import Cache
+
+NOBODY = 65534
+
+
+def _child_path() -> str:
+    """PYTHONPATH of children: the tests, the package as found here, and what was set."""
+    package = Path(tmpcache.__file__).parent
+    parts = [Path(__file__).parent, package.parent, os.environ.get("PYTHONPATH", "")]
+    return os.pathsep.join(str(part) for part in parts if part)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What this process and its children see: test credentials, and no server to ask."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "TMPCACHE_", "LAMBDA_")) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    for name, value in {
+        "HOME": str(home),
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_MAX_ATTEMPTS": "1",  # botocore's retries cost seconds; tests about them turn them on
+        "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9",  # nobody listens there
+        "PYTHONPATH": _child_path(),
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """The one server of the whole run."""
+    server = S3Server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, environment: None, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """The server, empty and well-behaved, and named by the environment."""
+    s3_server.reset()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_server.endpoint)
+    return s3_server
+
+
+@pytest.fixture(scope="session")
+def owner(s3_server: S3Server) -> S3Client:
+    """A client of the tests' own, whatever happens to the environment."""
+    return s3_server.client()
+
+
+@pytest.fixture
+def bucket(s3: S3Server, owner: S3Client) -> Bucket:
+    """A fresh bucket."""
+    owner.create_bucket(Bucket="models")
+    s3.forget()
+    return Bucket(s3, "models", owner)
+
+
+@pytest.fixture
+def proxy(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
+    """A bad network between the environment's endpoint and the server; good until told."""
+    proxy = FaultProxy(s3.address)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
+    yield proxy
+    proxy.stop()
+
+
+@pytest.fixture
+def iam(s3: S3Server) -> Iterator[Iam]:
+    """Users with rights; they are forgotten afterwards."""
+    yield Iam(s3)
+    s3.reset()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Where a cache may live; nothing is there yet."""
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def cache(root: Path, s3: S3Server) -> Iterator[Cache]:
+    """A cache with room for everything, which asks the environment's endpoint every time."""
+    with tmpcache.Cache(root, quota="256 MiB") as cache:
+        yield cache
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mounts a file system: `small_disk("size=4m,nr_inodes=100")` is its directory."""
+    with ExitStack() as stack:
+
+        def mount(options: str) -> Path:
+            mountpoint = Path(tempfile.mkdtemp(dir=tmp_path))
+            try:
+                return stack.enter_context(tmpfs(mountpoint, options))
+            except NotPermitted as reason:
+                pytest.skip(str(reason))
+
+        yield mount
+
+
+@pytest.fixture
+def nobody() -> int:
+    """The id of another user that a child may `become`."""
+    if os.geteuid() != 0:
+        pytest.skip("needs the right to become another user")
+    return NOBODY
+
+
+@pytest.fixture
+def common_ground() -> Iterator[Path]:
+    """A directory that every user may enter and write, like /tmp itself."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o1777)
+        yield Path(name)

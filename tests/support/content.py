@@ -1,0 +1,38 @@
+"""What objects contain, and where it is found again."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from support.disk import allocated
+
+if TYPE_CHECKING:
+    from tmpcache import Cache
+
+
+def content(seed: object, size: int) -> bytes:
+    """Bytes that look random and are the same for the same `seed` in every process."""
+    return random.Random(repr(seed)).randbytes(size)
+
+
+def holders(root: Path, body: bytes) -> list[Path]:
+    """The files under `root` that hold the beginning of `body`."""
+    start = body[:64]
+    files = (path for path in root.rglob("*") if path.is_file())
+    return [path for path in files if start in path.read_bytes()]
+
+
+def assert_accounts_balance(cache: Cache) -> None:
+    """With no download under way: nothing is reserved, and the ledger says what `du` says."""
+    usage = cache.usage()
+    assert usage.reserved == 0
+    assert usage.used == allocated(cache.root)
+    assert usage.used <= usage.quota
+
+
+def assert_nothing_is_left(cache: Cache, body: bytes) -> None:
+    """No byte of `body` is under the root, and no room is kept for it."""
+    assert holders(cache.root, body) == []
+    assert_accounts_balance(cache)

@@ -1,0 +1,102 @@
+"""How many bytes a directory occupies, as the file system counts them."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from support.processes import Child
+
+
+def allocated(root: Path, *, without: Sequence[str] = ("scratch",)) -> int:
+    """Bytes of all blocks under `root`, like `du`: directories too, a hard link once.
+
+    Top-level entries named in `without` are left out. Files that vanish meanwhile count nothing.
+    """
+    inodes: dict[tuple[int, int], int] = {}
+
+    def walk(directory: str, hidden: Sequence[str] = ()) -> None:
+        try:
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    if entry.name not in hidden:
+                        note(entry.path)
+                        if entry.is_dir(follow_symlinks=False):
+                            walk(entry.path)
+        except FileNotFoundError:
+            return
+
+    def note(path: str) -> None:
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:
+            return
+        inodes[found.st_dev, found.st_ino] = found.st_blocks * 512
+
+    note(str(root))
+    walk(str(root), without)
+    return sum(inodes.values())
+
+
+def occupied(mount: Path) -> int:
+    """Bytes in use on the whole file system of `mount`: one number, true at one instant."""
+    found = os.statvfs(mount)
+    return (found.f_blocks - found.f_bfree) * found.f_frsize
+
+
+class Sampler:
+    """Measures again and again in a thread of its own and keeps the largest value.
+
+    With `children`, they all stand still (SIGSTOP) while it measures. A walk over a directory
+    takes time; without the pause it could add up a file that was just evicted and its successor.
+    """
+
+    def __init__(self, measure: Callable[[], int], children: Sequence[Child] = ()) -> None:
+        self._measure = measure
+        self._children = children
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.samples = 0
+        self.peak = 0
+
+    def __enter__(self) -> Sampler:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        pause = random.Random(0)
+        while not self._ended.wait(pause.uniform(0.0, 0.004)):
+            for child in self._children:
+                child.stop()
+            self.peak = max(self.peak, self._measure())
+            self.samples += 1
+            for child in self._children:
+                child.resume()
+
+
+class NotPermitted(Exception):
+    """This process may not mount file systems."""
+
+
+@contextmanager
+def tmpfs(mountpoint: Path, options: str) -> Iterator[Path]:
+    """A file system in memory, such as `size=4m,nr_inodes=100`."""
+    if not sys.platform.startswith("linux") or os.geteuid() != 0:
+        raise NotPermitted("needs the right to mount a file system")
+    command = ["mount", "-t", "tmpfs", "-o", f"{options},mode=0700", "tmpfs", str(mountpoint)]
+    if subprocess.run(command, capture_output=True).returncode != 0:
+        raise NotPermitted("needs the right to mount a file system")
+    try:
+        yield mountpoint
+    finally:
+        subprocess.run(["umount", "--lazy", str(mountpoint)], check=True)

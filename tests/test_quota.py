@@ -1,0 +1,269 @@
+"""The quota is strict: room is made before the first byte, and never taken from who needs it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.disk import allocated, occupied
+from support.processes import spawn
+from support.s3 import Bucket
+
+import tmpcache
+from tmpcache import Outcome
+from tmpcache.errors import QuotaExceededError
+
+KIB, MIB = 1024, 1024 * 1024
+
+
+def keys(cache: tmpcache.Cache) -> set[str]:
+    return {entry.key for entry in cache.entries()}
+
+
+def fill(bucket: Bucket, cache: tmpcache.Cache, names: str, size: int = 200 * KIB) -> None:
+    for name in names:
+        bucket.put(name, name.encode() * size)
+        cache.fetch("models", name, max_age=60)
+
+
+def test_usage_is_what_du_counts(root: Path, bucket: Bucket) -> None:
+    cache = tmpcache.Cache(root, quota="4 MiB")
+    fill(bucket, cache, "abc", 300 * KIB + 1)
+    usage = cache.usage()
+    assert usage.used == allocated(root)
+    assert usage.used == usage.blob_bytes + usage.reserved + usage.overhead
+    assert (usage.objects, usage.blobs, usage.free) == (3, 3, 4 * MIB - usage.used)
+
+
+def test_the_least_recently_used_goes_first(root: Path, bucket: Bucket) -> None:
+    cache = tmpcache.Cache(root, quota="1 MiB")
+    fill(bucket, cache, "abcd")
+    cache.fetch("models", "a", max_age=60)
+    fill(bucket, cache, "e")
+    assert keys(cache) == {"a", "c", "d", "e"}
+    assert cache.stats().evicted == 1
+    assert allocated(root) <= MIB
+
+
+def test_uses_by_another_process_count(root: Path, bucket: Bucket) -> None:
+    cache = tmpcache.Cache(root, quota="1 MiB")
+    fill(bucket, cache, "abcd")
+    with spawn(
+        """
+        import tmpcache
+        cache = tmpcache.Cache(root)
+        say(cache.fetch("models", "a", max_age=60).outcome.value)
+        cache.close()
+        """,
+        root=str(root),
+    ) as child:
+        assert child.hear() == "hit"
+        child.wait()
+    fill(bucket, cache, "e")
+    assert "a" in keys(cache)
+
+
+def test_superseded_copies_go_before_any_other(root: Path, bucket: Bucket) -> None:
+    cache = tmpcache.Cache(root, quota="1 MiB")
+    fill(bucket, cache, "abc")
+    bucket.put("c", b"new" * 60 * KIB)  # the old copy of c is now the youngest of all, and useless
+    assert cache.fetch("models", "c").outcome is Outcome.FETCHED
+    fill(bucket, cache, "d")
+    assert keys(cache) == {"a", "b", "c", "d"}
+
+
+def test_an_object_larger_than_the_quota_is_refused_before_a_byte_is_written(
+    root: Path, bucket: Bucket
+) -> None:
+    cache = tmpcache.Cache(root, quota="1 MiB")
+    fill(bucket, cache, "ab")
+    held = cache.fetch("models", "a", max_age=60)
+    bucket.put("big", bytes(2 * MIB))
+    before = allocated(root)
+    with pytest.raises(QuotaExceededError) as caught:
+        cache.fetch("models", "big")
+    error = caught.value
+    assert error.errno == errno.ENOSPC
+    assert error.needed >= 2 * MIB
+    assert error.quota == MIB
+    assert error.used == before
+    assert 200 * KIB <= error.leased < 208 * KIB
+    for part in ("s3://models/big", "needed 2.0 MiB", "quota 1.0 MiB", "used ", "leased 200.0 KiB"):
+        assert part in str(error)
+    assert "raise quota=" in str(error)
+    assert keys(cache) == {"a", "b"}, "what could not help was evicted"
+    assert cache.stats().bytes_fetched == 400 * KIB
+    assert not any((root / "partial").iterdir())
+    assert held.read_bytes() == b"a" * 200 * KIB
+
+
+def test_when_everything_is_leased_the_error_says_so(root: Path, bucket: Bucket) -> None:
+    cache = tmpcache.Cache(root, quota="1 MiB")
+    fill(bucket, cache, "abcd")
+    held = [cache.fetch("models", key, max_age=60) for key in "abcd"]
+    bucket.put("e", bytes(200 * KIB))
+    with pytest.raises(QuotaExceededError, match="release paths") as caught:
+        cache.fetch("models", "e")
+    assert caught.value.leased >= 800 * KIB
+    assert all(path.exists() for path in held)
+    held.pop().release()
+    assert cache.fetch("models", "e").outcome is Outcome.FETCHED
+    assert keys(cache) == {"a", "b", "c", "e"}
+
+
+def test_what_was_just_fetched_is_not_evicted_at_once(root: Path, bucket: Bucket) -> None:
+    cache = tmpcache.Cache(root, quota="1 MiB")
+    for key in "abcdef":
+        bucket.put(key, os.urandom(600 * KIB))  # any two are too much
+        path = cache.fetch("models", key, max_age=60)
+        assert path.exists()
+        assert keys(cache) == {key}
+        del path
+
+
+def test_many_small_objects_stay_under_the_quota(root: Path, bucket: Bucket) -> None:
+    """Blocks count, not lengths; and so do the index and the directories that list them."""
+    cache = tmpcache.Cache(root, quota="1 MiB")
+    for number in range(300):
+        bucket.put("key", number.to_bytes(2, "big"))
+        cache.fetch("models", "key")
+        cache.fetch("models", "key", max_age=60)
+        assert allocated(root) <= MIB
+    assert allocated(root) == cache.usage().used
+
+
+def test_min_free_evicts_when_others_fill_the_disk(
+    small_disk: Callable[[str], Path], bucket: Bucket
+) -> None:
+    disk = small_disk("size=4m")
+    cache = tmpcache.Cache(disk / "cache", quota="3 MiB", min_free="1 MiB")
+    fill(bucket, cache, "abcd")
+    (disk / "others").write_bytes(bytes(4 * MIB - MIB - occupied(disk) - 100 * KIB))
+    fill(bucket, cache, "e")
+    assert keys(cache) == {"c", "d", "e"} or keys(cache) == {"b", "c", "d", "e"}
+    assert 4 * MIB - occupied(disk) >= MIB
+    (disk / "more").write_bytes(bytes(MIB - 100 * KIB))
+    bucket.put("f", bytes(800 * KIB))
+    with pytest.raises(QuotaExceededError, match=r"1\.0 MiB are to stay free"):
+        cache.fetch("models", "f")
+
+
+def test_a_full_disk_evicts_and_goes_on(small_disk: Callable[[str], Path], bucket: Bucket) -> None:
+    disk = small_disk("size=2m")
+    cache = tmpcache.Cache(disk / "cache", quota="100 MiB")
+    for number in range(12):  # far more than fits, and the quota does not say so
+        key = str(number)
+        bucket.put(key, os.urandom(300 * KIB))
+        assert cache.fetch("models", key, max_age=60).size == 300 * KIB
+    assert cache.stats().evicted > 0
+    assert cache.verify().damaged == ()
+
+
+def test_a_full_disk_is_a_clear_error_and_leaves_nothing(
+    small_disk: Callable[[str], Path], bucket: Bucket
+) -> None:
+    disk = small_disk("size=2m")
+    cache = tmpcache.Cache(disk / "cache", quota="100 MiB")
+    bucket.put("small", b"small")
+    bucket.put("big", bytes(3 * MIB))
+    cache.fetch("models", "small")
+    with pytest.raises(QuotaExceededError, match=r"s3://models/big.*free space") as caught:
+        cache.fetch("models", "big")
+    assert caught.value.errno == errno.ENOSPC
+    assert not any((disk / "cache" / "partial").iterdir())
+    assert cache.usage().reserved == 0
+    assert cache.fetch("models", "small").read_bytes() == b"small"
+
+
+def test_a_disk_filled_to_the_last_byte_by_others_still_serves_hits_and_evicts(
+    small_disk: Callable[[str], Path], bucket: Bucket
+) -> None:
+    disk = small_disk("size=3m")
+    cache = tmpcache.Cache(disk / "cache", quota="100 MiB")
+    fill(bucket, cache, "abcd")
+    with (disk / "others").open("wb", buffering=0) as others, pytest.raises(OSError, match="space"):
+        while True:
+            others.write(bytes(4096))
+    assert cache.fetch("models", "a", max_age=60).outcome is Outcome.HIT
+    fill(bucket, cache, "e")
+    assert "e" in keys(cache)
+    assert cache.verify().damaged == ()
+
+
+def test_a_disk_without_inodes_is_a_clear_error(
+    small_disk: Callable[[str], Path], bucket: Bucket
+) -> None:
+    disk = small_disk("size=8m,nr_inodes=24")
+    cache = tmpcache.Cache(disk / "cache", quota="6 MiB")
+    held = []
+    with pytest.raises(QuotaExceededError, match="space"):
+        for number in range(30):
+            bucket.put(str(number), str(number).encode())
+            held.append(cache.fetch("models", str(number), max_age=60))
+    assert all(path.read_text() == path.key for path in held)
+    held.clear()
+    assert cache.fetch("models", str(number)).outcome is Outcome.FETCHED
+
+
+def test_a_limit_on_file_sizes_is_a_clear_error(root: Path, bucket: Bucket) -> None:
+    bucket.put("big", bytes(MIB))
+    with spawn(
+        """
+        import resource, tmpcache
+        cache = tmpcache.Cache(root)
+        cache.usage()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        try:
+            cache.fetch("models", "big")
+        except tmpcache.errors.QuotaExceededError as error:
+            say(str(error))
+        """,
+        root=str(root),
+        limit=512 * KIB,
+    ) as child:
+        assert "File too large" in child.hear()
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+    assert not any((root / "partial").iterdir())
+
+
+def test_make_room(root: Path, bucket: Bucket) -> None:
+    cache = tmpcache.Cache(root, quota="1 MiB")
+    fill(bucket, cache, "abcd")
+    freed = cache.make_room("300 KiB")
+    assert freed >= 200 * KIB
+    assert keys(cache) in ({"c", "d"}, {"b", "c", "d"})
+    assert cache.usage().free >= 300 * KIB
+    assert cache.make_room("300 KiB") == 0
+    with pytest.raises(QuotaExceededError):
+        cache.make_room("1 MiB")
+    assert len(keys(cache)) >= 2, "nothing is evicted for what cannot be"
+
+
+def test_evict_and_clear_free_what_nobody_holds(root: Path, bucket: Bucket) -> None:
+    cache = tmpcache.Cache(root, quota="4 MiB")
+    fill(bucket, cache, "abc")
+    held = cache.fetch("models", "a", max_age=60)
+    assert cache.evict("models", "b") >= 200 * KIB
+    assert cache.evict("models", "a") == 0
+    assert keys(cache) == {"c"}
+    assert held.read_bytes() == b"a" * 200 * KIB
+    assert cache.fetch("models", "a", max_age=60).outcome is Outcome.FETCHED
+    assert cache.clear() >= 200 * KIB
+    assert keys(cache) == set()
+    assert held.exists()
+    held.release()
+    assert cache.gc() >= 200 * KIB
+    assert cache.usage().blobs == 0
+    assert cache.usage().used == allocated(root)
+
+
+def test_a_bucket_can_be_evicted_as_a_whole(root: Path, bucket: Bucket) -> None:
+    cache = tmpcache.Cache(root, quota="4 MiB")
+    fill(bucket, cache, "abc")
+    assert cache.evict("others") == 0
+    assert cache.evict("models") >= 600 * KIB
+    assert keys(cache) == set()
