@@ -1,0 +1,295 @@
+"""Damage is a miss: noticed, counted with its reason, set aside and fetched again."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+from support.disk import allocated
+from support.processes import spawn
+from support.s3 import Bucket
+
+import tmpcache
+from tmpcache import Outcome
+from tmpcache.store import root as store_root
+
+BODY = random.Random(1).randbytes(100_000)
+
+
+@pytest.fixture
+def cache(root: Path, bucket: Bucket) -> tmpcache.Cache:
+    bucket.put("model.npz", BODY)
+    return tmpcache.Cache(root, quota="4 MiB", max_age=3600)
+
+
+def fetched(cache: tmpcache.Cache) -> Path:
+    """The plain path of the blob, without a lease."""
+    return Path(str(cache.fetch("models", "model.npz")))
+
+
+def edit(path: Path, data: bytes) -> None:
+    path.chmod(0o600)
+    path.write_bytes(data)
+    path.chmod(0o444)
+
+
+def replace(path: Path) -> None:
+    """By a twin: same content, same time stamp, another inode."""
+    twin = path.with_suffix(".twin")
+    shutil.copy2(path, twin)
+    twin.rename(path)
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+@pytest.mark.parametrize(
+    ("reason", "harm"),
+    [
+        ("changed", lambda path: edit(path, BODY[::-1])),
+        ("changed", lambda path: edit(path, BODY + b"!")),
+        ("truncated", lambda path: edit(path, BODY[:-1])),
+        ("truncated", lambda path: edit(path, b"")),
+        ("missing", lambda path: path.unlink()),
+        (
+            "changed",
+            replace,
+        ),
+    ],
+    ids=["edited", "extended", "truncated", "emptied", "deleted", "replaced"],
+)
+def test_a_harmed_blob_is_fetched_again(
+    cache: tmpcache.Cache, root: Path, reason: str, harm: object, remembered: bool
+) -> None:
+    path = fetched(cache)
+    harm(path)  # type: ignore[operator]
+    reader = cache if remembered else tmpcache.Cache(root, quota="4 MiB", max_age=3600)
+    again = reader.fetch("models", "model.npz")
+    assert again.outcome is Outcome.FETCHED
+    assert again.read_bytes() == BODY
+    assert reader.stats().damaged == {reason: 1}
+    assert reader.fetch("models", "model.npz").outcome is Outcome.HIT
+    assert reader.usage().used == allocated(root)
+
+
+def test_a_blob_that_is_harmed_is_not_revalidated(cache: tmpcache.Cache, bucket: Bucket) -> None:
+    edit(fetched(cache), BODY[:-1])
+    bucket.server.forget()
+    assert cache.fetch("models", "model.npz", max_age=0).read_bytes() == BODY
+    assert [request.etag_asked for request in bucket.gets("model.npz")] == [None]
+
+
+def test_a_harmed_blob_that_is_held_is_replaced_at_once_under_its_holder(
+    cache: tmpcache.Cache,
+) -> None:
+    held = cache.fetch("models", "model.npz")
+    edit(held, BODY[:-1])
+    assert cache.fetch("models", "model.npz").read_bytes() == BODY
+    assert held.read_bytes() == BODY, "same name, same content: the holder is helped, too"
+
+
+def test_a_changed_mode_is_set_right(cache: tmpcache.Cache) -> None:
+    path = fetched(cache)
+    path.chmod(0o666)
+    again = cache.fetch("models", "model.npz")
+    assert again.outcome is Outcome.HIT
+    assert again.stat().st_mode & 0o777 == 0o444
+
+
+def test_rot_that_no_fingerprint_shows_is_found_by_verify(
+    cache: tmpcache.Cache, root: Path
+) -> None:
+    path = fetched(cache)
+    before = path.stat()
+    edit(path, BODY[:-1] + b"?")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert cache.fetch("models", "model.npz").outcome is Outcome.HIT  # what nobody can see
+    found = cache.verify()
+    assert (found.blobs, found.bytes) == (1, len(BODY))
+    assert [reason for _, reason in found.damaged] == ["corrupt"]
+    assert cache.fetch("models", "model.npz").read_bytes() == BODY
+    assert cache.verify().damaged == ()
+    assert cache.usage().used == allocated(root)
+
+
+def test_rot_in_a_file_that_is_held_is_not_served_to_others(cache: tmpcache.Cache) -> None:
+    held = cache.fetch("models", "model.npz")
+    before = held.stat()
+    edit(held, BODY[:-1] + b"?")
+    os.utime(held, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert len(cache.verify().damaged) == 1
+    assert held.exists()
+    assert cache.fetch("models", "model.npz").read_bytes() == BODY
+
+
+def test_after_a_reboot_content_is_verified_before_its_first_use(
+    cache: tmpcache.Cache, root: Path, monkeypatch: pytest.MonkeyPatch, bucket: Bucket
+) -> None:
+    path = fetched(cache)
+    bucket.put("other", b"other")
+    cache.fetch("models", "other")
+    before = path.stat()
+    edit(path, bytes(len(BODY)))  # what a file system may show after a power cut
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    monkeypatch.setattr("tmpcache.store.access.boot_id", lambda: "another boot")
+    rebooted = tmpcache.Cache(root, quota="4 MiB", max_age=3600)
+    assert rebooted.fetch("models", "other").outcome is Outcome.HIT
+    again = rebooted.fetch("models", "model.npz")
+    assert again.outcome is Outcome.FETCHED
+    assert again.read_bytes() == BODY
+    assert rebooted.stats().damaged == {"corrupt": 1}
+    assert store_root.boot_id() != "another boot"
+
+
+# ---- the index
+
+
+def index_of(root: Path) -> Path:
+    return root / "index.sqlite"
+
+
+@pytest.mark.parametrize("while_open", [True, False])
+@pytest.mark.parametrize("size", [0, 10, 100, 100_000])
+def test_an_index_of_garbage_is_made_anew(
+    cache: tmpcache.Cache, root: Path, size: int, while_open: bool
+) -> None:
+    fetched(cache)
+    if not while_open:
+        cache.close()
+        for end in ("-wal", "-shm"):
+            Path(f"{index_of(root)}{end}").unlink(missing_ok=True)
+    replacement = root / "garbage"
+    replacement.write_bytes(random.Random(size).randbytes(size))
+    replacement.rename(index_of(root))
+    reader = tmpcache.Cache(root, quota="4 MiB", max_age=3600)
+    for user in (reader, cache):
+        assert user.fetch("models", "model.npz").read_bytes() == BODY
+        assert user.usage().used == allocated(root)
+        assert user.verify().damaged == ()
+    assert len(list(root.glob("blobs/*"))) == 1
+
+
+def test_an_index_overwritten_in_place_is_made_anew(cache: tmpcache.Cache, root: Path) -> None:
+    fetched(cache)
+    cache.close()
+    with index_of(root).open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(100)
+        file.write(random.Random(2).randbytes(size - 100))
+    reader = tmpcache.Cache(root, quota="4 MiB", max_age=3600)
+    assert reader.fetch("models", "model.npz").outcome is Outcome.FETCHED
+    assert reader.stats().damaged == {"index": 1}
+    assert reader.usage().used == allocated(root)
+
+
+def test_an_index_deleted_while_open_is_made_anew(cache: tmpcache.Cache, root: Path) -> None:
+    held = cache.fetch("models", "model.npz")
+    for path in root.glob("index.sqlite*"):
+        path.unlink()
+    again = cache.fetch("models", "model.npz", max_age=0)
+    assert again.outcome is Outcome.FETCHED
+    assert again.read_bytes() == held.read_bytes() == BODY
+    assert cache.stats().damaged == {"index": 1}
+    assert cache.usage().used == allocated(root)
+
+
+def test_files_in_use_outlive_the_index(root: Path, bucket: Bucket, cache: tmpcache.Cache) -> None:
+    """Another process holds a path; this one loses the index, evicts, and must spare the file."""
+    with spawn(
+        """
+        import tmpcache
+        held = tmpcache.Cache(root, quota="4 MiB").fetch("models", "model.npz")
+        say(str(held))
+        hear()
+        say(len(held.read_bytes()))
+        """,
+        root=str(root),
+    ) as child:
+        path = Path(child.hear())
+        for file in root.glob("index.sqlite*"):
+            file.unlink()
+        cache.clear()
+        assert cache.usage().blobs == 1
+        assert cache.usage().used == allocated(root)
+        assert path.exists()
+        child.say()
+        assert child.hear() == len(BODY)
+        child.wait()
+    cache.gc()
+    assert cache.usage().blobs == 0
+
+
+@pytest.mark.parametrize("version", [2, 999])
+def test_an_index_of_a_newer_format_is_not_read(
+    cache: tmpcache.Cache, root: Path, version: int
+) -> None:
+    fetched(cache)
+    cache.close()
+    with sqlite3.connect(index_of(root)) as index:
+        index.execute(f"PRAGMA user_version = {version}")
+    index.close()
+    reader = tmpcache.Cache(root, quota="4 MiB", max_age=3600)
+    assert reader.fetch("models", "model.npz").outcome is Outcome.FETCHED
+    assert reader.stats().damaged == {"index": 1}
+    assert reader.usage().used == allocated(root)
+
+
+def test_an_index_without_its_tables_is_made_anew(cache: tmpcache.Cache, root: Path) -> None:
+    fetched(cache)
+    with sqlite3.connect(index_of(root)) as index:
+        index.execute("DROP TABLE objects")
+    index.close()
+    assert cache.fetch("models", "model.npz", max_age=0).read_bytes() == BODY
+    assert cache.stats().damaged == {"index": 1}
+
+
+def test_a_file_that_no_row_knows_is_removed_by_gc(cache: tmpcache.Cache, root: Path) -> None:
+    fetched(cache)
+    stray = root / "blobs" / ("0" * 32)
+    stray.write_bytes(bytes(10_000))
+    (root / "blobs" / "notes.txt").write_text("?")
+    assert cache.gc() >= 12_288
+    assert not stray.exists()
+    assert cache.usage().used == allocated(root)
+
+
+# ---- content that claims to be other content
+
+
+def test_two_objects_with_the_same_hash_but_other_bytes_do_not_share_a_blob(
+    root: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import xxhash
+
+    class Colliding:
+        """xxh3_128 in the hands of somebody who can make collisions."""
+
+        def update(self, data: object) -> None: ...
+
+        def hexdigest(self) -> str:
+            return "c0" * 16
+
+    monkeypatch.setattr(xxhash, "xxh3_128", Colliding)
+    bodies = {"good.bin": b"good", "evil.bin": b"evil", "worse.bin": b"more evil"}
+    cache = tmpcache.Cache(root, quota="4 MiB", max_age=3600)
+    paths = {}
+    for key, body in bodies.items():
+        bucket.put(key, body)
+        paths[key] = cache.fetch("models", key)
+    assert {key: path.read_bytes() for key, path in paths.items()} == bodies
+    assert len(set(paths.values())) == 3
+    assert all(cache.fetch("models", key).read_bytes() == body for key, body in bodies.items())
+
+
+def test_objects_with_the_same_bytes_share_a_blob(root: Path, bucket: Bucket) -> None:
+    cache = tmpcache.Cache(root, quota="4 MiB", max_age=3600)
+    bucket.put("a.bin", BODY)
+    bucket.put("b.bin", BODY)
+    one, two = (cache.fetch("models", key) for key in ("a.bin", "b.bin"))
+    assert one == two
+    assert (cache.usage().blobs, cache.usage().objects) == (1, 2)
+    cache.evict("models", "a.bin")
+    assert cache.fetch("models", "b.bin").outcome is Outcome.HIT
+    assert cache.usage().used == allocated(root)

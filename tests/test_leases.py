@@ -1,0 +1,331 @@
+"""What somebody holds stays, in every process; and holding costs next to nothing."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from support.disk import allocated
+from support.processes import spawn
+from support.s3 import Bucket
+
+import tmpcache
+from tmpcache import CachedFile, Outcome
+
+KIB = 1024
+
+
+@pytest.fixture
+def cache(root: Path, bucket: Bucket) -> tmpcache.Cache:
+    """Room for four of these objects."""
+    for key in "abcdefgh":
+        bucket.put(key, key.encode() * 200 * KIB)
+    return tmpcache.Cache(root, quota="1 MiB", max_age=3600)
+
+
+def push_out(cache: tmpcache.Cache) -> None:
+    """Fetch so much that whatever may be evicted is evicted."""
+    for key in "efgh":
+        cache.fetch("models", key)
+
+
+def test_a_path_is_protected_while_its_object_lives(cache: tmpcache.Cache) -> None:
+    held = cache.fetch("models", "a")
+    push_out(cache)
+    assert held.read_bytes() == b"a" * 200 * KIB
+    plain = Path(str(held))
+    del held
+    gc.collect()
+    push_out(cache)
+    cache.fetch("models", "b")
+    assert not plain.exists()
+
+
+@pytest.mark.parametrize("end", ["release", "with", "both"])
+def test_a_lease_can_be_ended(cache: tmpcache.Cache, end: str) -> None:
+    held = cache.fetch("models", "a")
+    if end != "release":
+        with held as same:
+            assert same is held
+    if end != "with":
+        held.release()
+        held.release()
+    push_out(cache)
+    assert not held.exists()
+
+
+def test_two_paths_to_one_file_are_two_leases(cache: tmpcache.Cache) -> None:
+    one, two = cache.fetch("models", "a"), cache.fetch("models", "a")
+    one.release()
+    push_out(cache)
+    assert two.exists()
+
+
+def test_a_path_held_by_another_process_is_protected(cache: tmpcache.Cache, root: Path) -> None:
+    with spawn(
+        """
+        import tmpcache
+        cache = tmpcache.Cache(root, quota="1 MiB", max_age=3600)
+        held = cache.fetch("models", "a")
+        say(str(held))
+        hear()
+        held.release()
+        say()
+        hear()
+        """,
+        root=str(root),
+    ) as child:
+        path = Path(child.hear())
+        push_out(cache)
+        assert path.exists()
+        child.stop()  # frozen for as long as it may be
+        push_out(cache)
+        assert path.exists()
+        child.resume()
+        child.say()
+        child.hear()
+        push_out(cache)
+        assert not path.exists()
+
+
+def test_the_leases_of_a_killed_process_end_with_it(cache: tmpcache.Cache, root: Path) -> None:
+    with spawn(
+        """
+        import tmpcache
+        held = tmpcache.Cache(root, quota="1 MiB", max_age=3600).fetch("models", "a")
+        say(str(held))
+        hear()
+        """,
+        root=str(root),
+    ) as child:
+        path = Path(child.hear())
+        child.kill()
+    push_out(cache)
+    assert not path.exists()
+    assert len(os.listdir(root / "sessions")) == 1
+    assert cache.usage().used == allocated(root)
+
+
+def test_a_forked_child_holds_what_it_inherited(cache: tmpcache.Cache) -> None:
+    held = cache.fetch("models", "a")
+    plain = Path(str(held))
+    asked, answered = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.read(asked[0], 1)  # the parent has let go and evicted
+            whole = held.read_bytes() == b"a" * 200 * KIB
+            again = cache.fetch("models", "a").outcome is Outcome.HIT
+            held.release()
+            os.write(answered[1], bytes([whole, again]))
+            os.read(asked[0], 1)
+        finally:
+            os._exit(0)
+    held.release()
+    push_out(cache)
+    assert plain.exists()
+    os.write(asked[1], b"!")
+    assert os.read(answered[0], 2) == bytes([True, True])
+    push_out(cache)
+    cache.fetch("models", "b")
+    assert not plain.exists()
+    os.write(asked[1], b"!")
+    os.waitpid(pid, 0)
+    for end in (*asked, *answered):
+        os.close(end)
+
+
+def test_a_childs_release_does_not_end_the_parents_lease(cache: tmpcache.Cache) -> None:
+    held = cache.fetch("models", "a")
+    pid = os.fork()
+    if pid == 0:
+        held.release()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    push_out(cache)
+    assert held.exists()
+
+
+def test_a_parents_death_leaves_no_session_behind_in_the_child(
+    cache: tmpcache.Cache, root: Path
+) -> None:
+    """A child that holds nothing must not keep its parent's leases alive."""
+    with spawn(
+        """
+        import tmpcache
+        cache = tmpcache.Cache(root, quota="1 MiB", max_age=3600)
+        path = str(cache.fetch("models", "a"))
+        pid = os.fork()
+        if pid == 0:
+            hear()
+            os._exit(0)
+        held = cache.fetch("models", "a")
+        say(path)
+        os.kill(os.getpid(), 9)
+        """,
+        root=str(root),
+    ) as parent:
+        path = Path(parent.hear())
+        parent.wait()
+        push_out(cache)
+        cache.fetch("models", "b")
+        assert not path.exists()
+
+
+def test_hundreds_of_leases(cache: tmpcache.Cache, root: Path) -> None:
+    """More than a page of the table holds; and not one file descriptor more."""
+    before = len(os.listdir("/dev/fd"))
+    held = [cache.fetch("models", "a") for _ in range(3000)]
+    assert len(os.listdir("/dev/fd")) <= before + 6
+    push_out(cache)
+    assert all(path.exists() for path in held)
+    assert cache.usage().used == allocated(root)
+    first = held[0]
+    held.clear()
+    first.release()
+    push_out(cache)
+    assert not first.exists()
+
+
+def test_a_path_is_a_path(cache: tmpcache.Cache, root: Path) -> None:
+    path = cache.fetch("models", "a")
+    assert isinstance(path, Path)
+    assert path == Path(str(path))
+    assert hash(path) == hash(Path(str(path)))
+    with open(path, "rb") as file:
+        assert file.read(1) == b"a"
+    assert os.fspath(path) == str(path)
+    assert path.name in repr(path)
+    assert path.is_relative_to(root)
+    shutil.copy(path, root.parent / "copy")
+    assert (root.parent / "copy").stat().st_size == path.size
+
+
+@pytest.mark.parametrize(
+    "derive",
+    [
+        lambda path: path.parent,
+        lambda path: path.parents[0],
+        lambda path: path / "x",
+        lambda path: path.joinpath("x"),
+        lambda path: path.with_suffix(".txt"),
+        lambda path: path.with_name("x"),
+        lambda path: path.resolve(),
+        lambda path: path.relative_to("/"),
+        lambda path: next(path.parent.iterdir()),
+        lambda path: pickle.loads(pickle.dumps(path)),
+        copy.copy,
+        copy.deepcopy,
+    ],
+)
+def test_a_derived_path_is_a_plain_one(cache: tmpcache.Cache, derive: object) -> None:
+    path = cache.fetch("models", "a")
+    derived = derive(path)  # type: ignore[operator]
+    assert isinstance(derived, Path)
+    assert not isinstance(derived, CachedFile)
+    assert os.fspath(derived)
+
+
+def test_threads_that_fetch_release_and_evict_never_see_a_file_go(
+    root: Path, bucket: Bucket
+) -> None:
+    """The protocol between leases and eviction, under fire: 8 threads, room for 2 of 6 objects."""
+    for key in "abcdef":
+        bucket.put(key, key.encode() * 300 * KIB)
+    cache = tmpcache.Cache(root, quota="1 MiB", max_age=3600)
+    problems: list[str] = []
+
+    def work(number: int) -> None:
+        for step in range(60):
+            key = "abcdef"[(number * 7 + step * 5) % 6]
+            try:
+                with cache.fetch("models", key) as path:
+                    content = path.read_bytes()
+                    if content != key.encode() * 300 * KIB:
+                        problems.append(f"{key}: {len(content)} bytes")
+            except tmpcache.errors.QuotaExceededError:
+                continue  # the others hold everything right now
+            except Exception as error:
+                problems.append(repr(error))
+
+    threads = [threading.Thread(target=work, args=[number]) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert cache.stats().evicted > 20
+    assert cache.usage().used == allocated(root) <= 1024 * KIB
+
+
+# ---- what a hit costs
+
+
+def test_a_repeated_hit_is_one_stat(
+    cache: tmpcache.Cache, root: Path, bucket: Bucket, tmp_path: Path
+) -> None:
+    """Counted, not timed: no lock, no read, no write, no network; one look at the file."""
+    if shutil.which("strace") is None:
+        pytest.skip("needs strace")
+    trace = tmp_path / "trace"
+    script = f"""
+import os, tmpcache
+cache = tmpcache.Cache({str(root)!r}, quota="1 MiB", max_age=3600)
+cache.fetch("models", "a"); cache.fetch("models", "a")
+os.stat("/begin/of/hits") if os.path.exists("/begin/of/hits") else None
+for _ in range(100):
+    assert cache.fetch("models", "a").outcome is tmpcache.Outcome.HIT
+os.path.exists("/end/of/hits")
+"""
+    command = ["strace", "-f", "-o", str(trace), sys.executable, "-c", script]
+    subprocess.run(command, check=True, capture_output=True)
+    lines = trace.read_text().splitlines()
+    begin, end = (
+        next(n for n, line in enumerate(lines) if f"/{word}/of/hits" in line)
+        for word in ("begin", "end")
+    )
+    calls = [line.split(None, 1)[1].split("(")[0] for line in lines[begin + 1 : end]]
+    calls = [call for call in calls if call not in ("brk", "mmap", "munmap", "clock_gettime")]
+    assert len(calls) == 100, calls[:20]
+    assert set(calls) <= {"newfstatat", "stat", "statx"}
+
+
+def test_a_first_hit_imports_neither_boto3_nor_filelock(
+    cache: tmpcache.Cache, root: Path, bucket: Bucket
+) -> None:
+    cache.fetch("models", "a")
+    bucket.server.forget()
+    with spawn(
+        """
+        import tmpcache
+        modules = ("boto3", "botocore", "filelock", "xxhash", "humanize", "urllib3", "dataclasses")
+        before = [name for name in modules if name in sys.modules]
+        path = tmpcache.Cache(root, max_age=3600).fetch("models", "a")
+        say([before, path.outcome.value, [name for name in modules if name in sys.modules]])
+        """,
+        root=str(root),
+    ) as child:
+        assert child.hear() == [[], "hit", []]
+    assert bucket.server.requests == []
+
+
+def test_importing_the_package_loads_next_to_nothing() -> None:
+    with spawn(
+        """
+        before = set(sys.modules)
+        import tmpcache
+        say(sorted(set(sys.modules) - before))
+        """
+    ) as child:
+        loaded = child.hear()
+    ours = [name for name in loaded if name.startswith("tmpcache")]
+    assert ours == ["tmpcache", "tmpcache.errors"]
+    assert not {"sqlite3", "pathlib", "boto3", "typing", "dataclasses"} & set(loaded)
