@@ -117,6 +117,7 @@ class S3Origin:
             with self._lock:  # making clients is not thread-safe (boto3 issue 2750)
                 if self._client is None:
                     self._client = _make_client()
+                    self._name = self._scope = None  # as the environment is now, so is the client
                 client = self._client
         return client
 

@@ -12,7 +12,7 @@ import os
 import sqlite3
 import time
 from contextlib import contextmanager, suppress
-from threading import RLock
+from threading import RLock, get_ident
 from weakref import WeakSet
 
 from ..config import checked_quota, parse_size
@@ -65,8 +65,10 @@ class Access:
         self._sizes, self._statvfs = (quota, min_free), statvfs
         self.quota = self._new_quota(cached=0)
         self._lock = RLock()
+        self._writer = 0  # the thread that is in a transaction
         self._index: Index | None = None
         self._suspect = 0
+        self._shed = False  # files have gone that the index still knows
         self._session: Session | None = None
         self._heir: Session | None = None
         # A shared lock on a directory keeps systemd-tmpfiles from ageing what is in it.
@@ -80,9 +82,16 @@ class Access:
 
     def write(self, operation: Callable[[Index], T]) -> T:
         """Run an operation in a write transaction, alone on this machine."""
+        if self._writer == get_ident():
+            raise TmpCacheError(
+                "the cache was called in the middle of a change of itself, by a signal handler or "
+                "a finalizer: call it later"
+            )
+        return self._mended(lambda index: self._transact(index, operation))
 
-        def transaction(index: Index) -> T:
-            session = self._session
+    def _transact(self, index: Index, operation: Callable[[Index], T]) -> T:
+        session, self._writer = self._session, get_ident()
+        try:
             if session is not None:
                 session.changing = True
             with index.transaction():
@@ -97,8 +106,8 @@ class Access:
             if session is not None:
                 session.changing = False
             return result
-
-        return self._mended(transaction)
+        finally:
+            self._writer = 0
 
     def take(self, lease: int) -> tuple[Session, int]:
         """Lease a blob by its lease id: the session and the slot to give back to it."""
@@ -116,6 +125,10 @@ class Access:
             if self._root_fd >= 0:
                 os.close(self._root_fd)
                 self._root_fd = -1
+
+    def __del__(self) -> None:
+        if hasattr(self, "_root_fd"):
+            self.close()
 
     # ---- opening and mending ------------------------------------------------------------------
 
@@ -197,9 +210,10 @@ class Access:
 
     def _first_look(self, index: Index) -> None:
         """Account for what lies under the root but not in a new index; check an old one."""
-        if index.created:
+        if index.created or self._shed:
             with Census(self.root.sessions) as census:
                 repair.adopt(index, self.root, census)
+            self._shed = False
         elif index.one("SELECT boot FROM ledger")[0] != self.boot:
             index.check()
         index.run("UPDATE ledger SET boot = ? WHERE boot <> ?", self.boot, self.boot)
@@ -233,6 +247,9 @@ class Access:
     def _relieve_for_index(self) -> None:
         """Evict although the index cannot be written: files go first, their rows when they can."""
         if self._index is None:
+            with Census(self.root.sessions) as census:
+                repair.shed(self.root, census, _RELIEF)
+            self._shed = True
             return
         for _ in range(2):
             try:
@@ -303,9 +320,9 @@ class Access:
 
     def after_fork_in_child(self) -> None:
         """Leave everything that belongs to the parent, go on with a session of one's own."""
-        self._lock = RLock()
+        self._lock, self._writer = RLock(), 0
         if self._index is not None:
-            _inherited.append(self._index)  # SQLite: not to be used nor closed in a child
+            self._index.abandon()
             self._index = None
         for fd in self.held:  # or the parent's partials would stay locked as long as we live
             os.close(fd)
@@ -318,7 +335,6 @@ class Access:
 
 
 _all: WeakSet[Access] = WeakSet()
-_inherited: list[Index] = []
 
 
 def _each(method: Callable[[Access], None]) -> Callable[[], None]:

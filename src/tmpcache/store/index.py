@@ -195,6 +195,18 @@ class Index:
         """Close the connection."""
         self._connection.close()
 
+    def abandon(self) -> None:
+        """In a forked child: neither use nor close what is the parent's."""
+        _inherited.append(self._connection)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is under way."""
+        return self._connection.in_transaction
+
+
+_inherited: list[sqlite3.Connection] = []
+
 
 def _allocated(path: str) -> int:
     try:

@@ -58,12 +58,34 @@ def reconcile(index: Index, root: Root, leased: set[int]) -> int:
 
 
 def adopt(index: Index, root: Root, census: Census) -> None:
-    """Account, in an index that was made anew, for what is on disk already."""
+    """Account in an index for what is on disk, whatever it knows."""
     reconcile(index, root, census.leased())
     _reclaim_partials(index, root)
     for name in os.listdir(root.partial):  # the living download on
         size = allocated(os.path.join(root.partial, name))
         index.run("INSERT OR REPLACE INTO partials VALUES (?, ?)", name, size)
+
+
+def shed(root: Root, census: Census, needed: int) -> None:
+    """Remove `needed` bytes of the oldest content, for an index that has no room to be opened.
+
+    Whoever opens it next must :func:`adopt`. The order of steps is the one of every eviction (see
+    :mod:`.sessions`).
+    """
+    leased, found = census.leased(), []
+    for name in os.listdir(root.blobs):
+        if not (blobs.is_name(name) and lease_id(name) in leased):
+            path = os.path.join(root.blobs, name)
+            found.append((os.lstat(path).st_mtime_ns, name, path))
+    for _, name, path in sorted(found):
+        blobs.set_mode(path, blobs.CONDEMNED)
+        if blobs.is_name(name) and lease_id(name) in census.leased():
+            blobs.set_mode(path, blobs.PUBLISHED)
+            continue
+        needed -= allocated(path)
+        blobs.remove(path)
+        if needed <= 0:
+            return
 
 
 def _reclaim_partials(index: Index, root: Root) -> int:

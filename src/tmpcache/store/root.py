@@ -93,6 +93,7 @@ def boot_id() -> str:
 def _make_private(path: str) -> None:
     try:
         os.mkdir(path, 0o700)
+        os.chmod(path, 0o700)  # whatever the umask
     except FileExistsError:
         status = os.lstat(path)
         if stat.S_ISLNK(status.st_mode):

@@ -137,10 +137,8 @@ class Store:
                 yield partial
             finally:
                 try:
-                    if partial.has_reserved and not partial.published:
-                        self.access.write(partial.remove)
-                    elif not partial.published:
-                        partial.remove()
+                    if not partial.published:
+                        self._abandon(partial)
                 finally:
                     self.access.held.discard(partial.fd)
                     os.close(partial.fd)
@@ -167,6 +165,14 @@ class Store:
         return partials.Partial(
             fd, path, waited, lambda file, total: self._reserve(file, total, subject), self._relieve
         )
+
+    def _abandon(self, partial: Partial) -> None:
+        partial.remove()
+        if partial.has_reserved:
+            try:
+                self.access.write(partial.remove)
+            except TmpCacheError:  # the disk is full; whoever makes room finds no file, either
+                self.access.count("reservation left")
 
     @contextmanager
     def _explained(self, subject: str) -> Iterator[None]:
