@@ -281,7 +281,8 @@ class Access:
         """Begin the session of this process, or give it another page of leases."""
         if self._session is None:
             self.sweep(index)
-        while not self.quota.make_room(index, PAGE, "a session", slack=0):
+        size = PAGE if self._session is None else self._session.size
+        while not self.quota.make_room(index, size, "a session", slack=0):
             continue
         if self._session is None:
             self._session = Session(self.root.sessions)

@@ -28,10 +28,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
-#: A table grows by pages of 512 slots.
+#: A table begins with a page, 511 leases, and doubles. One mapping is one file descriptor.
 PAGE = 4096
 _SLOT = 8
-_SHIFT, _MASK = 9, 511
 
 
 def lease_id(name: str) -> int:
@@ -53,36 +52,42 @@ class Session:
 
     def __init__(self, directory: str) -> None:
         self.path = os.path.join(directory, os.urandom(8).hex())
-        self._tables: list[memoryview] = []
-        self._free: list[int] = []
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         self._fd = os.open(self.path, flags, 0o600)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._refuse_a_file_system_without_locks()
-            self.grow()
+            self._map(PAGE)
+            self._free = list(range(1, PAGE // _SLOT))
         except BaseException:
             self.close()
             raise
 
+    @property
+    def size(self) -> int:
+        """Length of the file in bytes: what :meth:`grow` needs more."""
+        return len(self._table) * _SLOT
+
     def grow(self) -> None:
-        """Add a page of slots."""
-        start = len(self._tables) * PAGE
+        """Double the table. Leases in it stay where they are."""
+        slots = len(self._table)
+        self._map(2 * self.size)
+        self._free.extend(range(slots, 2 * slots))
+
+    def _map(self, size: int) -> None:
         # Written, not truncated to size: a hole in a full file system would be a SIGBUS later.
-        os.pwrite(self._fd, bytes(PAGE), start)
-        table = memoryview(mmap.mmap(self._fd, PAGE, offset=start)).cast("q")
-        first = len(self._tables) << _SHIFT
-        self._tables.append(table)
-        self._free.extend(range(max(first, 1), first + len(table)))
+        old = os.fstat(self._fd).st_size
+        os.pwrite(self._fd, bytes(size - old), old)
+        self._table = memoryview(mmap.mmap(self._fd, size)).cast("q")
 
     @property
     def changing(self) -> bool:
         """Whether files and index may be at odds right now."""
-        return bool(self._tables[0][0])
+        return bool(self._table[0])
 
     @changing.setter
     def changing(self, value: bool) -> None:
-        self._tables[0][0] = value
+        self._table[0] = value
 
     def take(self, lease: int) -> int:
         """Protect a blob and return the slot, or -1 when the table is full (then :meth:`grow`)."""
@@ -90,33 +95,25 @@ class Session:
             slot = self._free.pop()
         except IndexError:
             return -1
-        self._tables[slot >> _SHIFT][slot & _MASK] = lease
+        self._table[slot] = lease
         return slot
 
     def give_back(self, slot: int) -> None:
         """End the lease in `slot`. Safe at any point, also from ``__del__``."""
-        page = slot >> _SHIFT
-        if page < len(self._tables):
-            self._tables[page][slot & _MASK] = 0
+        if slot < len(self._table):
+            self._table[slot] = 0
             self._free.append(slot)
-
-    @property
-    def size(self) -> int:
-        """Length of the file in bytes."""
-        return len(self._tables) * PAGE
 
     def holds_any(self) -> bool:
         """Whether any slot is taken."""
-        return len(self._free) + 1 < len(self._tables) << _SHIFT
+        return len(self._free) + 1 < len(self._table)
 
     def twin(self) -> Session:
         """A second session with the same leases in the same slots: for a child about to fork."""
         twin = Session(os.path.dirname(self.path))
-        while len(twin._tables) < len(self._tables):
+        while twin.size < self.size:
             twin.grow()
-        for copy, table in zip(twin._tables, self._tables, strict=True):
-            copy[:] = table
-        twin.changing = False
+        twin._table[1:] = self._table[1:]
         twin._free = self._free.copy()
         return twin
 
@@ -127,10 +124,10 @@ class Session:
         """
         os.close(self._fd)
         if twin is None:
-            self._fd, self._tables, self._free = -1, [], []
+            self._fd, self._table, self._free = -1, memoryview(b""), []
         else:
             self.path, self._fd = twin.path, twin._fd
-            self._tables, self._free = twin._tables, twin._free
+            self._table, self._free = twin._table, twin._free
             twin._fd = -1
 
     def leave(self) -> None:
