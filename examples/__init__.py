@@ -1,0 +1,1 @@
+"""Runnable examples: small, whole programs built on tmpcache."""

@@ -1,0 +1,56 @@
+"""The model: what a recogniser has to know about the typeface, as one file on S3.
+
+The file is an ``.npz`` with a ``version`` and one template per character, and is the thing that
+operations replaces while functions are running.
+"""
+
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from examples.check_scanner import e13b
+
+#: Modules of white around a template: what surrounds a glyph belongs to its shape.
+MARGIN = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Templates in the order of `e13b.CHARACTERS`: ink coverage from 0 to 255.
+
+    Each is `e13b.GLYPH_WIDTH` by `e13b.GLYPH_HEIGHT` modules, the glyph to the right, with a
+    margin of `MARGIN` modules on every side.
+    """
+
+    version: str
+    templates: NDArray[np.uint8]
+
+
+def build(version: str, pixels_per_module: int) -> bytes:
+    """Draw the templates and pack them; a finer grid gives a larger, more exact model."""
+    margin = MARGIN * pixels_per_module
+    right = margin + e13b.GLYPH_WIDTH * pixels_per_module
+    size = (right + margin, 2 * margin + e13b.GLYPH_HEIGHT * pixels_per_module)
+    templates = [
+        np.asarray(e13b.render([(character, right, margin)], size, pixels_per_module))
+        for character in e13b.CHARACTERS
+    ]
+    packed = io.BytesIO()
+    np.savez(packed, version=np.array(version), templates=np.stack(templates))
+    return packed.getvalue()
+
+
+def load(path: Path) -> Model:
+    """Read a model file; raises ``ValueError`` if it is none."""
+    # Opened here, because numpy leaves the file open if it is none of its own. No pickle: whoever
+    # may write the model must not thereby run code in the function.
+    with path.open("rb") as file:
+        try:
+            arrays = np.load(file, allow_pickle=False)
+            return Model(str(arrays["version"]), arrays["templates"])
+        except (LookupError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path} is not a model of this scanner: {error}") from error
