@@ -66,6 +66,10 @@ class Child:
         line, self._heard = self._heard.split(b"\n", 1)
         return json.loads(line)
 
+    def signal(self, number: int) -> None:
+        """Send a signal."""
+        os.kill(self.pid, number)
+
     def stop(self) -> None:
         """SIGSTOP; return once no thread of the process runs."""
         os.kill(self.pid, signal.SIGSTOP)

@@ -113,8 +113,16 @@ class _Armed:
 
     path: str
     fault: Fault
+    skip: int
     left: float
-    method: str = "GET"
+
+    def strikes(self, request: Request) -> bool:
+        """Whether this request meets the fault, once the first `skip` have passed."""
+        if (request.method, request.path) != ("GET", self.path) or self.left <= 0:
+            return False
+        self.skip, passes = max(0, self.skip - 1), self.skip > 0
+        self.left -= not passes
+        return not passes
 
 
 @dataclass(frozen=True)
@@ -213,11 +221,14 @@ class S3Server:
     # -- misbehaviour ---------------------------------------------------------------------
 
     def inject(
-        self, path: str, fault: Fault, *, times: float = float("inf"), method: str = "GET"
+        self, path: str, fault: Fault, *, skip: int = 0, times: float = float("inf")
     ) -> None:
-        """Apply `fault` to the next `times` requests of `path`; several faults add up."""
+        """Apply `fault` to GETs of `path`: let `skip` pass, then strike `times`.
+
+        Several faults for one path add up.
+        """
         with self._lock:
-            self._armed.append(_Armed(path, fault, times, method))
+            self._armed.append(_Armed(path, fault, skip, times))
 
     def heal(self) -> None:
         """Behave again."""
@@ -236,7 +247,7 @@ class S3Server:
         with self._lock:
             if not request.path.startswith("/moto-api"):
                 self._log.append(request)
-            faults = list(self._strike(request))
+            faults = [armed.fault for armed in self._armed if armed.strikes(request)]
             app: WSGIApplication = self._store
             if request.method in ("GET", "HEAD") and request.path in self._canned:
                 app = self._canned[request.path].answer(environ)
@@ -255,12 +266,6 @@ class S3Server:
             return start(status, headers, exc_info) if exc_info else start(status, headers)
 
         return _counted(app(environ, starting), request)
-
-    def _strike(self, request: Request) -> Iterator[Fault]:
-        for armed in self._armed:
-            if (armed.method, armed.path) == (request.method, request.path) and armed.left > 0:
-                armed.left -= 1
-                yield armed.fault
 
 
 def _read(environ: WSGIEnvironment) -> Request:
@@ -318,6 +323,6 @@ class Bucket:
         """The GETs of one object since the last `S3Server.forget`."""
         return self.server.gets(self.path(key))
 
-    def inject(self, key: str, fault: Fault, *, times: float = float("inf")) -> None:
-        """Apply a fault to the next GETs of one object."""
-        self.server.inject(self.path(key), fault, times=times)
+    def inject(self, key: str, fault: Fault, *, skip: int = 0, times: float = float("inf")) -> None:
+        """Apply a fault to GETs of one object; see `S3Server.inject`."""
+        self.server.inject(self.path(key), fault, skip=skip, times=times)

@@ -63,9 +63,8 @@ def translate(error: Exception, bucket: str, key: str, subject: str) -> TmpCache
             f"{subject}: the bytes that arrived do not fit S3's checksum ({error}). Nothing was "
             "kept; try again."
         )
-    if isinstance(error, (boto.HTTPClientError, boto.IncompleteReadError, OSError)) or (
-        type(error).__module__.partition(".")[0] in ("urllib3", "http", "ssl")
-    ):
+    lost = (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, OSError)
+    if isinstance(error, lost) or type(error).__module__.startswith(("urllib3.", "http.")):
         return OriginUnavailableError(
             f"{subject}: S3 cannot be reached ({error}). Check network, endpoint and time-outs; "
             "stale_if_error= serves a known copy meanwhile.",
