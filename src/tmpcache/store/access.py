@@ -96,10 +96,9 @@ class Access:
                 session.changing = True
             with index.transaction():
                 used, self.used, self.flushed_at = self.used, {}, self.clock()
-                index.run_many(
-                    "UPDATE blobs SET used_at = max(used_at, ?) WHERE name = ?",
-                    [(at, name) for name, at in used.items()],
-                )
+                if used:
+                    touch = "UPDATE blobs SET used_at = max(used_at, ?) WHERE name = ?"
+                    index.run_many(touch, [(at, name) for name, at in used.items()])
                 result = operation(index)
                 if index.has_grown():
                     self.quota.make_room_for_index(index)
