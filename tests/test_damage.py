@@ -189,9 +189,11 @@ def test_an_index_deleted_while_open_is_made_anew(cache: tmpcache.Cache, root: P
     for path in root.glob("index.sqlite*"):
         path.unlink()
     again = cache.fetch("models", "model.npz", max_age=0)
-    assert again.outcome is Outcome.FETCHED
+    assert again.outcome is Outcome.REVALIDATED  # this process remembers, and S3 confirms
     assert again.read_bytes() == held.read_bytes() == BODY
     assert cache.stats().damaged == {"index": 1}
+    assert cache.fetch("models", "model.npz").outcome is Outcome.FETCHED  # the new index does not
+    assert cache.fetch("models", "model.npz").outcome is Outcome.HIT
     assert cache.usage().used == allocated(root)
 
 

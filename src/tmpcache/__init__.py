@@ -17,12 +17,29 @@ from . import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    import os
+    from collections.abc import Callable
+    from typing import Any, BinaryIO, TypeVar
 
     from .cache import Cache
     from .file import CachedFile, Outcome
+    from .scratch import Scratch
 
-__all__ = ["Cache", "CachedFile", "Outcome", "configure", "default_cache", "errors", "fetch"]
+    T = TypeVar("T")
+
+__all__ = [
+    "Cache",
+    "CachedFile",
+    "Outcome",
+    "configure",
+    "default_cache",
+    "errors",
+    "fetch",
+    "invocation",
+    "load",
+    "put",
+    "scratch",
+]
 __version__ = "0.1.0"
 
 _default: Cache | None = None
@@ -42,6 +59,35 @@ def fetch(
     return cache.fetch(
         bucket, key, max_age=max_age, stale_if_error=stale_if_error, version_id=version_id
     )
+
+
+def load(bucket: str, key: str, loader: Callable[[CachedFile], T], **options: Any) -> T:
+    """What `loader` makes of the object, kept in memory; see :meth:`Cache.load`."""
+    return default_cache().load(bucket, key, loader, **options)
+
+
+def put(
+    bucket: str, key: str, source: str | os.PathLike[str] | bytes | BinaryIO, **options: Any
+) -> CachedFile:
+    """Upload an object, then have it in the cache; see :meth:`Cache.put`."""
+    return default_cache().put(bucket, key, source, **options)
+
+
+def scratch() -> Scratch:
+    """A private directory, itself a Path, removed at the end of ``with``; see :class:`Scratch`."""
+    return default_cache().scratch()
+
+
+def invocation(target: Any = None, **options: Any) -> Any:
+    """Decorator of a function's handler, and context manager; see :class:`Invocation`.
+
+    >>> @tmpcache.invocation                                                # doctest: +SKIP
+    ... def handler(event, context):
+    ...     return tmpcache.fetch("models", "micr/e13b.npz").size
+    """
+    from .invocation import invocation as decorate
+
+    return decorate(target, cache=default_cache, **options)
 
 
 def configure(**settings: Any) -> None:

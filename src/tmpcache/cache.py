@@ -1,16 +1,15 @@
-"""The hall: how one fetch is answered. It alone knows both the store and the origin."""
+"""The hall, as its users see it; how a fetch is answered is next door, in `fetching`."""
 
 from __future__ import annotations
 
 import os
 import time
-from threading import Lock
 
 from .config import Settings, parse_size, seconds
-from .errors import AccessDeniedError, ObjectNotFoundError, OriginUnavailableError
+from .current import current, current_start
+from .fetching import Fetching
 from .file import CachedFile, Outcome, cached_file
-from .flights import Flights
-from .freshness import is_fresh, may_serve_stale
+from .memory import Memory
 from .objects import ObjectName
 from .store import Store
 from .store.store import is_intact
@@ -19,21 +18,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
-    from typing import Any, Self
+    from typing import Any, BinaryIO, Self, TypeVar
 
-    from .objects import Copy
-    from .origin import Origin, Reply
+    from .origin import Origin
     from .reports import Entry, Stats, Usage, Verification
-    from .store.partials import Partial
-    from .store.sessions import Session
+    from .scratch import Scratch
 
-    #: A copy, how it was come by, and its lease.
-    Answer = tuple[Copy, Outcome, Session, int]
-
-#: Copies remembered in memory, some 600 bytes each: beyond these a hit asks the index (12 µs).
-_REMEMBERED = 50_000
-#: How often a download is begun anew because somebody cleaned its file away.
-_LOST = 2
+    T = TypeVar("T")
 
 
 class Cache:
@@ -53,10 +44,13 @@ class Cache:
         request_options: sent along with every request, such as ``{"ExpectedBucketOwner": "…"}``.
         lock_timeout: seconds without progress after which another process's download is not
             waited for any more; default 10.
+        loaded_most: how many objects :meth:`load` keeps in memory; default 32.
+        loaded_weigher, loaded_weight: what says how heavy a loaded object is, and how heavy all
+            of them may be together; given together, in a unit of your choice.
         clock: what tells the time in seconds since the epoch; for tests.
         origin: where objects come from instead of S3 (see :class:`tmpcache.origin.Origin`).
 
-    Every setting but the last five also comes from the environment, as ``TMPCACHE_ROOT``,
+    The first five and `lock_timeout` also comes from the environment, as ``TMPCACHE_ROOT``,
     ``TMPCACHE_QUOTA`` and so on.
 
     Raises:
@@ -77,23 +71,24 @@ class Cache:
         *,
         request_options: Mapping[str, str] | None = None,
         lock_timeout: float | None = None,
+        loaded_most: int = 32,
+        loaded_weigher: Callable[[Any], float] | None = None,
+        loaded_weight: float | None = None,
         clock: Callable[[], float] = time.time,
         origin: Origin | None = None,
     ) -> None:
         settings = Settings(root, quota, min_free, max_age, stale_if_error, lock_timeout)
         self._max_age, self._stale_if_error = settings.max_age, settings.stale_if_error
-        self._patience, self._clock = settings.lock_timeout, clock
+        self._clock = clock
         self._store = Store(settings.root, settings.quota, settings.min_free, clock)
         if origin is None:
             from .origin.s3 import S3Origin
 
             origin = S3Origin(client, request_options)
         self._origin = origin
-        self._pid, self._flights = os.getpid(), Flights()
-        self._known: dict[tuple[str, str, str | None], tuple[Copy, str]] = {}
-        self._tally = Lock()
-        self._outcomes = dict.fromkeys(Outcome, 0)
-        self._received = 0
+        self._fetching = Fetching(self._store, origin, clock, settings.lock_timeout)
+        self._known = self._fetching.known
+        self._memory = Memory(loaded_most, loaded_weigher, loaded_weight)
 
     # ---- fetching ----------------------------------------------------------------------------
 
@@ -129,178 +124,107 @@ class Cache:
             now = self._clock()
             age = now - copy.validated_at  # type: ignore[operator]
             limit = self._max_age if max_age is None else max_age
-            if (0 <= age < limit or version_id) and scope == self._origin.scope:
+            if (
+                0 <= age < limit or version_id or 0 <= age <= now - current_start()
+            ) and scope == self._origin.scope:
                 session, slot = self._store.take(copy.lease_id)
                 if is_intact(copy):
                     self._store.touch(copy, now)
-                    with self._tally:
-                        self._outcomes[Outcome.HIT] += 1
-                    return cached_file(copy, Outcome.HIT, session, slot)
+                    fetching = self._fetching
+                    with fetching.tally:
+                        fetching.outcomes[Outcome.HIT] += 1
+                    file = cached_file(copy, Outcome.HIT, session, slot)
+                    if (run := current()) is not None:
+                        run.note_file(file, slot)
+                    return file
                 session.give_back(slot)
-        return self._fetch_slowly(bucket, key, version_id, max_age, stale_if_error)
+        grace = self._stale_if_error if stale_if_error is None else stale_if_error
+        return self._fetching.fetch(
+            bucket,
+            key,
+            version_id,
+            self._max_age if max_age is None else seconds("max_age", max_age),
+            seconds("stale_if_error", grace),
+        )
 
-    def _fetch_slowly(
+    # ---- the life of an invocation -----------------------------------------------------------
+
+    def scratch(self) -> Scratch:
+        """A private directory under the root, itself a Path, removed at the end of ``with``."""
+        from .scratch import new_scratch
+
+        scratch = new_scratch(self, self._store.scratch_directory())
+        if (run := current()) is not None:
+            run.note_scratch(scratch)
+        return scratch
+
+    def invocation(self, target: Any = None, **options: Any) -> Any:
+        """Decorator and context manager; see :class:`tmpcache.invocation.Invocation`."""
+        from .invocation import invocation
+
+        return invocation(target, cache=lambda: self, **options)
+
+    def load(
         self,
         bucket: str,
         key: str,
-        version_id: str | None,
-        max_age: float | None,
-        stale_if_error: float | None,
-    ) -> CachedFile:
-        limit = self._max_age if max_age is None else seconds("max_age", max_age)
-        grace = self._stale_if_error
-        if stale_if_error is not None:
-            grace = seconds("stale_if_error", stale_if_error)
-        if self._pid != os.getpid():  # the threads that flew are in the parent
-            self._pid, self._flights = os.getpid(), Flights()
-        name = ObjectName(self._origin.name, bucket, key, version_id)
-        answer = self._look(name, lambda age: is_fresh(age, limit, immutable=bool(version_id)))
-        while answer is None:
-            try:
-                shared, led = self._flights.share(name.parts(), lambda: self._ask(name))
-            except OriginUnavailableError:
-                stale = self._look(name, lambda age: may_serve_stale(age, limit, grace))
-                if stale is None:
-                    raise
-                answer = stale[0], Outcome.STALE, *stale[2:]
-            else:
-                answer = shared if led else self._shared(shared)
-        return self._hand_out(name, *answer)
+        loader: Callable[[CachedFile], T],
+        *,
+        max_age: float | None = None,
+        stale_if_error: float | None = None,
+        version_id: str | None = None,
+    ) -> T:
+        """What `loader` makes of the object's path, kept in memory as long as the content is this.
 
-    def _look(self, name: ObjectName, usable: Callable[[float | None], bool]) -> Answer | None:
-        """The copy on disk, leased, if it is whole and its age is `usable`."""
-        copy = self._store.look_up(name, self._origin.scope)
-        if copy is None:
-            return None
-        age = None if copy.validated_at is None else self._clock() - copy.validated_at
-        if not usable(age) or (lease := self._store.claim(copy)) is None:
-            return None
-        return copy, Outcome.HIT, *lease
+        The object is fetched as by :meth:`fetch` (so freshness and permissions are the same), and
+        loaded again exactly when its content has changed. One thread loads for all that wait. Of a
+        loader that raises nothing is kept. Give the same function each time: a new lambda is a new
+        loader.
 
-    def _shared(self, answer: Answer) -> Answer | None:
-        """Another thread's answer for this one: the same copy, a lease of its own."""
-        lease = self._store.claim(answer[0])
-        return (answer[0], Outcome.HIT, *lease) if lease is not None else None
-
-    def _hand_out(
-        self, name: ObjectName, copy: Copy, outcome: Outcome, session: Session, slot: int
-    ) -> CachedFile:
-        file, scope = cached_file(copy, outcome, session, slot), self._origin.scope
-        self._store.touch(copy, self._clock())
-        self._count(outcome)
-        if scope is not None and copy.validated_at is not None:
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[name.bucket, name.key, name.version or None] = copy, scope
-        return file
-
-    # ---- asking the origin -------------------------------------------------------------------
-
-    def _ask(self, name: ObjectName) -> Answer:
-        """One conditional GET, and the download if it brings another version."""
-        copy = self._store.look_up(name, self._origin.scope)
-        lease = self._store.claim(copy) if copy is not None else None
-        if copy is None or lease is None:
-            return self._download(name, None)
-        try:
-            reply = self._get(name, copy.etag)
-            if reply is None:
-                return self._confirmed(name, copy, lease)
-        except BaseException:
-            lease[0].give_back(lease[1])
-            raise
-        lease[0].give_back(lease[1])
-        return self._download(name, reply)
-
-    def _download(self, name: ObjectName, reply: Reply | None) -> Answer:
-        """Bring the object in, or find that somebody else has just done so."""
-        from .store.partials import PartialLostError
-
-        for tries_left in reversed(range(_LOST)):
-            told = "" if reply is None else reply.etag
-            hang_up = None if reply is None else reply.body.close
-            try:
-                with self._store.partial(name, self._patience, hang_up) as partial:
-                    if partial.waited:
-                        answer, reply = self._after_waiting(name, told)
-                        if answer is not None:
-                            return answer
-                    if reply is None:
-                        reply = self._get(name)
-                    assert reply is not None, "only if_none_match is answered without a body"
-                    return self._receive(name, reply, partial)
-            except PartialLostError:
-                if not tries_left:
-                    raise
-                reply = None
-        raise AssertionError("the last try returns or raises")
-
-    def _after_waiting(self, name: ObjectName, told: str) -> tuple[Answer | None, Reply | None]:
-        """What another download left: an answer, or how the origin's own begins.
-
-        The other may have asked with other credentials. The copy is ours if the origin confirmed
-        it to us: it has the ETag that we were `told`, or one of us was the other, or we ask.
+        >>> model = cache.load("models", "micr/e13b.npz", np.load, max_age=300)  # doctest: +SKIP
         """
-        copy = self._store.look_up(name, self._origin.scope)
-        lease = self._store.claim(copy) if copy is not None else None
-        if copy is None or lease is None:
-            return None, None
-        try:
-            if copy.validated_at is not None and (not told or told == copy.etag):
-                return (copy, Outcome.HIT, *lease), None
-            reply = None if told == copy.etag else self._get(name, copy.etag)
-            if reply is None:
-                return self._confirmed(name, copy, lease), None
-        except BaseException:
-            lease[0].give_back(lease[1])
-            raise
-        lease[0].give_back(lease[1])
-        return None, reply
-
-    def _receive(self, name: ObjectName, reply: Reply, partial: Partial) -> Answer:
-        from .origin.download import download
-
-        at = self._clock()
-        try:
-            final = download(self._origin, name, reply, partial)
-        except (ObjectNotFoundError, AccessDeniedError) as error:
-            self._refused(name, error)
-            raise
-        finally:
-            with self._tally:
-                self._received += partial.transferred
-        copy, session, slot = self._store.publish(
-            partial,
-            name,
-            etag=final.etag,
-            version_id=final.version_id,
-            scope=self._origin.scope,
-            at=at,
+        file = self.fetch(
+            bucket, key, max_age=max_age, stale_if_error=stale_if_error, version_id=version_id
         )
-        return copy, Outcome.FETCHED, session, slot
+        value: T = self._memory.load(file, loader)
+        return value
 
-    def _confirmed(self, name: ObjectName, copy: Copy, lease: tuple[Session, int]) -> Answer:
-        self._store.confirm(name, copy, self._origin.scope, self._clock())
-        return copy, Outcome.REVALIDATED, *lease
+    def put(
+        self,
+        bucket: str,
+        key: str,
+        source: str | os.PathLike[str] | bytes | BinaryIO,
+        *,
+        if_match: str | None = None,
+        if_none_match: str | None = None,
+        content_type: str | None = None,
+    ) -> CachedFile:
+        """Upload a file, bytes or an open binary file; then they are in the cache as well.
 
-    def _get(self, name: ObjectName, etag: str = "") -> Reply | None:
-        """Ask; what a refusal says about the copies here is written down."""
-        try:
-            return self._origin.get(name.bucket, name.key, name.version or None, if_none_match=etag)
-        except (ObjectNotFoundError, AccessDeniedError) as error:
-            self._refused(name, error)
-            raise
+        The copy has the ETag that S3 answered, so that the next fetch here is a hit or a 304. Large
+        sources are uploaded in parts. `if_match` (an ETag) and `if_none_match` (``"*"``) are for
+        writers that race: the one that loses gets :class:`~tmpcache.errors.ObjectChangedError`. An
+        upload that fails changes nothing, here or there.
+        """
+        from .writing import put
 
-    def _refused(self, name: ObjectName, error: Exception) -> None:
-        self._known.pop((name.bucket, name.key, name.version or None), None)
-        if isinstance(error, ObjectNotFoundError):
-            self._store.forget(name)
-        else:
-            self._store.revoke(name, self._origin.scope)
+        return put(
+            self._fetching,
+            ObjectName(self._origin.name, bucket, key),
+            source,
+            if_match=if_match,
+            if_none_match=if_none_match,
+            content_type=content_type,
+        )
 
-    def _count(self, outcome: Outcome) -> None:
-        with self._tally:
-            self._outcomes[outcome] += 1
+    def _sweep(self) -> None:
+        self._store.access.sweep_if_needed()
+
+    def _make_room_on_disk(self, size: int | str) -> None:
+        from .store import upkeep
+
+        quota = self._store.access.quota.quota
+        upkeep.make_room(self._store, parse_size(size, total=quota, name="size"), on_disk=True)
 
     # ---- looking and cleaning ----------------------------------------------------------------
 
@@ -327,14 +251,15 @@ class Cache:
         """What this object has done so far: hits, fetches, bytes, evictions, damage."""
         from .reports import Stats
 
-        access = self._store.access
-        with self._tally:
+        access, fetching = self._store.access, self._fetching
+        with fetching.tally:
             return Stats(
-                hits=self._outcomes[Outcome.HIT],
-                revalidated=self._outcomes[Outcome.REVALIDATED],
-                fetched=self._outcomes[Outcome.FETCHED],
-                stale=self._outcomes[Outcome.STALE],
-                bytes_fetched=self._received,
+                hits=fetching.outcomes[Outcome.HIT],
+                revalidated=fetching.outcomes[Outcome.REVALIDATED],
+                asked=fetching.asked,
+                fetched=fetching.outcomes[Outcome.FETCHED],
+                stale=fetching.outcomes[Outcome.STALE],
+                bytes_fetched=fetching.received,
                 evicted=access.quota.evicted,
                 evicted_bytes=access.quota.evicted_bytes,
                 damaged=dict(access.damaged),

@@ -17,7 +17,7 @@ MIB = 1024 * 1024
 SMALLEST_QUOTA = MIB
 LARGEST_DEFAULT_QUOTA = 10 * 1024 * MIB
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgtp]?)(i?)b?|(%))", re.IGNORECASE)
+_SIZE = r"(?i)(\d+(?:\.\d+)?)\s*(?:([kmgtp]?)(i?)b?|(%))"  # compiled when a text is to be read
 
 
 class Settings:
@@ -56,7 +56,7 @@ def parse_size(value: int | str, *, total: int, name: str = "size") -> int:
     """
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    match = re.fullmatch(_SIZE, value.strip()) if isinstance(value, str) else None
     if match is None:
         raise ConfigError(
             f"{name}={value!r} is not a size: give bytes as an int, or text like "

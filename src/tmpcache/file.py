@@ -122,7 +122,9 @@ else:
         """The path of `copy`, protected by the lease in `slot`."""
         file: CachedFile = object.__new__(CachedFile)
         file._lease = session, slot
-        plain = PosixPath(copy.path)
+        plain = copy.parsed
+        if plain is None:
+            plain = copy.parsed = PosixPath(copy.path)
         file._drv, file._root, file._parts = plain._drv, plain._root, plain._parts  # type: ignore
         file._copy, file.outcome = copy, outcome
         return file

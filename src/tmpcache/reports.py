@@ -62,6 +62,8 @@ class Stats:
 
     hits: int = 0
     revalidated: int = 0
+    #: Questions put to the origin, whatever the answer.
+    asked: int = 0
     fetched: int = 0
     stale: int = 0
     #: Bytes received of bodies, also of those that broke on the way.

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
+    from typing import BinaryIO, Protocol
+
+    from ..deadline import Deadline
 
     class Body(Protocol):
         """A response body under way."""
@@ -49,11 +51,29 @@ if TYPE_CHECKING:
             if_none_match: str = "",
             if_match: str = "",
             start: int = 0,
+            deadline: Deadline | None = None,
         ) -> Reply | None:
             """The object, from byte `start` on; None if it still has the ETag `if_none_match`.
 
             Raises :class:`~tmpcache.errors.ObjectChangedError` if it no longer has the ETag
-            `if_match`.
+            `if_match`. Waits for nothing past the `deadline`, neither here nor in the body.
+            """
+
+        def put(
+            self,
+            bucket: str,
+            key: str,
+            body: BinaryIO,
+            size: int,
+            *,
+            if_match: str | None = None,
+            if_none_match: str | None = None,
+            content_type: str | None = None,
+            deadline: Deadline | None = None,
+        ) -> tuple[str, str | None]:
+            """Store `size` bytes of `body` as an object; its ETag and version.
+
+            Raises :class:`~tmpcache.errors.ObjectChangedError` if a condition does not hold.
             """
 
         def close(self) -> None:

@@ -17,16 +17,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
+    from ..deadline import Deadline
     from ..objects import ObjectName
     from . import Origin, Reply
 
     class Sink(Protocol):
-        """Where the bytes go."""
+        """Where the bytes go; it may hold the beginning of an object from earlier."""
 
         received: int
+        etag: str
+        size: int
 
-        def reserve(self, total: int, /) -> None:
-            """Make room for an object of `total` bytes."""
+        def begin(self, etag: str, size: int | None, /) -> None:
+            """Make room for an object."""
 
         def write(self, data: memoryview, /) -> None:
             """Append."""
@@ -44,42 +47,58 @@ _PROGRESS = 1024 * 1024
 _PAUSE = 0.1
 
 
+def resume(
+    origin: Origin, name: ObjectName, sink: Sink, deadline: Deadline | None = None
+) -> Reply | None:
+    """The rest of the object that `sink` holds the start of; None if that was another version."""
+    if sink.received:
+        try:
+            return _rest(origin, name, sink, deadline)
+        except ObjectChangedError:
+            sink.rewind()
+    return None
+
+
 def download(
     origin: Origin,
     name: ObjectName,
     reply: Reply,
     sink: Sink,
+    deadline: Deadline | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Reply:
-    """Write the object that `reply` begins into `sink`; the reply that the bytes belong to.
+    """Write the object that `reply` begins, or goes on with, into `sink`; the reply it ended as.
 
     Raises :class:`OriginUnavailableError` if the body keeps breaking, :class:`ObjectChangedError`
-    if the object is replaced twice meanwhile, and whatever `sink` raises.
+    if the object is replaced twice meanwhile, :class:`DeadlineExceededError` if time runs out, and
+    whatever `sink` raises.
     """
     buffer = memoryview(bytearray(_CHUNK))
-    first, breaks, mark, restarted = reply, 0, 0, False
     current: Reply | None = reply
+    breaks, mark, restarted = 0, sink.received, False
     while True:
         try:
             if current is None:
-                current = _go_on(origin, name, first, sink)
-                first = current if sink.received == 0 else first
-            _drain(name, current, first.size, sink, buffer)
-            return first
+                current = _rest(origin, name, sink, deadline)
+            _drain(name, current, sink, buffer, deadline)
+            return current
         except OriginUnavailableError as error:
-            if sink.received == first.size:
-                return first
+            if current is not None and sink.received == current.size:
+                return current
             if sink.received >= mark + _PROGRESS:
                 breaks, mark = 0, sink.received
             breaks += 1
             if breaks >= _TRIES:
                 raise OriginUnavailableError(
                     f"{name}: the transfer broke {breaks} times, the last time after "
-                    f"{sink.received} of {first.size} bytes ({error}). Nothing was kept: try again",
+                    f"{sink.received} of {sink.size} bytes ({error}): try again",
                     bucket=name.bucket,
                     key=name.key,
                 ) from error
-            sleep(_PAUSE * 2 ** (breaks - 1) * random.uniform(0.5, 1.5))
+            pause = _PAUSE * 2 ** (breaks - 1) * random.uniform(0.5, 1.5)
+            if deadline is not None:
+                deadline.check(name, needed=pause)
+            sleep(pause)
         except ObjectChangedError:
             if restarted:
                 raise
@@ -91,29 +110,27 @@ def download(
                 current = None
 
 
-def _go_on(origin: Origin, name: ObjectName, first: Reply, sink: Sink) -> Reply:
-    """The rest of the object that `first` began, or, with nothing received yet, the object."""
-    if sink.received == 0 or not first.etag:  # without an ETag nothing ties the rest to the start
+def _rest(origin: Origin, name: ObjectName, sink: Sink, deadline: Deadline | None) -> Reply:
+    """The rest of the object that `sink` began to receive; with nothing received, the object."""
+    bucket, key, version = name.bucket, name.key, name.version or None
+    if not sink.etag:  # without an ETag nothing ties the rest to the start
         sink.rewind()
-        reply = origin.get(name.bucket, name.key, name.version or None)
+    if sink.received == 0:
+        reply = origin.get(bucket, key, version, deadline=deadline)
     else:
         reply = origin.get(
-            name.bucket,
-            name.key,
-            name.version or None,
-            if_match=first.etag,
-            start=sink.received,
+            bucket, key, version, if_match=sink.etag, start=sink.received, deadline=deadline
         )
     assert reply is not None, "only if_none_match is answered without a body"
     if sink.received == 0:
         return reply
-    if (reply.etag, reply.size) != (first.etag, first.size):
+    if (reply.etag, reply.size) != (sink.etag, sink.size):
         reply.body.close()
         raise ObjectChangedError(
-            f"{name} was replaced while it was read (ETag {first.etag} became {reply.etag}), and "
+            f"{name} was replaced while it was read (ETag {sink.etag} became {reply.etag}), and "
             "again during the restart: fetch it when its writer has finished.",
-            bucket=name.bucket,
-            key=name.key,
+            bucket=bucket,
+            key=key,
         )
     if reply.start == 0:  # an origin that does not know ranges
         sink.rewind()
@@ -127,15 +144,17 @@ def _go_on(origin: Origin, name: ObjectName, first: Reply, sink: Sink) -> Reply:
 
 
 def _drain(
-    name: ObjectName, reply: Reply, size: int | None, sink: Sink, buffer: memoryview
+    name: ObjectName, reply: Reply, sink: Sink, buffer: memoryview, deadline: Deadline | None
 ) -> None:
     """Write the body into the sink; it must end where the object does."""
-    if size is not None:
-        sink.reserve(size)
+    size = reply.size
+    sink.begin(reply.etag, size)
     while count := reply.body.readinto(buffer):
         if size is not None and sink.received + count > size:
             raise IntegrityError(f"{name}: the body is longer than the {size} bytes announced")
         sink.write(buffer[:count])
+        if deadline is not None and sink.received != size:
+            deadline.check(name)
     if size is not None and sink.received != size:
         raise OriginUnavailableError(
             f"the body ended after {sink.received} bytes", bucket=name.bucket, key=name.key

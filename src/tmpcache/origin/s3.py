@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import os
-from threading import Lock
+from threading import Lock, local
 
-from ..errors import OriginUnavailableError
+from ..errors import DeadlineExceededError, OriginUnavailableError
+from ..objects import ObjectName
 from . import Reply, scope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    from collections.abc import Callable, Mapping
+    from typing import Any, BinaryIO
 
+    from ..deadline import Deadline
     from ..errors import TmpCacheError
+
+    #: Bucket, key and version: named in full only when there is something to say of them.
+    Subject = tuple[str, str, str | None]
 
 #: As many idle connections as there may be threads; botocore keeps 10 and warns about the others.
 _CONNECTIONS = 64
-#: Seconds. botocore waits a minute for each: longer than many functions live.
-_CONNECT_TIMEOUT, _READ_TIMEOUT = 5, 20
+#: Seconds to wait for a connection, and for the next bytes. botocore waits a minute for each:
+#: longer than many functions live. A call with less time than that gets a client with less
+#: patience; botocore has no time-out for one call.
+_CONNECT_TIMEOUT, _READ_TIMEOUT = 5.0, 20.0
+_LESS_PATIENT = (10.0, 5.0, 2.0, 1.0)
+#: botocore waits up to this many seconds before its second attempt.
+_BACKOFF = 1.0
 
 
 class S3Origin:
@@ -33,7 +43,9 @@ class S3Origin:
         self, client: Any = None, request_options: Mapping[str, str] | None = None
     ) -> None:
         self._options = dict(request_options or {})
-        self._given, self._client = client, client
+        self._given = client
+        #: Clients made here, by their read time-out in seconds.
+        self._made: dict[float, Any] = {}
         self._name: str | None = None
         self._scope: str | None = None
         self._forked()
@@ -54,8 +66,8 @@ class S3Origin:
         """Who asks, hashed; None as long as that is not known."""
         if self._scope is None:
             asking = scope.of_environment() if self._given is None else None
-            if asking is None and self._client is not None:
-                asking = _scope_of(self._client)
+            for client in [self._given] if self._given is not None else [*self._made.values()]:
+                asking = asking or _scope_of(client)
             if asking is not None:
                 options = [text for pair in sorted(self._options.items()) for text in pair]
                 self._scope = scope.hashed(asking, *options)
@@ -70,28 +82,40 @@ class S3Origin:
         if_none_match: str = "",
         if_match: str = "",
         start: int = 0,
+        deadline: Deadline | None = None,
     ) -> Reply | None:
-        """One GetObject; None if it is still what `if_none_match` says."""
+        """One GetObject; None if it is still what `if_none_match` says.
+
+        With a client of the caller's, its time-outs decide how long the answer may take, whatever
+        the `deadline`; the body is cut off in time in any case.
+        """
         from .s3_errors import status_of
 
-        wanted = {
-            "VersionId": version_id,
-            "IfNoneMatch": if_none_match,
-            "IfMatch": if_match,
-            "Range": f"bytes={start}-" if start else None,
-        }
-        asked = {name: value for name, value in wanted.items() if value}
+        asked = {"Bucket": bucket, "Key": key, **self._options}
+        if version_id:
+            asked["VersionId"] = version_id
+        if if_none_match:
+            asked["IfNoneMatch"] = if_none_match
+        if if_match:
+            asked["IfMatch"] = if_match
+        if start:
+            asked["Range"] = f"bytes={start}-"
+        subject = (bucket, key, version_id)
+        client = self._connected(deadline)
         try:
-            response = self._connected().get_object(
-                Bucket=bucket, Key=key, **asked, **self._options
-            )
+            _call.deadline, _call.subject = deadline, subject
+            response = client.get_object(**asked)
+        except DeadlineExceededError:
+            raise
         except Exception as error:
             if status_of(error) == 304 and if_none_match:
                 return None
             if status_of(error) == 501 and if_match:  # a store without If-Match; ETags tell as well
-                return self.get(bucket, key, version_id, start=start)
-            raise _translated(error, bucket, key, version_id) from error
-        body = _S3Body(response["Body"], bucket, key, version_id)
+                return self.get(bucket, key, version_id, start=start, deadline=deadline)
+            raise _translated(error, subject) from error
+        finally:
+            _call.deadline = None
+        body = _S3Body(response["Body"], subject, deadline, response.get("ContentLength") or 0)
         etag = response.get("ETag", "")
         if if_none_match and etag == if_none_match:  # a store that answers 200 where S3 says 304
             body.close()
@@ -99,26 +123,66 @@ class S3Origin:
         first, size = _span(response)
         return Reply(body, etag, size, response.get("VersionId"), first)
 
-    def close(self) -> None:
-        """Close the connections of a client that was made here."""
-        if self._given is None and self._client is not None:
-            self._client.close()
-            self._client = None
+    def put(
+        self,
+        bucket: str,
+        key: str,
+        body: BinaryIO,
+        size: int,
+        *,
+        if_match: str | None = None,
+        if_none_match: str | None = None,
+        content_type: str | None = None,
+        deadline: Deadline | None = None,
+    ) -> tuple[str, str | None]:
+        """Store an object; its ETag and version. Nothing changes when a condition does not hold."""
+        from .s3_upload import upload
 
-    def _connected(self) -> Any:
+        subject = (bucket, key, None)
+        conditions = {"IfMatch": if_match, "IfNoneMatch": if_none_match}
+        options = {**self._options, "ContentType": content_type}
+        try:
+            return upload(
+                self._connected(deadline),
+                bucket,
+                key,
+                body,
+                size,
+                conditions={name: value for name, value in conditions.items() if value},
+                options={name: value for name, value in options.items() if value},
+                check=lambda: deadline.check(_named(subject)) if deadline is not None else None,
+            )
+        except DeadlineExceededError:
+            raise
+        except Exception as error:
+            raise _translated(error, subject) from error
+
+    def close(self) -> None:
+        """Close the connections of clients that were made here."""
+        while self._made:
+            self._made.popitem()[1].close()
+
+    def _connected(self, deadline: Deadline | None = None) -> Any:
         if self._pid != os.getpid():
             # Connections shared with the parent would bring the answers to its questions.
-            if self._client is not None:
-                self._client.close()
-            self._client = self._given
+            if self._given is not None:
+                self._given.close()
+            self.close()
             self._forked()
-        client = self._client
+        if self._given is not None:
+            return self._given
+        timeout = _READ_TIMEOUT
+        if deadline is not None and (left := deadline.remaining()) < timeout:
+            timeout = next((less for less in _LESS_PATIENT if less <= left), _LESS_PATIENT[-1])
+        client = self._made.get(timeout)
         if client is None:
             with self._lock:  # making clients is not thread-safe (boto3 issue 2750)
-                if self._client is None:
-                    self._client = _make_client()
-                    self._name = self._scope = None  # as the environment is now, so is the client
-                client = self._client
+                client = self._made.get(timeout)
+                if client is None:
+                    client = _make_client(timeout)
+                    if not self._made:  # as the environment is now, so is the client
+                        self._name = self._scope = None
+                    self._made[timeout] = client
         return client
 
     def _forked(self) -> None:
@@ -128,24 +192,50 @@ class S3Origin:
 
 
 class _S3Body:
-    """A botocore body whose errors are ours."""
+    """A botocore body whose errors are ours, and which keeps to the deadline."""
 
-    __slots__ = ("_names", "_stream")
+    __slots__ = ("_awaited", "_deadline", "_stream", "_subject")
 
-    def __init__(self, stream: Any, bucket: str, key: str, version_id: str | None) -> None:
-        self._stream, self._names = stream, (bucket, key, version_id)
+    def __init__(
+        self, stream: Any, subject: Subject, deadline: Deadline | None, length: int
+    ) -> None:
+        self._stream, self._subject, self._deadline = stream, subject, deadline
+        self._awaited = length  # once all is here, there is no socket any more
 
     def readinto(self, buffer: memoryview, /) -> int:
+        left = _READ_TIMEOUT if self._deadline is None else self._deadline.remaining()
         try:
-            return int(self._stream.readinto(buffer))
+            if left < _READ_TIMEOUT and self._awaited > 0:
+                self._stream.set_socket_timeout(max(left, 0.001))
+            count = int(self._stream.readinto(buffer))
+            self._awaited -= count
+            return count
         except Exception as error:
-            raise _translated(error, *self._names) from error
+            if self._deadline is not None and self._deadline.remaining() <= 0:
+                raise self._deadline.exceeded(_named(self._subject)) from error
+            raise _translated(error, self._subject) from error
 
     def close(self) -> None:
         self._stream.close()
 
 
-def _make_client() -> Any:
+#: What the call under way in a thread is about, for the hooks in its client.
+_call = local()
+
+
+def _give_up_in_time(timeout: float) -> Callable[..., None]:
+    """A hook that ends botocore's retries when there is no time for another one."""
+
+    def hook(response: Any = None, caught_exception: Any = None, **_: object) -> None:
+        deadline = getattr(_call, "deadline", None)
+        failed = caught_exception is not None or response is None or response[0].status_code >= 500
+        if deadline is not None and failed and deadline.remaining() < timeout + _BACKOFF:
+            raise deadline.exceeded(_named(_call.subject)) from caught_exception
+
+    return hook
+
+
+def _make_client(timeout: float) -> Any:
     try:
         import boto3
         import botocore.session
@@ -153,14 +243,15 @@ def _make_client() -> Any:
     except ImportError as error:  # pragma: no cover - a broken installation
         raise OriginUnavailableError(f"boto3 cannot be imported ({error}): install it") from error
     config = Config(
-        connect_timeout=_CONNECT_TIMEOUT,
-        read_timeout=_READ_TIMEOUT,
+        connect_timeout=min(timeout, _CONNECT_TIMEOUT),
+        read_timeout=timeout,
         max_pool_connections=_CONNECTIONS,
         tcp_keepalive=True,
     )
     session = boto3.Session(botocore_session=botocore.session.Session())
     client = session.client("s3", config=config)
     _repair(client)
+    client.meta.events.register_first("needs-retry.s3.GetObject", _give_up_in_time(timeout))
     return client
 
 
@@ -205,8 +296,11 @@ def _span(response: Mapping[str, Any]) -> tuple[int, int | None]:
     return int(first), int(total) if total.isdigit() else None
 
 
-def _translated(error: Exception, bucket: str, key: str, version: str | None) -> TmpCacheError:
-    from ..objects import ObjectName
+def _translated(error: Exception, subject: Subject) -> TmpCacheError:
     from .s3_errors import translate
 
-    return translate(error, bucket, key, str(ObjectName("", bucket, key, version)))
+    return translate(error, subject[0], subject[1], str(_named(subject)))
+
+
+def _named(subject: Subject) -> ObjectName:
+    return ObjectName("", *subject)

@@ -87,8 +87,11 @@ def _answer(error: Exception, bucket: str, key: str, subject: str) -> OriginErro
             "check that these credentials have s3:GetObject on it; without s3:ListBucket S3 says "
             "this of a missing key, too"
         )
-    elif status in (412, 416):
-        kind, hint = ObjectChangedError, "the object was replaced while it was read"
+    elif status in (412, 416) or code == "ConditionalRequestConflict":
+        kind, hint = (
+            ObjectChangedError,
+            "the object is not what it was, or is being replaced: look at it and decide again",
+        )
     elif status >= 500 or status == 429 or code in _LATER:
         kind = OriginUnavailableError
         hint = "S3 fails or throttles: try later; stale_if_error= serves a known copy meanwhile"

@@ -80,6 +80,13 @@ class Access:
         """Run statements that change nothing."""
         return self._mended(operation)
 
+    def update(self, sql: str, *values: object) -> int:
+        """Run one statement that changes rows in place, a transaction of its own; rows changed.
+
+        A third of the time of :meth:`write`, which also writes down uses and watches the size.
+        """
+        return self._mended(lambda index: index.run(sql, *values))
+
     def write(self, operation: Callable[[Index], T]) -> T:
         """Run an operation in a write transaction, alone on this machine."""
         if self._writer == get_ident():
@@ -111,7 +118,10 @@ class Access:
     def take(self, lease: int) -> tuple[Session, int]:
         """Lease a blob by its lease id: the session and the slot to give back to it."""
         session = self._session
-        while session is None or (slot := session.take(lease)) < 0:
+        if session is None:  # the first use by this process: a time to tidy up
+            session = self.session()
+            repair.sweep_scratch(self.root)
+        while (slot := session.take(lease)) < 0:
             session = self.write(self._widen)
         return session, slot
 
@@ -279,7 +289,7 @@ class Access:
     def _widen(self, index: Index) -> Session:
         """Begin the session of this process, or give it another page of leases."""
         if self._session is None:
-            self.sweep(index)
+            self._bury(index)
         size = PAGE if self._session is None else self._session.size
         while not self.quota.make_room(index, size, "a session", slack=0):
             continue
@@ -289,10 +299,28 @@ class Access:
             self._session.grow()
         return self._session
 
-    def sweep(self, index: Index) -> int:
-        """Remove what the dead left behind: sessions, scratch directories, partials."""
+    def sweep(self) -> None:
+        """Remove what the dead left and nobody can use: sessions, scratch directories, partials."""
+        self.write(self._bury)
+        repair.sweep_scratch(self.root)
+
+    def sweep_if_needed(self) -> None:
+        """Sweep if anything is there that is not this process's own."""
+        own = os.path.basename(self._session.path) if self._session is not None else ""
+        try:
+            found = {*os.listdir(self.root.sessions), *os.listdir(self.root.scratch)}
+        except FileNotFoundError:
+            found = {""}
+        if found - {own}:
+            self.sweep()
+
+    def _bury(self, index: Index) -> int:
         with Census(self.root.sessions) as census:
-            return repair.bury(index, self.root, census)
+            return repair.bury(index, self.root, census, resumable=False)
+
+    def session(self) -> Session:
+        """The session of this process, begun if need be."""
+        return self._session or self.write(self._widen)
 
     # ---- fork ---------------------------------------------------------------------------------
 

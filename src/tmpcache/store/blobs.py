@@ -16,8 +16,8 @@ PUBLISHED = stat.S_IFREG | 0o444
 CONDEMNED = stat.S_IFREG | 0o400
 
 _CHUNK = 1024 * 1024
-_SUFFIX = re.compile(r"\.[A-Za-z0-9_-]{1,16}")
-_NAME = re.compile(r"[0-9a-f]{32}(-\d+)?(\.[A-Za-z0-9_-]{1,16}){0,2}")
+_SUFFIX = r"\.[A-Za-z0-9_-]{1,16}"
+_NAME = rf"[0-9a-f]{{32}}(-\d+)?({_SUFFIX}){{0,2}}"
 _COMPRESSED = {".br", ".bz2", ".gz", ".lz4", ".xz", ".z", ".zst"}
 
 
@@ -30,11 +30,11 @@ def suffix(key: str) -> str:
     ('', '', '.bin')
     """
     stem, dot, last = key.rpartition("/")[2].lstrip(".").rpartition(".")
-    if not _SUFFIX.fullmatch(dot + last):
+    if not re.fullmatch(_SUFFIX, dot + last):
         return ""
     if (dot + last).lower() in _COMPRESSED:
         _, dot, inner = stem.rpartition(".")
-        if _SUFFIX.fullmatch(dot + inner):
+        if re.fullmatch(_SUFFIX, dot + inner):
             return f".{inner}.{last}"
     return f".{last}"
 
@@ -45,7 +45,7 @@ def is_name(name: str) -> bool:
     >>> is_name("0" * 32 + ".tar.gz"), is_name("0" * 32 + "-1"), is_name("notes.txt")
     (True, True, False)
     """
-    return _NAME.fullmatch(name) is not None
+    return re.fullmatch(_NAME, name) is not None
 
 
 def digest_of(path: str) -> str:

@@ -5,6 +5,9 @@ downloads; who waits for it finds afterwards that the path leads to another inod
 the file was renamed into ``blobs/``, and looks the object up again. No lock is left behind: the
 kernel drops it with its process. The lock only saves work; if it cannot be had in time, a partial
 of one's own does as well.
+
+What a large object's partial holds is written down part by part, with the ETag it belongs to. So
+the next download, in whatever process, goes on where one was killed or ran out of time.
 """
 
 from __future__ import annotations
@@ -18,12 +21,30 @@ from . import blobs
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Protocol
 
+    from ..deadline import Deadline
     from .index import Index
 
+    class Room(Protocol):
+        """What a partial needs of the store."""
+
+        def reserve(self, file: str, total: int, /) -> None:
+            """Reserve for a file of `total` bytes, or QuotaExceededError."""
+
+        def relieve(self, needed: int, /) -> None:
+            """Evict because the disk is full."""
+
+        def note(self, partial: Partial, /) -> None:
+            """Write down how far a partial has come."""
+
+
+#: Bytes between two notes of progress: what a kill can cost. A note costs 50 µs.
+PART = 8 * 1024 * 1024
 #: Blocks are taken from the file system ahead of the bytes from this size on. Below it, the call
 #: costs more (15 µs of a 10 KiB fetch) than the early "disk full" is worth.
 _PREALLOCATE = 256 * 1024
+_CHUNK = 1024 * 1024
 #: Seconds between two looks at a lock that another holds: doubled from the first to the second.
 _POLL, _POLL_MOST = 0.001, 0.05
 #: What the kernel says when a file cannot grow.
@@ -35,55 +56,58 @@ class PartialLostError(OSError):
 
 
 class Partial:
-    """A file that an origin's body is streamed into: reserved, written, hashed, published.
+    """A file that an origin's body is streamed into: reserved, written, hashed, published."""
 
-    `reserve` is called with the bytes that the file will have in all, and raises
-    :class:`~tmpcache.errors.QuotaExceededError` if there is no room; `relieve` when the disk is
-    full all the same.
-    """
-
-    def __init__(
-        self,
-        fd: int,
-        path: str,
-        waited: bool,
-        reserve: Callable[[str, int], None],
-        relieve: Callable[[int], None],
-    ) -> None:
+    def __init__(self, fd: int, path: str, waited: bool, room: Room) -> None:
         self.fd, self.path = fd, path
         #: Whether another download of the same object ended while this one waited for its turn.
         self.waited = waited
         #: Whether the content has become a blob.
         self.published = False
-        self.inode = os.fstat(fd).st_ino
-        self._target = ""
-        self._reserve, self._relieve = reserve, relieve
-        self._reserved = -1
-        #: Bytes received in all, also before a :meth:`rewind`.
+        status = os.fstat(fd)
+        self.inode = status.st_ino
+        #: Whether an earlier download left something in the file.
+        self.left_over = status.st_size > 0
+        self.etag, self.size = "", 0
+        #: Bytes noted in the index; 0 for a file that nobody could go on with.
+        self.noted = 0
+        #: Bytes received by this download, also before a :meth:`rewind`.
         self.transferred = 0
-        self.rewind()
+        #: Bytes of the object that are here.
+        self.received = 0
+        self._room, self._reserved, self._target = room, -1, ""
 
     @property
     def file_name(self) -> str:
         """Its name in the index."""
         return os.path.basename(self.path)
 
-    def reserve(self, total: int) -> None:
-        """Make room for `total` bytes before the first of them is written."""
-        if total <= self._reserved:
-            return
-        self._reserve(self.file_name, total)
-        self._reserved = total
-        if total >= _PREALLOCATE and hasattr(os, "posix_fallocate"):
-            try:
-                os.posix_fallocate(self.fd, 0, total)
-            except OSError as error:
-                self._make_room(error, total)
-                os.posix_fallocate(self.fd, 0, total)
+    def resume(self, etag: str, size: int, received: int) -> None:
+        """Go on with what an earlier download left: `received` bytes of the object `etag`.
+
+        The hash of them is computed again: the state of xxh3 cannot be written down.
+        """
+        import xxhash
+
+        state, view = xxhash.xxh3_128(), memoryview(bytearray(_CHUNK))
+        with open(self.path, "rb", buffering=0) as file:
+            while (done := file.tell()) < received:
+                count = file.readinto(view[: min(_CHUNK, received - done)])
+                if not count:  # shorter than the note says
+                    return self.rewind()
+                state.update(view[:count])
+        self.etag, self.size, self.received, self.noted = etag, size, received, received
+        self._hash = state
+        return None
+
+    def begin(self, etag: str, size: int | None) -> None:
+        """Make room for an object before the first of its bytes is written."""
+        self.etag, self.size = etag, size or 0
+        self._grow(size or 0)
 
     def write(self, data: memoryview) -> None:
         """Append `data`, hash it on the way."""
-        self.reserve(self.received + len(data))  # a body longer than announced, or unannounced
+        self._grow(self.received + len(data))  # longer than announced, or unannounced
         self._hash.update(data)
         while data:
             try:
@@ -94,17 +118,27 @@ class Partial:
             self.received += written
             self.transferred += written
             data = data[written:]
+        if self.received - self.noted >= PART:
+            self.note()
+
+    def note(self) -> None:
+        """Write down how far this has come, if another download could go on from here."""
+        if self.etag and self.size and "." not in self.file_name and self.received >= PART:
+            self._room.note(self)
+            self.noted = self.received
 
     def rewind(self) -> None:
         """Forget all that was received."""
         import xxhash
 
-        #: Bytes received so far.
         self.received = 0
-        self._hash = xxhash.xxh3_128()
+        if self.noted:  # before the bytes go that the note speaks of
+            self._room.note(self)
+            self.noted = 0
         # Not always: what was once truncated, ext4 writes out when it is closed (80 µs).
         if os.fstat(self.fd).st_size:
             os.ftruncate(self.fd, 0)
+        self._hash = xxhash.xxh3_128()
 
     def finish(self) -> tuple[str, os.stat_result]:
         """Make the file read-only; its hash and its status. It is whole if the size agrees."""
@@ -121,6 +155,12 @@ class Partial:
         if blobs.inode(path) != self.inode:
             raise PartialLostError(f"{self.path} was deleted by somebody else")
 
+    def keep(self) -> None:
+        """Leave the file to the next download of the object, no larger than it need be."""
+        os.ftruncate(self.fd, self.received)
+        self.note()
+        self._room.reserve(self.file_name, self.received)
+
     def remove(self, index: Index | None = None) -> None:
         """Remove the file, wherever it is, unless the `index` knows it as a blob."""
         if blobs.inode(self.path) == self.inode:
@@ -135,19 +175,35 @@ class Partial:
     @property
     def has_reserved(self) -> bool:
         """Whether the index has a reservation for this file."""
-        return self._reserved >= 0
+        return self._reserved >= 0 or self.noted > 0
+
+    def _grow(self, total: int) -> None:
+        if total <= self._reserved:
+            return
+        self._room.reserve(self.file_name, total)
+        self._reserved = total
+        if total >= _PREALLOCATE and hasattr(os, "posix_fallocate"):
+            try:
+                os.posix_fallocate(self.fd, 0, total)
+            except OSError as error:
+                self._make_room(error, total)
+                os.posix_fallocate(self.fd, 0, total)
 
     def _make_room(self, error: OSError, needed: int) -> None:
         """Evict after a write met a full disk, so that it can be tried once more."""
         if error.errno not in FULL:
             raise error
-        self._relieve(needed)
+        self._room.relieve(needed)
 
 
 def hold(
-    directory: str, name: str, patience: float, hang_up: Callable[[], None] | None
+    directory: str,
+    name: str,
+    patience: float,
+    hang_up: Callable[[], None] | None,
+    deadline: Deadline | None,
 ) -> tuple[int, str, bool]:
-    """Create and lock the partial of an object: descriptor, path, and whether it had to wait.
+    """Create or find, and lock, the partial of an object: descriptor, path, whether it waited.
 
     Calls `hang_up` before it waits. Waits as long as the other download makes progress, and
     `patience` seconds more (it may be frozen); then takes a partial of its own.
@@ -162,7 +218,7 @@ def hold(
                 if hang_up is not None and not waited:
                     hang_up()
                 waited = True
-                if not _wait(fd, patience):
+                if not _wait(fd, patience, deadline):
                     path = os.path.join(directory, f"{name}.{os.urandom(6).hex()}")
                     os.close(fd)
                     continue
@@ -174,12 +230,14 @@ def hold(
         os.close(fd)
 
 
-def _wait(fd: int, patience: float) -> bool:
+def _wait(fd: int, patience: float, deadline: Deadline | None) -> bool:
     """Wait for the lock while the file's mtime moves; False after `patience` without progress."""
     from filelock import lock_descriptor
 
     pause, moved, mtime = _POLL, time.monotonic(), os.fstat(fd).st_mtime_ns
     while not lock_descriptor(fd, blocking=False):
+        if deadline is not None:
+            deadline.check("the download by another process that was waited for")
         now, latest = time.monotonic(), os.fstat(fd).st_mtime_ns
         if latest != mtime:
             mtime, moved = latest, now

@@ -7,7 +7,6 @@ import os
 from ..errors import IntegrityError
 from ..objects import Copy
 from . import blobs
-from .root import allocated
 from .sessions import lease_id
 
 TYPE_CHECKING = False
@@ -61,9 +60,10 @@ def _choose(access: Access, partial: Partial, digest: str, suffix: str) -> tuple
     number = 0
     while True:
         name = f"{digest}{f'-{number}' if number else ''}{suffix}"
-        path, rows = os.path.join(access.root.blobs, name), _fingerprints(access, name)
+        path = os.path.join(access.root.blobs, name)
         try:
             found = blobs.fingerprint(path)
+            rows = _fingerprints(access, name)
             if not rows or found != rows[0]:
                 return name, found[0], False  # nobody's, or damaged: to be replaced
             if blobs.same_bytes(path, partial.path):
@@ -107,13 +107,14 @@ class _Commit:
             blobs.set_mode(path, blobs.PUBLISHED)  # a killed evictor may have condemned it
         elif found != partial.inode:
             partial.move(path)
-        copy.inode, _, copy.mtime_ns = blobs.fingerprint(path)
+        status = os.lstat(path)
+        copy.inode, copy.mtime_ns = status.st_ino, status.st_mtime_ns
         index.run(
             "INSERT INTO blobs (name, size, allocated, inode, mtime_ns, used_at, superseded, boot) "
             "VALUES (?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT (name) DO UPDATE SET "
             "size = excluded.size, allocated = excluded.allocated, inode = excluded.inode, "
             "mtime_ns = excluded.mtime_ns, used_at = excluded.used_at, boot = excluded.boot",
-            *(copy.name, copy.size, allocated(path), copy.inode, copy.mtime_ns),
+            *(copy.name, copy.size, status.st_blocks * 512, copy.inode, copy.mtime_ns),
             *(self.access.clock(), self.access.boot),
         )
         self._record(index)

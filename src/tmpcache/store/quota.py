@@ -51,25 +51,34 @@ class Quota:
         now, most = index.measured()
         return fixed + now, fixed + most
 
-    def make_room(self, index: Index, needed: int, subject: str, slack: int = _SLACK) -> bool:
+    def make_room(
+        self,
+        index: Index,
+        needed: int,
+        subject: str,
+        *,
+        slack: int = _SLACK,
+        on_disk: bool = False,
+    ) -> bool:
         """Evict until `needed` more bytes fit; False if another transaction has to go on.
 
         Either that or :class:`QuotaExceededError`, and then nothing was evicted: the plan is made
-        first. `subject` is what the bytes are for, to be named in the error.
+        first. `subject` is what the bytes are for, to be named in the error. With `on_disk`, or a
+        `min_free`, what the file system has left counts as well.
         """
-        shortage = self._shortage(index, needed, slack)
+        shortage = self._shortage(index, needed, slack, on_disk)
         if shortage <= 0:
             return True
         with Census(self._root.sessions) as census:
             if repair.bury(index, self._root, census):
-                shortage = self._shortage(index, needed, slack)
+                shortage = self._shortage(index, needed, slack, on_disk)
             freed = 0
             while shortage > 0:
                 plan = self._plan(index, census, needed, shortage, subject)
                 freed += self._evict(index, census, plan[:_BATCH])
                 if len(plan) > _BATCH:
                     return False
-                shortage = self._shortage(index, needed, slack)
+                shortage = self._shortage(index, needed, slack, on_disk)
             return True
 
     def make_room_for_index(self, index: Index) -> None:
@@ -97,10 +106,10 @@ class Quota:
         found = index.rows("SELECT name, allocated FROM blobs") if leased else []
         return sum(size for name, size in found if lease_id(name) in leased)
 
-    def _shortage(self, index: Index, needed: int, slack: int) -> int:
+    def _shortage(self, index: Index, needed: int, slack: int, on_disk: bool) -> int:
         content, reserved = totals(index)
         over = content + reserved + self.overhead(index)[1] + slack + needed - self.quota
-        if not self.min_free:
+        if not self.min_free and not on_disk:
             return over
         unwritten = sum(
             max(0, int(size) - allocated(os.path.join(self._root.partial, name)))
@@ -136,7 +145,7 @@ class Quota:
         now, most = self.overhead(index)
         if needed > self.quota - most:
             advice = "it is larger than this quota can ever hold: raise quota="
-        elif self.min_free and self.disk_free() < needed + self.min_free:
+        elif self.disk_free() < needed + self.min_free:
             advice = (
                 f"the disk has {_size(self.disk_free())}, {_size(self.min_free)} are to stay free"
             )
@@ -173,8 +182,9 @@ class Quota:
 
 def totals(index: Index) -> tuple[int, int]:
     """Allocated bytes of all blobs, and bytes reserved by downloads under way."""
-    (content,) = index.one("SELECT bytes FROM ledger")
-    (reserved,) = index.one("SELECT coalesce(sum(reserved), 0) FROM partials")
+    content, reserved = index.one(
+        "SELECT bytes, (SELECT coalesce(sum(reserved), 0) FROM partials) FROM ledger"
+    )
     return content, reserved
 
 

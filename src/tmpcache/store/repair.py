@@ -19,17 +19,29 @@ if TYPE_CHECKING:
     from .sessions import Census
 
 
-def bury(index: Index, root: Root, census: Census) -> int:
-    """Remove all that dead processes left; the bytes of partials that this gave back."""
+def bury(index: Index, root: Root, census: Census, *, resumable: bool = True) -> int:
+    """Remove what dead processes left; the bytes of partials that this gave back.
+
+    With `resumable` false, partials stay that another download could go on with.
+    """
     if census.died_changing:
         reconcile(index, root, census.leased())
-    freed = _reclaim_partials(index, root)
-    for name in census.dead:
-        import shutil  # 2 ms that a first hit need not spend
-
-        shutil.rmtree(os.path.join(root.scratch, name), ignore_errors=True)
+    freed = _reclaim_partials(index, root, resumable=resumable)
     census.bury()
     return freed
+
+
+def sweep_scratch(root: Root) -> None:
+    """Remove the scratch directories of sessions that are no more."""
+    try:
+        owners = os.listdir(root.scratch)
+    except FileNotFoundError:
+        return
+    for owner in owners:
+        if not os.path.exists(os.path.join(root.sessions, owner)):
+            from .trees import remove_tree
+
+            remove_tree(os.path.join(root.scratch, owner))
 
 
 def reconcile(index: Index, root: Root, leased: set[int]) -> int:
@@ -60,10 +72,10 @@ def reconcile(index: Index, root: Root, leased: set[int]) -> int:
 def adopt(index: Index, root: Root, census: Census) -> None:
     """Account in an index for what is on disk, whatever it knows."""
     reconcile(index, root, census.leased())
-    _reclaim_partials(index, root)
+    _reclaim_partials(index, root, resumable=True)
     for name in os.listdir(root.partial):  # the living download on
         size = allocated(os.path.join(root.partial, name))
-        index.run("INSERT OR REPLACE INTO partials VALUES (?, ?)", name, size)
+        index.run("INSERT OR REPLACE INTO partials (name, reserved) VALUES (?, ?)", name, size)
 
 
 def shed(root: Root, census: Census, needed: int) -> None:
@@ -88,17 +100,24 @@ def shed(root: Root, census: Census, needed: int) -> None:
             return
 
 
-def _reclaim_partials(index: Index, root: Root) -> int:
-    """Remove partials that nobody has locked, and reservations without a file; bytes given back."""
-    reserved, freed = dict(index.rows("SELECT name, reserved FROM partials")), 0
-    alive = {
-        name
-        for name in os.listdir(root.partial)
-        if not _remove_if_dead(os.path.join(root.partial, name))
+def _reclaim_partials(index: Index, root: Root, *, resumable: bool) -> int:
+    """Remove partials that nobody has locked, and reservations without a file; bytes given back.
+
+    Those that another download could go on with are spared unless `resumable`.
+    """
+    rows = {
+        name: (reserved, received)
+        for name, reserved, received in index.rows("SELECT name, reserved, received FROM partials")
     }
-    for name in reserved.keys() - alive:
+    files, freed = set(os.listdir(root.partial)), 0
+    for name in files | rows.keys():
+        reserved, received = rows.get(name, (0, 0))
+        if name in files:
+            spared = received and not resumable
+            if spared or not _remove_if_dead(os.path.join(root.partial, name)):
+                continue
         index.run("DELETE FROM partials WHERE name = ?", name)
-        freed += reserved[name]
+        freed += reserved
     return freed
 
 

@@ -21,6 +21,7 @@ _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 """
 _DIRECTORIES = ("blobs", "partial", "sessions", "scratch")
 _INDEX = "index.sqlite"
+_TAG_NAME = "CACHEDIR.TAG"
 
 
 class Root:
@@ -34,13 +35,13 @@ class Root:
             os.path.join(path, name) for name in _DIRECTORIES
         )
         self.index = os.path.join(path, _INDEX)
-        self.tag = os.path.join(path, "CACHEDIR.TAG")
+        self.tag = os.path.join(path, _TAG_NAME)
 
     def prepare(self) -> None:
         """Create what is missing, check what is there; :class:`UnsafeRootError` if not ours."""
         try:
             os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-            _make_private(self.path)
+            make_private(self.path)
         except (FileExistsError, NotADirectoryError) as error:
             raise UnsafeRootError(
                 f"{self.path} cannot be a cache directory: {error.strerror} ({error.filename}). "
@@ -49,11 +50,11 @@ class Root:
         if not os.path.lexists(self.tag):
             self._adopt()
         for directory in (self.blobs, self.partial, self.sessions):
-            _make_private(directory)
+            make_private(directory)
 
     def _adopt(self) -> None:
         """Tag the directory, unless it holds what is not ours: that must never be swept."""
-        ours = {*_DIRECTORIES, _INDEX, f"{_INDEX}-wal", f"{_INDEX}-shm"}
+        ours = {*_DIRECTORIES, _TAG_NAME, _INDEX, f"{_INDEX}-wal", f"{_INDEX}-shm"}
         strangers = sorted(set(os.listdir(self.path)) - ours)
         if strangers:
             raise UnsafeRootError(
@@ -90,7 +91,8 @@ def boot_id() -> str:
         return ""
 
 
-def _make_private(path: str) -> None:
+def make_private(path: str) -> None:
+    """Create a directory of mode 0700, or check that the one there is ours alone."""
     try:
         os.mkdir(path, 0o700)
         os.chmod(path, 0o700)  # whatever the umask

@@ -6,7 +6,7 @@ import os
 import time
 from contextlib import contextmanager
 
-from ..errors import TmpCacheError
+from ..errors import DeadlineExceededError, OriginUnavailableError, TmpCacheError
 from ..objects import Copy
 from . import blobs, partials
 from .access import Access
@@ -16,9 +16,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ..deadline import Deadline
     from ..objects import ObjectName
     from .index import Index
     from .partials import Partial
+    from .scratch import Directory
     from .sessions import Session
 
 #: After this many seconds, uses of blobs are written down even if nothing else is: other
@@ -30,6 +32,15 @@ _LOOK_UP = """
         FROM validations WHERE object = objects.id AND scope = ?)
     FROM objects JOIN blobs ON blobs.id = objects.blob
     WHERE bucket = ? AND key = ? AND version = ? AND origin = ?"""
+#: What a download may go on with; after a reboot, nobody knows what a file holds.
+_RESUMABLE = (
+    "SELECT etag, size, received FROM partials "
+    "WHERE name = ? AND inode = ? AND boot = ? AND received > 0"
+)
+_CONFIRM_AGAIN = (
+    "UPDATE validations SET validated_at = ? WHERE scope = ? AND object = (SELECT id FROM objects "
+    "WHERE bucket = ? AND key = ? AND version = ? AND origin = ? AND etag = ?)"
+)
 _THE_OBJECT = "WHERE bucket = ? AND key = ? AND version = ? AND origin = ?"
 
 
@@ -47,6 +58,12 @@ class Store:
         self.access = Access(root, quota, min_free, clock, statvfs)
         #: Lease a blob by its lease id: the session and the slot to give back to it.
         self.take: Callable[[int], tuple[Session, int]] = self.access.take
+
+    def scratch_directory(self) -> Directory:
+        """A new private directory that belongs to this process."""
+        from .scratch import Directory
+
+        return Directory(self.access)
 
     def look_up(self, name: ObjectName, scope: str | None) -> Copy | None:
         """The copy of an object that the index knows, its file not looked at yet."""
@@ -98,12 +115,20 @@ class Store:
             self.access.flushed_at = self.access.clock()
 
     def confirm(self, name: ObjectName, copy: Copy, scope: str | None, at: float) -> None:
-        """The origin told `scope` that the copy is still right."""
+        """The origin told `scope` that the copy is still right.
+
+        ``copy.validated_at`` is None afterwards if there was nothing to write that down for.
+        """
         from .publish import CONFIRM
 
         copy.validated_at = at
-        if scope is not None:
-            self.access.write(lambda index: index.run(CONFIRM, scope, at, *name.parts(), copy.etag))
+        if scope is None:
+            return
+        values = (scope, at, *name.parts(), copy.etag)
+        if self.access.update(_CONFIRM_AGAIN, at, scope, *name.parts(), copy.etag):
+            return
+        if not self.access.write(lambda index: index.run(CONFIRM, *values)):
+            copy.validated_at = None  # the index is a new one, or knows a later version
 
     def forget(self, name: ObjectName) -> None:
         """The origin has no such object any more."""
@@ -123,33 +148,48 @@ class Store:
 
     @contextmanager
     def partial(
-        self, name: ObjectName, patience: float, hang_up: Callable[[], None] | None = None
+        self,
+        name: ObjectName,
+        patience: float,
+        hang_up: Callable[[], None] | None = None,
+        deadline: Deadline | None = None,
     ) -> Iterator[Partial]:
         """Be the one who downloads an object, or wait for the one who does (`Partial.waited`).
 
-        What is not published at the end leaves nothing behind. `patience`: seconds without
-        progress after which another's download is not waited for any more. `hang_up` is called
-        before waiting.
+        What is not published at the end leaves nothing behind, unless it is a part of a large
+        object that the next download can go on with. `patience`: seconds without progress after
+        which another's download is not waited for any more. `hang_up` is called before waiting.
         """
         with self._explained(str(name)):
-            partial = self._begin(name, patience, hang_up)
+            partial = self._begin(name, patience, hang_up, deadline)
             try:
                 yield partial
+            except (OriginUnavailableError, DeadlineExceededError, KeyboardInterrupt, SystemExit):
+                partial.note()
+                raise
+            except BaseException:
+                partial.noted = 0
+                raise
             finally:
                 try:
                     if not partial.published:
-                        self._abandon(partial)
+                        self._leave(partial)
                 finally:
                     self.access.held.discard(partial.fd)
                     os.close(partial.fd)
 
     def _begin(
-        self, name: ObjectName, patience: float, hang_up: Callable[[], None] | None
+        self,
+        name: ObjectName,
+        patience: float,
+        hang_up: Callable[[], None] | None,
+        deadline: Deadline | None,
     ) -> Partial:
-        access, subject = self.access, str(name)
+        access = self.access
 
         def hold() -> tuple[int, str, bool]:
-            return partials.hold(access.root.partial, name.file_id(), patience, hang_up)
+            file = name.file_id()
+            return partials.hold(access.root.partial, file, patience, hang_up, deadline)
 
         try:
             fd, path, waited = hold()
@@ -159,20 +199,38 @@ class Store:
         except OSError as error:
             if error.errno not in partials.FULL:
                 raise
-            self._relieve(1)
+            self.relieve(1)
             fd, path, waited = hold()
         access.held.add(fd)
-        return partials.Partial(
-            fd, path, waited, lambda file, total: self._reserve(file, total, subject), self._relieve
-        )
+        partial = partials.Partial(fd, path, waited, _Room(self, str(name)))
+        try:
+            asked = (partial.file_name, partial.inode, access.boot)
+            found = (
+                access.read(lambda index: index.rows(_RESUMABLE, *asked))
+                if partial.left_over
+                else []
+            )
+            for etag, size, received in found:
+                partial.resume(etag, size, received)
+            if not partial.received:
+                partial.rewind()
+        except BaseException:
+            access.held.discard(fd)
+            os.close(fd)
+            raise
+        return partial
 
-    def _abandon(self, partial: Partial) -> None:
-        partial.remove()
-        if partial.has_reserved:
-            try:
+    def _leave(self, partial: Partial) -> None:
+        """Keep what can be gone on with, remove the rest."""
+        try:
+            if partial.noted:
+                partial.keep()
+                return
+            partial.remove()
+            if partial.has_reserved:
                 self.access.write(partial.remove)
-            except TmpCacheError:  # the disk is full; whoever makes room finds no file, either
-                self.access.count("reservation left")
+        except TmpCacheError:  # the disk is full; whoever makes room finds a file without a lock
+            self.access.count("reservation left")
 
     @contextmanager
     def _explained(self, subject: str) -> Iterator[None]:
@@ -242,22 +300,38 @@ class Store:
 
         return self.access.write(operation)
 
-    def _reserve(self, file: str, total: int, subject: str) -> None:
-        quota, done = self.access.quota, False
-        size = quota.blocks(total)
+    def reserve(self, file: str, total: int, subject: str) -> None:
+        """Make room for a partial of `total` bytes, and write that down."""
+        size, done = self.access.quota.blocks(total), False
 
         def operation(index: Index) -> bool:
             rows = index.rows("SELECT reserved FROM partials WHERE name = ?", file)
             had = rows[0][0] if rows else 0
             if not self.access.quota.make_room(index, size - had, subject):
                 return False
-            index.run("INSERT OR REPLACE INTO partials VALUES (?, ?)", file, size)
+            index.run(
+                "INSERT INTO partials (name, reserved) VALUES (?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET reserved = excluded.reserved",
+                *(file, size),
+            )
             return True
 
         while not done:
             done = self.access.write(operation)
 
-    def _relieve(self, needed: int) -> None:
+    def note(self, partial: Partial) -> None:
+        """Write down how far a download has come."""
+        self.access.write(
+            lambda index: index.run(
+                "UPDATE partials SET etag = ?, size = ?, received = ?, inode = ?, boot = ? "
+                "WHERE name = ?",
+                *(partial.etag, partial.size, partial.received, partial.inode),
+                *(self.access.boot, partial.file_name),
+            )
+        )
+
+    def relieve(self, needed: int) -> None:
+        """Evict after a write met a full disk."""
         self.access.write(lambda index: self.access.quota.relieve(index, needed))
 
     def _settle(self, index: Index, copy: Copy) -> str | None:
@@ -275,6 +349,17 @@ class Store:
             copy.boot = self.access.boot
         blobs.set_mode(copy.path, blobs.PUBLISHED)  # an evictor was killed, or a user's chmod
         return None
+
+
+class _Room:
+    """What one download asks of the store."""
+
+    def __init__(self, store: Store, subject: str) -> None:
+        self.note, self.relieve = store.note, store.relieve
+        self._store, self._subject = store, subject
+
+    def reserve(self, file: str, total: int, /) -> None:
+        self._store.reserve(file, total, self._subject)
 
 
 def is_intact(copy: Copy) -> bool:

@@ -125,12 +125,17 @@ def evict(store: Store, bucket: str, key: str | None, version: str | None) -> in
     return store.access.write(operation)
 
 
-def make_room(store: Store, size: int) -> int:
-    """Evict until `size` more bytes fit under the quota; the bytes that this freed."""
+def make_room(store: Store, size: int, *, on_disk: bool = False) -> int:
+    """Evict until `size` more bytes fit under the quota; the bytes that this freed.
+
+    With `on_disk`, they must fit on the file system as well.
+    """
     before, done = store.access.quota.evicted_bytes, False
     while not done:
         done = store.access.write(
-            lambda index: store.access.quota.make_room(index, size, "make_room()")
+            lambda index: store.access.quota.make_room(
+                index, size, "what is to be written", on_disk=on_disk
+            )
         )
     return store.access.quota.evicted_bytes - before
 
@@ -142,13 +147,15 @@ def gc(store: Store) -> int:
     """
 
     def operation(index: Index) -> int:
-        freed = store.access.sweep(index)
         with Census(store.access.root.sessions) as census:
+            freed = repair.bury(index, store.access.root, census)
             freed += repair.reconcile(index, store.access.root, census.leased())
         unused = index.rows("SELECT id, name, allocated FROM blobs WHERE superseded")
         return freed + store.access.quota.evict(index, unused)
 
-    return store.access.write(operation)
+    freed = store.access.write(operation)
+    repair.sweep_scratch(store.access.root)
+    return freed
 
 
 def clear(store: Store) -> int:

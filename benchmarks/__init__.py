@@ -1,0 +1,14 @@
+"""What tmpcache costs, each number against a baseline measured in the same run.
+
+``python -m benchmarks`` measures everything; ``python -m benchmarks hit wire`` only these, of:
+
+* ``hit``: a fresh hit, against the bare ``os.path.exists`` of a cache kept by hand
+* ``startup``: importing tmpcache and a fresh process's first hit, against ``python -c pass``
+* ``wire``: asking S3 and downloading 10 KiB, against the same request with bare boto3
+* ``scale``: 100,000 objects in the index, against 1,000
+* ``memory``: the peak while 1 GiB arrives, against bare boto3 throwing the bytes away
+
+Ours and the baseline alternate, so that whatever else the machine does hits both; differences and
+ratios are taken between neighbours, and medians of those are reported. The exit status is 1 if a
+mark is missed. Needs 2 GB under ``$TMPDIR``, and uses nginx as the S3 if it is installed.
+"""

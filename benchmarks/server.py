@@ -1,0 +1,153 @@
+"""An S3 on loopback, fast enough that the client is what takes time: nginx, or our own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+BUCKET = "bench"
+#: Seconds that a server has to come up.
+_PATIENCE = 10.0
+
+# One process that does not change its user: it reads a directory that is nobody else's business.
+_NGINX = """
+daemon off; master_process off; worker_processes 1;
+pid {directory}/nginx.pid;
+error_log {directory}/nginx.log;
+events {{ worker_connections 64; }}
+http {{
+    access_log off; sendfile on; tcp_nodelay on; keepalive_requests 1000000;
+    default_type binary/octet-stream;
+    client_body_temp_path {directory}/nginx-body; proxy_temp_path {directory}/nginx-proxy;
+    fastcgi_temp_path {directory}/nginx-fastcgi; uwsgi_temp_path {directory}/nginx-uwsgi;
+    scgi_temp_path {directory}/nginx-scgi;
+    server {{ listen 127.0.0.1:{port}; root {objects}; }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What serves the files under `objects` as the objects of one bucket."""
+
+    name: str
+    endpoint: str
+    objects: str
+
+    def put(self, key: str, content: bytes) -> str:
+        """Store an object; its key."""
+        path = os.path.join(self.objects, BUCKET, key)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(content)
+        return key
+
+    def put_zeros(self, key: str, size: int) -> str:
+        """Store an object of `size` zero bytes, which take no room here; its key."""
+        self.put(key, b"")
+        os.truncate(os.path.join(self.objects, BUCKET, key), size)
+        return key
+
+
+@contextmanager
+def serving(directory: str) -> Iterator[Server]:
+    """A server that runs meanwhile, with its files in `directory`.
+
+    For that long the environment is such that every boto3 client, here and in child processes,
+    talks to it, whatever the user's configuration says.
+    """
+    objects = os.path.join(directory, "objects")
+    os.makedirs(os.path.join(objects, BUCKET))
+    with ExitStack() as stack:
+        nginx = stack.enter_context(_nginx(directory, objects))
+        name, port = nginx or stack.enter_context(_plain(objects))
+        endpoint = f"http://127.0.0.1:{port}"
+        stack.enter_context(_environment(endpoint))
+        yield Server(name, endpoint, objects)
+
+
+def client() -> S3Client:
+    """A client of its own for that server; all of them are alike."""
+    import boto3
+
+    return boto3.session.Session().client("s3")
+
+
+@contextmanager
+def _nginx(directory: str, objects: str) -> Iterator[tuple[str, int] | None]:
+    path = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+    if path is None:
+        yield None
+        return
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    config, log = (os.path.join(directory, name) for name in ("nginx.conf", "nginx.log"))
+    with open(config, "w", encoding="utf-8") as file:
+        file.write(_NGINX.format(directory=directory, objects=objects, port=port))
+    version = subprocess.run([path, "-v"], capture_output=True, text=True).stderr
+    with _running([path, "-e", log, "-c", config]) as process:
+        name = version.rpartition(" ")[2].strip()
+        yield (name, port) if _answers(process, port) else None
+
+
+@contextmanager
+def _plain(objects: str) -> Iterator[tuple[str, int]]:
+    with _running([sys.executable, "-m", "benchmarks.plain_server", objects]) as process:
+        assert process.stdout is not None
+        yield "benchmarks.plain_server (no nginx here)", int(process.stdout.readline())
+
+
+@contextmanager
+def _running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _answers(process: subprocess.Popen[str], port: int) -> bool:
+    """Whether a server comes up, rather than ending or staying silent."""
+    end = time.monotonic() + _PATIENCE
+    while process.poll() is None and time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return True
+        except OSError:
+            time.sleep(0.01)
+    return False
+
+
+@contextmanager
+def _environment(endpoint: str) -> Iterator[None]:
+    before = dict(os.environ)
+    for name in before:
+        if name.startswith(("AWS_", "TMPCACHE_")) or name.lower().endswith("_proxy"):
+            del os.environ[name]
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": "bench",
+        "AWS_SECRET_ACCESS_KEY": "bench",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL_S3": endpoint,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

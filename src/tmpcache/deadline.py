@@ -1,0 +1,37 @@
+"""How much time a call has left."""
+
+from __future__ import annotations
+
+import time
+
+from .errors import DeadlineExceededError
+
+
+class Deadline:
+    """A moment that a call must not outlast, on the clock that no one sets.
+
+    >>> Deadline(60).remaining() > 59
+    True
+    """
+
+    __slots__ = ("_at",)
+
+    def __init__(self, seconds: float) -> None:
+        self._at = time.monotonic() + seconds
+
+    def remaining(self) -> float:
+        """Seconds left; negative when it has passed."""
+        return self._at - time.monotonic()
+
+    def check(self, subject: object, needed: float = 0.0) -> None:
+        """Raise :class:`DeadlineExceededError` unless more than `needed` seconds are left."""
+        if self.remaining() <= needed:
+            raise self.exceeded(subject)
+
+    def exceeded(self, subject: object) -> DeadlineExceededError:
+        """The error for what could not be finished."""
+        return DeadlineExceededError(
+            f"{subject}: not finished in the time that is left to this call. What has arrived of a "
+            "large object is kept, and the next fetch goes on from there; give the function more "
+            "time if this happens again."
+        )

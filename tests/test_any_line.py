@@ -1,0 +1,102 @@
+"""What happens between any two lines of the package, happens here: deaths, rivals, interrupts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.processes import spawn
+
+#: Fills, evicts, replaces and forgets; and looks whether a store is as it should be.
+USES = """
+    import random, shutil, signal, sys, tmpcache
+    from support.anywhere import Memory, forked, strike_at
+    from support.content import assert_accounts_balance
+
+    def open_cache(origin):
+        return tmpcache.Cache(root, quota="1 MiB", origin=origin)
+
+    def use(cache, origin):
+        with cache.fetch("b", "300000-kept"):  # there, or not, or evicted
+            with cache.fetch("b", "150000-new.npz"):
+                pass
+        origin.version += 1
+        for key in ("300000-other", "150000-new.npz", "5000-small"):  # the second is replaced
+            cache.fetch("b", key).release()
+        cache.evict("b", "5000-small")
+
+    def check(cache, origin):
+        for key in ("150000-new.npz", "300000-kept", "300000-other"):
+            with cache.fetch("b", key) as path:
+                assert path.read_bytes() == origin.content(key), key
+        assert_accounts_balance(cache)
+        assert cache.usage().leased == 0
+        assert cache.verify().damaged == ()
+        assert cache.stats().damaged == {}
+        left = [path.name for path in cache.root.glob("partial/*")]
+        assert left == [], left
+
+    def use_and_close():
+        origin = Memory()
+        with open_cache(origin) as cache:
+            use(cache, origin)
+
+    def open_and_check():
+        origin = Memory()
+        with open_cache(origin) as cache:
+            check(cache, origin)
+
+    use_and_close()  # imports, and makes the objects, once for all
+"""
+
+#: One process after another, each killed some lines later than the one before, until one gets to
+#: the end. After each death another process uses the store and looks at its accounts.
+KILLED = """
+    step, line, rounds = random.Random(7), 1, 0
+    while True:
+        if fresh:
+            shutil.rmtree(root)
+
+        def victim():
+            strike_at(line, lambda: os.kill(os.getpid(), signal.SIGKILL))
+            use_and_close()
+
+        status = forked(victim)
+        assert status in (0, -signal.SIGKILL), f"line {line}: {status}"
+        assert forked(open_and_check) == 0, f"after a kill at line {line}"
+        rounds += 1
+        if status == 0:
+            break
+        line += step.randint(1, 2 * stride - 1)
+    say(rounds)
+"""
+
+
+@pytest.mark.parametrize("fresh", [True, False], ids=["new root", "used root"])
+def test_a_process_killed_before_any_line_leaves_a_store_that_just_works(
+    root: Path, fresh: bool
+) -> None:
+    with spawn(USES + KILLED, root=str(root), fresh=fresh, stride=12) as child:
+        assert child.hear(timeout=300) > 50
+
+
+def test_a_root_made_by_another_process_between_any_two_lines_is_shared(root: Path) -> None:
+    code = """
+    line, struck = 0, True
+    while struck:
+        line, struck = line + 1, []
+        shutil.rmtree(root)
+        strike_at(line, lambda: struck.append(forked(use_and_close)), within="store/root.py")
+        try:
+            use_and_close()
+            sys.settrace(None)
+            open_and_check()
+        except Exception as error:
+            raise AssertionError(f"the other came before line {line}") from error
+        assert struck in ([0], [])
+        assert (open(f"{root}/CACHEDIR.TAG").readline() ==
+                "Signature: 8a477f597d28d172789f06886806bc55\\n")
+    say(line)
+    """
+    with spawn(USES + code, root=str(root)) as child:
+        assert child.hear() > 20

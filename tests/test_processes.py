@@ -1,0 +1,512 @@
+"""Many threads and processes on one root, forked, frozen and killed at any moment."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+from support.content import assert_accounts_balance, content, holders
+from support.disk import Sampler, allocated, occupied
+from support.processes import Child, crowd, release, spawn
+from support.proxy import FaultProxy, Trouble
+from support.s3 import Bucket
+
+import tmpcache
+from tmpcache import Cache, Outcome
+
+MIB = 1 << 20
+BODY = content("body", 3 * MIB)
+
+#: Downloads one object that is in the way of a fault, and says so first.
+DOWNLOAD = """
+    import tmpcache
+    cache = tmpcache.Cache(root, quota="64 MiB", lock_timeout=lock_timeout)
+    say()
+    hear()
+    path = cache.fetch("models", "a", max_age=60)
+    say([path.outcome.name, path.etag, len(path.read_bytes())])
+    hear()
+"""
+
+
+def wait_until(condition: Callable[[], bool], timeout: float = 30.0) -> None:
+    """Return once another process has come as far as `condition` says."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.002)
+
+
+# ---- one download for all ---------------------------------------------------------------------
+
+
+def test_16_threads_share_one_download(bucket: Bucket, cache: Cache) -> None:
+    bucket.put("a", BODY)
+    barrier = Barrier(16)
+
+    def fetch(_: int) -> tuple[Path, Outcome]:
+        barrier.wait()
+        path = cache.fetch("models", "a", max_age=60)
+        assert path.read_bytes() == BODY
+        return path, path.outcome
+
+    with ThreadPoolExecutor(16) as threads:
+        found = list(threads.map(fetch, range(16)))
+    assert len({path for path, _ in found}) == 1
+    assert Counter(outcome for _, outcome in found) == {Outcome.FETCHED: 1, Outcome.HIT: 15}
+    assert [get.sent for get in bucket.gets("a")] == [len(BODY)]
+
+
+def test_8_processes_share_one_download(bucket: Bucket, root: Path) -> None:
+    etag = bucket.put("a", BODY)
+    with crowd(8, DOWNLOAD, root=str(root), lock_timeout=30) as children:
+        release(children)
+        found = [child.hear() for child in children]
+    assert sorted(found) == [["FETCHED", etag, len(BODY)], *[["HIT", etag, len(BODY)]] * 7]
+    assert [get.sent for get in bucket.gets("a")] == [len(BODY)]
+
+
+def test_processes_that_begin_together_make_one_root(tmp_path: Path) -> None:
+    code = """
+        import tmpcache
+        from support.anywhere import Memory
+        origin = Memory()
+        for number in range(rounds):
+            say()
+            hear()
+            with tmpcache.Cache(f"{root}-{number}", quota="1 MiB", origin=origin) as cache:
+                assert cache.fetch("b", "5000-a").read_bytes() == origin.content("5000-a")
+        say([cache.usage().objects, cache.stats().damaged])
+    """
+    with crowd(4, code, root=str(tmp_path / "cache"), rounds=40) as children:
+        for _ in range(40):
+            release(children)
+        assert [child.hear() for child in children] == [[1, {}]] * 4
+    for root in tmp_path.glob("cache-*"):
+        assert (root / "CACHEDIR.TAG").read_bytes().startswith(b"Signature: 8a477f597d28d172")
+
+
+def test_threads_that_share_a_failed_download_all_hear_of_it(bucket: Bucket, cache: Cache) -> None:
+    barrier = Barrier(8)
+
+    def fetch(_: int) -> bool:
+        barrier.wait()
+        try:
+            cache.fetch("models", "missing")
+        except tmpcache.errors.ObjectNotFoundError as error:
+            return error.key == "missing"
+        return False
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(fetch, range(8)))
+
+
+def test_a_reader_never_sees_a_half_written_file(bucket: Bucket, root: Path) -> None:
+    """While the object is replaced all the time, each path holds one version, as its ETag says."""
+    code = """
+        import hashlib, tmpcache
+        cache = tmpcache.Cache(root, quota="16 MiB")
+        say()
+        hear()
+        seen = set()
+        for _ in range(25):
+            with cache.fetch("models", "a") as path:
+                body = path.read_bytes()
+            assert path.etag.strip('"') == hashlib.md5(body).hexdigest(), "mixed or cut"
+            assert len(body) == path.size
+            seen.add(path.etag)
+        say(len(seen))
+    """
+    versions = [content(version, 600_000 + 50_000 * version) for version in range(4)]
+    bucket.put("a", versions[0])
+    with crowd(4, code, root=str(root)) as children:
+        release(children)
+        for version in range(1, 30):
+            bucket.put("a", versions[version % 4])
+        assert max(child.hear() for child in children) >= 1
+    assert_accounts_balance(tmpcache.Cache(root, quota="16 MiB"))
+
+
+# ---- the quota --------------------------------------------------------------------------------
+
+#: Fetches objects of all sizes in an order of its own, and checks every byte.
+CHURN = """
+    import random, tmpcache
+    from support.content import content
+    cache = tmpcache.Cache(root, quota=quota)
+    say()
+    hear()
+    choose, refused = random.Random(index), 0
+    for _ in range(rounds):
+        key, size = choose.choice(objects)
+        try:
+            with cache.fetch("models", key) as path:
+                assert path.read_bytes() == content(key, size)
+        except tmpcache.errors.QuotaExceededError:
+            refused += 1
+    say([refused, cache.stats().evicted])
+"""
+
+
+def churn(bucket: Bucket, quota: int, largest: int) -> list[tuple[str, int]]:
+    """Objects of five times the quota in all, small and large."""
+    choose, total = random.Random(1), 0
+    objects: list[tuple[str, int]] = []
+    while total < 5 * quota:
+        size = choose.choice([0, 1, 5000, largest // 4, largest // 2, largest])
+        objects.append((f"o{len(objects)}.bin", size))
+        total += size
+    for key, size in objects:
+        bucket.put(key, content(key, size))
+    return objects
+
+
+QUOTAS = pytest.mark.parametrize(
+    ("quota", "largest", "rounds"), [(MIB, 60_000, 40), (16 * MIB, 900_000, 30)], ids=["1M", "16M"]
+)
+
+
+@QUOTAS
+def test_8_processes_never_exceed_the_quota_together(
+    bucket: Bucket, root: Path, quota: int, largest: int, rounds: int
+) -> None:
+    names = {"quota": quota, "rounds": rounds, "objects": churn(bucket, quota, largest)}
+    with crowd(8, CHURN, root=str(root), **names) as children:
+        release(children)
+        with Sampler(lambda: allocated(root), children) as sampler:
+            found = [child.hear() for child in children]
+        assert sampler.peak <= quota
+        assert sampler.samples > 20
+        assert sum(refused for refused, _ in found) <= 8 * rounds // 20
+        assert sum(evicted for _, evicted in found) > 0
+    assert_accounts_balance(tmpcache.Cache(root, quota=quota))
+
+
+@QUOTAS
+def test_the_file_system_agrees_at_every_instant(
+    bucket: Bucket, small_disk: Callable[[str], Path], quota: int, largest: int, rounds: int
+) -> None:
+    """A file system of the cache's own says how full it is, in one number, while all run."""
+    disk = small_disk("size=64m")
+    names = {"quota": quota, "rounds": rounds, "objects": churn(bucket, quota, largest)}
+    with crowd(8, CHURN, root=str(disk), **names) as children:
+        release(children)
+        with Sampler(lambda: occupied(disk)) as sampler:
+            found = [child.hear() for child in children]
+    assert sampler.peak <= quota
+    assert sum(refused for refused, _ in found) <= 8 * rounds // 20
+
+
+# ---- fork -------------------------------------------------------------------------------------
+
+
+def test_a_forked_child_fetches_and_keeps_what_it_inherited(bucket: Bucket, root: Path) -> None:
+    bucket.put("held", content("held", 300_000))
+    for number in range(6):
+        bucket.put(str(number), content(number, 300_000))
+    code = """
+        import tmpcache
+        from support.content import content
+        cache = tmpcache.Cache(root, quota="1 MiB")
+        held = cache.fetch("models", "held")
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.read(reading, 1)  # until the parent has let go and filled the quota
+            right = held.read_bytes() == content("held", 300_000)
+            right &= cache.fetch("models", "5").read_bytes() == content(5, 300_000)
+            right &= cache.fetch("models", "held", max_age=60).outcome.name == "HIT"
+            os._exit(0 if right else 1)
+        held.release()
+        for number in range(5):
+            cache.fetch("models", str(number)).release()
+        inherited = held.exists()
+        os.write(writing, b".")
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        for number in range(5):
+            cache.fetch("models", str(number)).release()
+        say([inherited, status, held.exists()])
+    """
+    with spawn(code, root=str(root)) as child:
+        assert child.hear() == [True, 0, False]
+    assert_accounts_balance(tmpcache.Cache(root, quota="1 MiB"))
+
+
+def test_a_fork_during_another_threads_download_hangs_nobody(
+    bucket: Bucket, root: Path, proxy: FaultProxy
+) -> None:
+    """The child has neither the thread nor its locks, and must not wait for either."""
+    bucket.put("a", BODY)
+    bucket.put("b", b"small")
+    code = """
+        import threading, tmpcache
+        cache = tmpcache.Cache(root, quota="64 MiB", lock_timeout=0.2)
+        cache.fetch("models", "b").release()
+        thread = threading.Thread(target=lambda: cache.fetch("models", "a").release())
+        thread.start()
+        say()
+        hear()
+        child = os.fork()
+        if child == 0:
+            fetched = [cache.fetch("models", key).size for key in ("b", "a")]
+            os._exit(0 if fetched == [5, size] else 1)
+        say(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        hear()
+        thread.join()
+        say(cache.fetch("models", "a").outcome.name)
+    """
+    proxy.set(Trouble(rate=200_000))
+    with spawn(code, root=str(root), size=len(BODY)) as child:
+        child.hear()
+        spectator = tmpcache.Cache(root, quota="64 MiB")
+        wait_until(lambda: spectator.usage().reserved > 0)
+        # The thread's download goes on slowly, so that the child finds the lock taken.
+        child.say()
+        wait_until(lambda: len(bucket.gets("b")) == 2)
+        proxy.heal()
+        assert child.hear() == 0
+        child.say()
+        assert child.hear() == "REVALIDATED"
+    assert_accounts_balance(spectator)
+
+
+def test_a_child_does_not_keep_its_dead_parents_download_locked(
+    bucket: Bucket, root: Path, proxy: FaultProxy
+) -> None:
+    etag = bucket.put("a", BODY)
+    code = """
+        import threading, tmpcache
+        cache = tmpcache.Cache(root, quota="64 MiB")
+        threading.Thread(target=lambda: cache.fetch("models", "a")).start()
+        hear()
+        if os.fork() == 0:
+            say()
+            hear()  # lives on until the test ends
+            os._exit(0)
+        hear()
+    """
+    proxy.set(Trouble(rate=200_000))
+    with spawn(code, root=str(root)) as parent:
+        spectator = tmpcache.Cache(root, quota="64 MiB")
+        wait_until(lambda: spectator.usage().reserved > 0)
+        parent.say()
+        parent.hear()
+        parent.kill()
+        proxy.heal()
+        with spawn(DOWNLOAD, root=str(root), lock_timeout=3600) as other:
+            release([other])
+            assert other.hear() == ["FETCHED", etag, len(BODY)]
+
+
+# ---- kill -------------------------------------------------------------------------------------
+
+
+def killed_in_the_middle(root: Path, proxy: FaultProxy) -> None:
+    """Kill a process that has begun to download `a` and reserved room for it."""
+    proxy.set(Trouble(body="stall", after=MIB, times=1))
+    with (
+        spawn(DOWNLOAD, root=str(root), lock_timeout=30) as child,
+        tmpcache.Cache(root, quota="64 MiB") as spectator,
+    ):
+        child.hear()
+        child.say()
+        proxy.wait_struck()
+        wait_until(lambda: spectator.usage().reserved >= len(BODY))
+        child.kill()
+    proxy.heal()
+
+
+def test_a_process_killed_during_a_download_leaves_nothing_in_the_way(
+    bucket: Bucket, root: Path, proxy: FaultProxy
+) -> None:
+    etag = bucket.put("a", BODY)
+    for _ in range(3):
+        killed_in_the_middle(root, proxy)
+    with spawn(DOWNLOAD, root=str(root), lock_timeout=30) as child:
+        child.hear()
+        child.say()
+        assert child.hear() == ["FETCHED", etag, len(BODY)]
+    cache = tmpcache.Cache(root, quota="64 MiB")
+    assert len(holders(root, BODY)) == 1
+    assert_accounts_balance(cache)
+
+
+def test_leftovers_of_the_killed_go_when_their_room_is_needed(
+    bucket: Bucket, root: Path, proxy: FaultProxy
+) -> None:
+    """By themselves: nobody calls `gc`, and the object that was not finished is not asked for."""
+    bucket.put("a", BODY)
+    bucket.put("b", content("b", 1000))
+    killed_in_the_middle(root, proxy)
+    cache = tmpcache.Cache(root, quota="64 MiB")
+    cache.fetch("models", "b").release()
+    assert holders(root, BODY) == []
+    assert_accounts_balance(cache)
+
+
+def test_a_process_killed_at_any_moment_leaves_a_store_that_just_works(
+    bucket: Bucket, root: Path
+) -> None:
+    """Each round a process fetches and evicts as fast as it can until it is killed.
+
+    One parent forks them all, with everything imported; the next one begins where the killed
+    left off, and must neither fail nor find less room than there was.
+    """
+    code = """
+        import random, time, tmpcache, boto3
+        from support.content import content
+        wait = random.Random(3)
+        for round in range(rounds):
+            reading, writing = os.pipe()
+            child = os.fork()
+            if child == 0:
+                choose, done = random.Random(round), 0
+                try:
+                    cache = tmpcache.Cache(root, quota=quota)
+                    while True:
+                        key, size = choose.choice(objects)
+                        with cache.fetch("models", key) as path:
+                            assert path.read_bytes() == content(key, size)
+                        os.write(writing, b".")
+                except BaseException as error:
+                    os.write(writing, b"!" + repr(error).encode())
+                    os._exit(1)
+            os.close(writing)
+            os.read(reading, 1)
+            time.sleep(wait.uniform(0, 0.05))
+            os.kill(child, 9)
+            os.waitpid(child, 0)
+            said = os.read(reading, 1 << 16)
+            os.close(reading)
+            if b"!" in said:
+                say(said.decode())
+        say("done")
+    """
+    objects = churn(bucket, MIB, 60_000)
+    with spawn(code, root=str(root), quota=MIB, rounds=40, objects=objects) as child:
+        assert child.hear() == "done"
+    cache = tmpcache.Cache(root, quota=MIB)
+    cache.fetch("models", "o0.bin").release()
+    assert_accounts_balance(cache)
+    assert cache.verify().damaged == ()
+    assert cache.stats().damaged == {}
+    sizes = dict(objects)
+    for entry in cache.entries():
+        assert entry.path.read_bytes() == content(entry.key, sizes[entry.key])
+    assert allocated(root) <= MIB
+
+
+# ---- freeze -----------------------------------------------------------------------------------
+
+
+def frozen_in_the_middle(child: Child, proxy: FaultProxy, spectator: Cache) -> None:
+    """Stop a process that has begun to download `a`; the network is well again afterwards."""
+    proxy.set(Trouble(rate=400_000))
+    child.hear()
+    child.say()
+    wait_until(lambda: spectator.usage().reserved >= len(BODY))
+    child.stop()
+    proxy.heal()
+
+
+def test_a_frozen_process_does_not_keep_others_waiting(
+    bucket: Bucket, root: Path, proxy: FaultProxy
+) -> None:
+    etag = bucket.put("a", BODY)
+    fetched, hit = ["FETCHED", etag, len(BODY)], ["HIT", etag, len(BODY)]
+    cache = tmpcache.Cache(root, quota="64 MiB")
+    with (
+        spawn(DOWNLOAD, root=str(root), lock_timeout=30) as frozen,
+        spawn(DOWNLOAD, root=str(root), lock_timeout=0.3) as other,
+    ):
+        frozen_in_the_middle(frozen, proxy, cache)
+        release([other])
+        assert other.hear() == fetched
+        frozen.resume()
+        assert frozen.hear() == fetched
+        assert len(holders(root, BODY)) == 1
+        with spawn(DOWNLOAD, root=str(root), lock_timeout=30) as later:
+            release([later])
+            assert later.hear() == hit
+    assert_accounts_balance(cache)
+
+
+def test_a_process_that_thaws_does_not_bring_the_past_back(
+    bucket: Bucket, root: Path, proxy: FaultProxy
+) -> None:
+    old = bucket.put("a", BODY)
+    cache = tmpcache.Cache(root, quota="64 MiB", lock_timeout=0.3)
+    with spawn(DOWNLOAD, root=str(root), lock_timeout=30) as frozen:
+        frozen_in_the_middle(frozen, proxy, cache)
+        new = bucket.put("a", content("new", 3 * MIB))
+        assert cache.fetch("models", "a", max_age=60).etag == new
+        frozen.resume()
+        assert frozen.hear() == ["FETCHED", old, len(BODY)]  # whole, and true when it was asked
+        path = cache.fetch("models", "a", max_age=60)
+        assert (path.etag, path.outcome) == (new, Outcome.HIT)
+        assert [entry.etag for entry in cache.entries()] == [new]
+
+
+def test_a_frozen_process_keeps_what_it_holds(bucket: Bucket, root: Path) -> None:
+    for number in range(8):
+        bucket.put(str(number), content(number, 300_000))
+    code = """
+        import tmpcache
+        from support.content import content
+        path = tmpcache.Cache(root, quota="1 MiB").fetch("models", "0")
+        say(str(path))
+        hear()
+        say(path.read_bytes() == content(0, 300_000))
+    """
+    cache = tmpcache.Cache(root, quota="1 MiB")
+    with spawn(code, root=str(root)) as frozen:
+        path = Path(frozen.hear())
+        frozen.stop()
+        for number in range(1, 8):
+            cache.fetch("models", str(number)).release()
+        assert path.exists()
+        frozen.resume()
+        frozen.say()
+        assert frozen.hear() is True
+        assert frozen.wait() == 0
+    for number in range(1, 8):
+        cache.fetch("models", str(number)).release()
+    assert not path.exists()
+    assert_accounts_balance(cache)
+
+
+def test_a_keyboard_interrupt_during_a_download_leaves_nothing(
+    bucket: Bucket, root: Path, proxy: FaultProxy
+) -> None:
+    bucket.put("a", BODY)
+    bucket.put("b", b"small")
+    code = """
+        import signal, tmpcache
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        cache = tmpcache.Cache(root, quota="64 MiB")
+        say()
+        try:
+            cache.fetch("models", "a")
+        except KeyboardInterrupt:
+            say([cache.usage().reserved, cache.fetch("models", "b").size])
+            hear()
+    """
+    proxy.set(Trouble(body="stall", after=MIB, times=1))
+    with spawn(code, root=str(root)) as child:
+        child.hear()
+        spectator = tmpcache.Cache(root, quota="64 MiB")
+        proxy.wait_struck()
+        wait_until(lambda: spectator.usage().reserved >= len(BODY))
+        child.signal(signal.SIGINT)
+        assert child.hear() == [0, 5]
+        assert holders(root, BODY) == []
+        child.say()
+        assert child.wait() == 0
+    assert_accounts_balance(spectator)
