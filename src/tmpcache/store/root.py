@@ -21,7 +21,6 @@ _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 """
 _DIRECTORIES = ("blobs", "partial", "sessions", "scratch")
 _INDEX = "index.sqlite"
-_TAG_NAME = "CACHEDIR.TAG"
 
 
 class Root:
@@ -35,7 +34,7 @@ class Root:
             os.path.join(path, name) for name in _DIRECTORIES
         )
         self.index = os.path.join(path, _INDEX)
-        self.tag = os.path.join(path, _TAG_NAME)
+        self.tag = os.path.join(path, "CACHEDIR.TAG")
 
     def prepare(self) -> None:
         """Create what is missing, check what is there; :class:`UnsafeRootError` if not ours."""
@@ -54,8 +53,10 @@ class Root:
 
     def _adopt(self) -> None:
         """Tag the directory, unless it holds what is not ours: that must never be swept."""
-        ours = {*_DIRECTORIES, _TAG_NAME, _INDEX, f"{_INDEX}-wal", f"{_INDEX}-shm"}
+        ours = {*_DIRECTORIES, _INDEX, f"{_INDEX}-wal", f"{_INDEX}-shm"}
         strangers = sorted(set(os.listdir(self.path)) - ours)
+        if os.path.lexists(self.tag):  # another process has tagged it meanwhile
+            return
         if strangers:
             raise UnsafeRootError(
                 f"{self.path} is not a cache directory: it holds {strangers[0]!r}. Choose a "
