@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from .cache import Cache
     from .file import CachedFile, Outcome
+    from .invocation import Starter
     from .scratch import Scratch
 
     T = TypeVar("T")
@@ -78,16 +79,20 @@ def scratch() -> Scratch:
     return default_cache().scratch()
 
 
-def invocation(target: Any = None, **options: Any) -> Any:
-    """Decorator of a function's handler, and context manager; see :class:`Invocation`.
+if TYPE_CHECKING:
+    invocation: Starter
+else:
 
-    >>> @tmpcache.invocation                                                # doctest: +SKIP
-    ... def handler(event, context):
-    ...     return tmpcache.fetch("models", "micr/e13b.npz").size
-    """
-    from .invocation import invocation as decorate
+    def invocation(target: Any = None, **options: Any) -> Any:
+        """Decorator of a function's handler, and context manager; see :class:`Invocation`.
 
-    return decorate(target, cache=default_cache, **options)
+        >>> @tmpcache.invocation                                            # doctest: +SKIP
+        ... def handler(event, context):
+        ...     return tmpcache.fetch("models", "micr/e13b.npz").size
+        """
+        from .invocation import invocation as decorate
+
+        return decorate(target, cache=default_cache, **options)
 
 
 def configure(**settings: Any) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any, BinaryIO, Self, TypeVar
 
+    from .invocation import Starter
     from .origin import Origin
     from .reports import Entry, Stats, Usage, Verification
     from .scratch import Scratch
@@ -158,11 +159,14 @@ class Cache:
             run.note_scratch(scratch)
         return scratch
 
-    def invocation(self, target: Any = None, **options: Any) -> Any:
+    @property
+    def invocation(self) -> Starter:
         """Decorator and context manager; see :class:`tmpcache.invocation.Invocation`."""
+        from functools import partial
+
         from .invocation import invocation
 
-        return invocation(target, cache=lambda: self, **options)
+        return partial(invocation, cache=lambda: self)
 
     def load(
         self,

@@ -18,12 +18,30 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
-    from typing import Any, Self
+    from typing import Any, Protocol, Self, TypeVar, overload
 
     from .cache import Cache
     from .file import CachedFile
     from .reports import Stats
     from .scratch import Scratch
+
+    Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+    class Starter(Protocol):
+        """What ``tmpcache.invocation`` and ``Cache.invocation`` take and give."""
+
+        @overload
+        def __call__(self, handler: Handler, /) -> Handler: ...  # type: ignore[overload-overlap]
+        @overload
+        def __call__(
+            self,
+            context: object = None,
+            *,
+            margin: float = ...,
+            ping: Callable[[object], bool] = ...,
+            metrics: str | None = ...,
+        ) -> Invocation: ...
+
 
 _log = logging.getLogger("tmpcache.invocation")
 
@@ -82,7 +100,7 @@ class Invocation:
         self._margin = seconds("margin", margin)
         self._runs: list[Run] = []
 
-    def __call__(self, handler: Callable[..., Any]) -> Callable[..., Any]:
+    def __call__(self, handler: Handler) -> Handler:
         """Wrap a handler, an async one too."""
         if inspect.iscoroutinefunction(handler):
 
@@ -93,7 +111,7 @@ class Invocation:
                 with self._run(context):
                     return await handler(event, context, *rest)
 
-            return answer_later
+            return answer_later  # type: ignore[return-value]
 
         @functools.wraps(handler)
         def answer(event: Any, context: Any = None, *rest: Any) -> Any:
@@ -102,7 +120,7 @@ class Invocation:
             with self._run(context):
                 return handler(event, context, *rest)
 
-        return answer
+        return answer  # type: ignore[return-value]
 
     def __enter__(self) -> Run:
         run = self._run(self._context)
@@ -122,7 +140,7 @@ class Invocation:
 
 
 def invocation(target: Any = None, *, cache: Callable[[], Cache], **options: Any) -> Any:
-    """`Invocation`, or, given a function, that function decorated."""
+    """`Invocation`, or, given a function, that function decorated: see `Starter`."""
     if callable(target) and not hasattr(target, "get_remaining_time_in_millis"):
         return Invocation(cache=cache, **options)(target)
     return Invocation(target, cache=cache, **options)

@@ -31,12 +31,14 @@ def put(
     content_type: str | None,
 ) -> CachedFile:
     """Copy the source into the cache's own file, upload that, publish it: so all three agree."""
-    deadline = current_deadline()
+    deadline, origin = current_deadline(), fetching.origin
+    if not hasattr(origin, "put"):
+        raise ConfigError(f"{name} cannot be put: the origin {origin.name} only gives objects")
     with fetching.store.partial(name, fetching.patience, None, deadline) as partial:
         partial.rewind()
         _read(source, partial)
         with open(partial.path, "rb") as body:
-            etag, version_id = fetching.origin.put(
+            etag, version_id = origin.put(
                 name.bucket,
                 name.key,
                 body,

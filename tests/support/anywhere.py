@@ -76,16 +76,13 @@ class _Body:
         pass
 
 
-def strike_at(line: int, blow: Callable[[], object], *, within: str = "") -> None:
-    """Call `blow` before the `line`-th line of the package that this thread comes to.
-
-    Only lines of the module `within` (such as `store/root.py`) count, if one is named.
-    """
+def strike_at(line: int, blow: Callable[[], object]) -> None:
+    """Call `blow` before the `line`-th line of the package that this thread comes to."""
     left = line
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
         nonlocal left
-        if not frame.f_code.co_filename.startswith(os.path.join(_PACKAGE, within)):
+        if not frame.f_code.co_filename.startswith(_PACKAGE):
             return None
         if event == "line":
             left -= 1

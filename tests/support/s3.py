@@ -115,10 +115,11 @@ class _Armed:
     fault: Fault
     skip: int
     left: float
+    method: str
 
     def strikes(self, request: Request) -> bool:
         """Whether this request meets the fault, once the first `skip` have passed."""
-        if (request.method, request.path) != ("GET", self.path) or self.left <= 0:
+        if (request.method, request.path) != (self.method, self.path) or self.left <= 0:
             return False
         self.skip, passes = max(0, self.skip - 1), self.skip > 0
         self.left -= not passes
@@ -221,14 +222,20 @@ class S3Server:
     # -- misbehaviour ---------------------------------------------------------------------
 
     def inject(
-        self, path: str, fault: Fault, *, skip: int = 0, times: float = float("inf")
+        self,
+        path: str,
+        fault: Fault,
+        *,
+        skip: int = 0,
+        times: float = float("inf"),
+        method: str = "GET",
     ) -> None:
-        """Apply `fault` to GETs of `path`: let `skip` pass, then strike `times`.
+        """Apply `fault` to requests for `path`: let `skip` pass, then strike `times`.
 
         Several faults for one path add up.
         """
         with self._lock:
-            self._armed.append(_Armed(path, fault, skip, times))
+            self._armed.append(_Armed(path, fault, skip, times, method))
 
     def heal(self) -> None:
         """Behave again."""

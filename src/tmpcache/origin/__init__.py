@@ -59,6 +59,12 @@ if TYPE_CHECKING:
             `if_match`. Waits for nothing past the `deadline`, neither here nor in the body.
             """
 
+        def close(self) -> None:
+            """Give connections up."""
+
+    class WritableOrigin(Origin, Protocol):
+        """One that objects can be stored in as well."""
+
         def put(
             self,
             bucket: str,
@@ -75,9 +81,6 @@ if TYPE_CHECKING:
 
             Raises :class:`~tmpcache.errors.ObjectChangedError` if a condition does not hold.
             """
-
-        def close(self) -> None:
-            """Give connections up."""
 
 
 class Reply:

@@ -21,10 +21,14 @@ class Directory:
         self._owner = os.getpid()
         root = access.root
         self._parent = os.path.join(root.scratch, os.path.basename(session.path))
-        for directory in (root.scratch, self._parent):
-            make_private(directory)
         self.path = os.path.join(self._parent, os.urandom(6).hex())
-        os.mkdir(self.path, 0o700)
+        while not os.path.isdir(self.path):
+            for directory in (root.scratch, self._parent):
+                make_private(directory)
+            try:
+                os.mkdir(self.path, 0o700)
+            except FileNotFoundError:  # another thread's last scratch has just gone
+                continue
 
     def remove(self) -> None:
         """Remove the directory with all in it; not in a forked child, whose it is not.

@@ -1,0 +1,264 @@
+"""Loaded objects follow the content; what is put is cached as S3 has it."""
+
+from __future__ import annotations
+
+import io
+import threading
+from pathlib import Path
+
+import boto3
+import pytest
+from support.iam import Iam
+from support.s3 import ACCESS_DENIED, INTERNAL_ERROR, Bucket
+
+import tmpcache
+from tmpcache import Outcome
+from tmpcache.errors import (
+    AccessDeniedError,
+    ConfigError,
+    ObjectChangedError,
+    OriginUnavailableError,
+    QuotaExceededError,
+)
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def cache(root: Path, bucket: Bucket) -> tmpcache.Cache:
+    bucket.put("model", b"one")
+    return tmpcache.Cache(root, quota="200 MiB")
+
+
+class Loader:
+    """Reads a file and counts how often it was asked to."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, path: Path) -> bytearray:
+        self.calls += 1
+        return bytearray(path.read_bytes())
+
+
+def test_what_is_loaded_stays_until_the_content_changes(
+    cache: tmpcache.Cache, bucket: Bucket
+) -> None:
+    loader = Loader()
+    one = cache.load("models", "model", loader)
+    assert cache.load("models", "model", loader) is one
+    bucket.put("model", b"two")
+    two = cache.load("models", "model", loader)
+    assert (bytes(one), bytes(two), loader.calls) == (b"one", b"two", 2)
+    bucket.put("model", b"one")
+    assert cache.load("models", "model", loader) is one, "the content is what counts"
+    other = Loader()
+    assert cache.load("models", "model", other) is not one
+    assert cache.usage().leased == 0
+
+
+def test_threads_load_once(cache: tmpcache.Cache) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    calls: list[Path] = []
+    found: list[object] = []
+
+    def loader(path: Path) -> object:
+        calls.append(path)
+        begun.set()
+        assert go_on.wait(30)
+        return object()
+
+    def work() -> None:
+        found.append(cache.load("models", "model", loader, max_age=60))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    assert begun.wait(30)
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert len(calls) == 1
+    assert len(found) == 8
+    assert len(set(map(id, found))) == 1
+
+
+def test_a_loader_that_fails_leaves_nothing(cache: tmpcache.Cache) -> None:
+    answers = iter([ValueError("damaged"), b"fine"])
+
+    def loader(path: Path) -> object:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    with pytest.raises(ValueError, match="damaged"):
+        cache.load("models", "model", loader)
+    assert cache.load("models", "model", loader) == b"fine"
+
+
+def test_memory_is_bounded_by_count(root: Path, bucket: Bucket) -> None:
+    cache, loader = tmpcache.Cache(root, loaded_most=2, max_age=60), Loader()
+    for key in "abab":
+        bucket.put(key, key.encode())
+        cache.load("models", key, loader)
+    assert loader.calls == 2
+    bucket.put("c", b"c")
+    cache.load("models", "c", loader)  # now a is gone
+    cache.load("models", "b", loader)
+    assert loader.calls == 3
+    cache.load("models", "a", loader)
+    assert loader.calls == 4
+
+
+def test_memory_is_bounded_by_weight(root: Path, bucket: Bucket) -> None:
+    loader = Loader()
+    cache = tmpcache.Cache(root, loaded_weigher=len, loaded_weight=100, max_age=60)
+    for key, size in (("a", 60), ("b", 40), ("c", 50), ("d", 101)):
+        bucket.put(key, key.encode() * size)
+    cache.load("models", "a", loader)
+    cache.load("models", "b", loader)
+    cache.load("models", "c", loader)
+    cache.load("models", "b", loader)
+    assert loader.calls == 3
+    assert len(cache.load("models", "d", loader)) == 101  # too heavy to keep, not to have
+    cache.load("models", "d", loader)
+    assert loader.calls == 5
+    with pytest.raises(ConfigError):
+        tmpcache.Cache(root, loaded_weigher=len)
+
+
+def test_memory_does_not_bypass_permissions(
+    root: Path, bucket: Bucket, cache: tmpcache.Cache
+) -> None:
+    loader = Loader()
+    cache.load("models", "model", loader)
+    bucket.inject("model", ACCESS_DENIED)
+    with pytest.raises(AccessDeniedError):
+        cache.load("models", "model", loader)
+    with pytest.raises(AccessDeniedError):
+        cache.load("models", "model", loader, max_age=3600)
+
+
+def test_another_role_is_refused_from_memory_and_disk(root: Path, bucket: Bucket, iam: Iam) -> None:
+    loader = Loader()
+    bucket.put("secret", b"secret")
+    clients = []
+    for name, key in (("reader", "secret"), ("stranger", "nothing")):
+        rights = iam.user(
+            name, actions=("s3:GetObject",), resources=(f"arn:aws:s3:::models/{key}",)
+        )
+        clients.append(
+            boto3.client("s3", aws_access_key_id=rights.key_id, aws_secret_access_key=rights.secret)
+        )
+    iam.enforce()
+    one, two = (tmpcache.Cache(root, client=client, max_age=3600) for client in clients)
+    assert one.load("models", "secret", loader) == b"secret"
+    for ask in (
+        lambda: two.load("models", "secret", loader),
+        lambda: two.fetch("models", "secret"),
+        lambda: two.fetch("models", "secret", stale_if_error=3600),
+    ):
+        with pytest.raises(AccessDeniedError):
+            ask()
+    assert one.fetch("models", "secret").outcome is Outcome.HIT
+
+
+# ---- put
+
+
+@pytest.mark.parametrize("kind", ["bytes", "path", "text path", "file", "pipe"])
+def test_put_uploads_and_then_hits(
+    cache: tmpcache.Cache, bucket: Bucket, tmp_path: Path, kind: str
+) -> None:
+    body = b"report" * 1000
+    file = tmp_path / "report.json"
+    file.write_bytes(body)
+
+    class Pipe(io.RawIOBase):
+        """Cannot tell how long it is."""
+
+        def __init__(self) -> None:
+            self.rest = body
+
+        def read(self, size: int = -1) -> bytes:
+            chunk, self.rest = self.rest[:size], self.rest[size:]
+            return chunk
+
+    with file.open("rb") as opened:
+        source = {
+            "bytes": body,
+            "path": file,
+            "text path": str(file),
+            "file": opened,
+            "pipe": Pipe(),
+        }[kind]
+        path = cache.put("models", "out/report.json", source)  # type: ignore[arg-type]
+    assert path.read_bytes() == body
+    assert path.suffix == ".json"
+    there = bucket.client.get_object(Bucket="models", Key="out/report.json")
+    assert (there["Body"].read(), there["ETag"]) == (body, path.etag)
+    bucket.server.forget()
+    assert cache.fetch("models", "out/report.json", max_age=60).outcome is Outcome.HIT
+    assert bucket.server.requests == []
+    assert cache.fetch("models", "out/report.json").outcome is Outcome.REVALIDATED
+    bucket.put("out/report.json", b"newer")
+    assert cache.fetch("models", "out/report.json").read_bytes() == b"newer"
+
+
+def test_a_large_source_goes_in_parts(cache: tmpcache.Cache, bucket: Bucket) -> None:
+    body = bytes(range(256)) * (40 * MIB // 256)
+    bucket.server.forget()
+    path = cache.put("models", "big", body)
+    puts = [request for request in bucket.server.requests if request.method == "PUT"]
+    assert len(puts) == 3
+    assert path.etag.endswith('-3"')
+    assert cache.fetch("models", "big").outcome is Outcome.REVALIDATED
+    assert bucket.client.get_object(Bucket="models", Key="big")["Body"].read() == body
+
+
+def test_writers_that_race(cache: tmpcache.Cache, bucket: Bucket) -> None:
+    first = cache.put("models", "lock", b"mine", if_none_match="*")
+    with pytest.raises(ObjectChangedError):
+        cache.put("models", "lock", b"yours", if_none_match="*")
+    assert cache.fetch("models", "lock").read_bytes() == b"mine"
+    second = cache.put("models", "lock", b"again", if_match=first.etag)
+    with pytest.raises(ObjectChangedError):
+        cache.put("models", "lock", b"late", if_match=first.etag)
+    assert cache.fetch("models", "lock").etag == second.etag
+
+
+def test_a_failed_upload_changes_nothing(cache: tmpcache.Cache, root: Path, bucket: Bucket) -> None:
+    before = cache.fetch("models", "model")
+    for fault, error in (
+        (ACCESS_DENIED, AccessDeniedError),
+        (INTERNAL_ERROR, OriginUnavailableError),
+    ):
+        bucket.server.inject(bucket.path("model"), fault, method="PUT")
+        with pytest.raises(error, match="s3://models/model"):
+            cache.put("models", "model", b"two")
+        bucket.server.heal()
+    again = cache.fetch("models", "model")
+    assert (again.outcome, again.read_bytes()) == (Outcome.REVALIDATED, b"one")
+    assert before.read_bytes() == b"one"
+    assert list((root / "partial").iterdir()) == []
+    assert (cache.usage().reserved, cache.usage().blobs) == (0, 1)
+
+
+def test_what_cannot_be_put(cache: tmpcache.Cache, root: Path, bucket: Bucket) -> None:
+    bucket.server.forget()
+    with pytest.raises(ConfigError, match="binary"):
+        cache.put("models", "a", io.StringIO("text"))  # type: ignore[arg-type]
+    with pytest.raises(ConfigError):
+        cache.put("models", "a", 3)  # type: ignore[arg-type]
+    with pytest.raises(FileNotFoundError):
+        cache.put("models", "a", root / "nothing")
+    small = tmpcache.Cache(root.parent / "small", quota="1 MiB")
+    with pytest.raises(QuotaExceededError):
+        small.put("models", "a", bytes(2 * MIB))
+    assert bucket.server.requests == []
+
+
+def test_an_empty_object(cache: tmpcache.Cache) -> None:
+    assert cache.put("models", "empty", b"").size == 0
+    assert cache.fetch("models", "empty").outcome is Outcome.REVALIDATED
