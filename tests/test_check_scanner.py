@@ -9,7 +9,6 @@ import json
 import struct
 import subprocess
 import sys
-import tempfile
 import zlib
 from collections.abc import Iterator
 from decimal import Decimal
@@ -275,18 +274,13 @@ def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where scratch directories are made; empty."""
-    place = tmp_path / "scratch"
-    place.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(place))
-    return place
+def scratch(root: Path) -> Path:
+    """Where scratch directories are made."""
+    return root / "scratch"
 
 
 @pytest.fixture
-def function(
-    bucket: Bucket, root: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Bucket]:
+def function(bucket: Bucket, root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     """The deployed function: a bucket with a model, and a cache of its own."""
     monkeypatch.setenv("MODEL_BUCKET", bucket.name)
     bucket.put("micr/e13b.npz", model.build("v1", 2))
@@ -308,7 +302,7 @@ def test_a_check_goes_through_all_stages(
     (scanned,) = summary["scanned"]
     assert scanned["amount"] == str(check.amount)
     assert scanned["band"]["model_version"] == "v1"
-    assert scanned["outcomes"] == {"model": "fetched", "check": "fetched"}
+    assert scanned["outcome"] == "fetched"
     assert scanned["archived"] == [f"archived/{w}px-{check.file_name}" for w in (300, 150)]
     for key, width in zip(scanned["archived"], (300, 150), strict=True):
         answer = function.client.get_object(Bucket=function.name, Key=key)
@@ -319,7 +313,7 @@ def test_a_check_goes_through_all_stages(
 
     function.put("micr/e13b.npz", model.build("v2", 2))
     (again,) = handler.handler(event, None)["scanned"]
-    assert again["outcomes"] == {"model": "fetched", "check": "revalidated"}
+    assert again["outcome"] == "revalidated"
     assert again["band"]["model_version"] == "v2"
 
 
@@ -335,7 +329,7 @@ def test_max_age_spares_the_question(
     monkeypatch.setenv("CHECK_MAX_AGE", "300")
     function.server.forget()
     (scanned,) = handler.handler({"Records": [record(function.name, key)]}, None)["scanned"]
-    assert scanned["outcomes"] == {"model": "hit", "check": "hit"}
+    assert scanned["outcome"] == "hit"
     assert function.server.gets() == []
 
 
@@ -351,7 +345,7 @@ def test_what_is_refused_is_reported_beside_what_is_scanned(
     assert [scanned["key"] for scanned in summary["scanned"]] == [good]
 
 
-def test_the_event_that_s3_sends_to_test_the_setup_is_harmless() -> None:
+def test_the_event_that_s3_sends_to_test_the_setup_is_harmless(function: Bucket) -> None:
     event = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "checks"}
     assert handler.handler(event, None) == {"scanned": [], "rejected": []}
 
@@ -366,14 +360,18 @@ def test_scratch_is_gone_after_a_failure_and_the_failure_is_seen(
     function.put(key, checks[0][1])
     during: list[Path] = []
 
-    def fail(path: Path, *_: str) -> None:
+    def fail(bucket: str, key: str, path: Path, **_: str) -> None:
         during.extend(path.parent.iterdir())
         raise ConnectionError("S3 is gone")
 
-    monkeypatch.setattr(handler, "_upload", fail)
+    monkeypatch.setattr(tmpcache, "put", fail)
     with pytest.raises(ConnectionError):
         handler.handler({"Records": [record(function.name, key)]}, None)
-    assert sorted(path.name for path in during) == ["150px.jpg", "300px.jpg"]
+    assert sorted(path.name for path in during) == [
+        "150px.jpg",
+        "300px.jpg",
+        checks[0][0].file_name,
+    ]
     assert not list(scratch.iterdir())
 
 

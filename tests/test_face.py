@@ -137,6 +137,17 @@ def test_the_default_cache(root: Path, bucket: Bucket, monkeypatch: pytest.Monke
     tmpcache.default_cache().close()
 
 
+def test_every_public_name_stays_what_it_is_when_all_is_imported() -> None:
+    """A submodule of the same name would take a function's place when it is imported."""
+    import pkgutil
+    import types
+
+    modules = {module.name for module in pkgutil.iter_modules(tmpcache.__path__)}
+    assert modules & set(tmpcache.__all__) == {"errors"}
+    for name in set(tmpcache.__all__) - {"errors"}:
+        assert not isinstance(getattr(tmpcache, name), types.ModuleType)
+
+
 def test_threads_make_one_default_cache(
     root: Path, monkeypatch: pytest.MonkeyPatch, environment: None
 ) -> None:

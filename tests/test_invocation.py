@@ -16,7 +16,7 @@ from support.s3 import Bucket
 import tmpcache
 from tmpcache import Outcome
 from tmpcache.errors import DeadlineExceededError
-from tmpcache.invocation import is_ping_or_scheduled
+from tmpcache.runs import is_ping_or_scheduled
 
 MIB = 1024 * 1024
 

@@ -100,9 +100,8 @@ def test_it_goes_whatever_was_put_there(
 ) -> None:
     uid = request.getfixturevalue("nobody") if user == "nobody" else os.geteuid()
     snippet = """
-        import tmpcache, tmpcache.cache, tmpcache.scratch, tmpcache.origin.s3, tmpcache.store.trees
-        import tmpcache.store.scratch
-        import test_scratch, importlib
+        import tmpcache, tmpcache.cache, tmpcache.workspace, tmpcache.origin.s3
+        import tmpcache.store.scratch, test_scratch
         fill = getattr(test_scratch, name)
         if uid != os.geteuid():
             become(uid)
@@ -141,7 +140,7 @@ def test_an_object_under_its_own_name_without_a_second_copy(
     ["../../etc/passwd", "a/..", "a//", "..", ".profile", "in/\n\t\0x.jpg", "é" * 400 + ".tar"],
 )
 def test_no_key_leads_out_of_the_directory(cache: tmpcache.Cache, key: str) -> None:
-    from tmpcache.scratch import file_name
+    from tmpcache.workspace import file_name
 
     name = file_name(key)
     assert name not in ("", ".", "..")

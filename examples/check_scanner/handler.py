@@ -12,13 +12,9 @@ Settings come from the environment, as in a deployed function:
 """
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
-from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tmpcache
 from examples.check_scanner import model
@@ -28,10 +24,8 @@ from examples.check_scanner.picture import open_upright
 from examples.check_scanner.read import read
 from examples.check_scanner.receive import Upload, parse_key, parse_record
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
-
+@tmpcache.invocation
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     """Scan every check that the event announces.
 
@@ -52,23 +46,24 @@ def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
 def scan(upload: Upload) -> dict[str, Any]:
     """Take one check through all stages and say what happened, in types that JSON knows."""
     deposit = parse_key(upload.key)
-    model_file = tmpcache.fetch(
+    templates = tmpcache.load(
         os.environ["MODEL_BUCKET"],
         os.environ.get("MODEL_KEY", "micr/e13b.npz"),
+        model.load,
         max_age=float(os.environ.get("MODEL_MAX_AGE", "0")),
     )
-    check_file = tmpcache.fetch(
-        upload.bucket, upload.key, max_age=float(os.environ.get("CHECK_MAX_AGE", "0"))
-    )
-    image = open_upright(check_file)
-    band = read(model.load(model_file), image)
-    with scratch() as work:
+    with tmpcache.scratch() as work:
+        check = work.fetch(
+            upload.bucket, upload.key, max_age=float(os.environ.get("CHECK_MAX_AGE", "0"))
+        )
+        image = open_upright(check)
+        band = read(templates, image)
         archived = {
             f"archived/{width}px-{upload.name}": path
             for width, path in write_copies(image, work).items()
         }
         for key, path in archived.items():
-            _upload(path, upload.bucket, key)
+            tmpcache.put(upload.bucket, key, path, content_type="image/jpeg")
     return {
         "key": upload.key,
         "email": deposit.email,
@@ -76,25 +71,5 @@ def scan(upload: Upload) -> dict[str, Any]:
         "amount": str(deposit.amount),
         "band": asdict(band),
         "archived": list(archived),
-        "outcomes": {"model": model_file.outcome.value, "check": check_file.outcome.value},
+        "outcome": check.outcome.value,
     }
-
-
-@contextmanager
-def scratch() -> Iterator[Path]:
-    """A private directory, gone when the block ends, however it ends."""
-    with TemporaryDirectory(prefix="check-scanner-") as directory:
-        yield Path(directory)
-
-
-def _upload(path: Path, bucket: str, key: str) -> None:
-    with path.open("rb") as body:
-        _s3().put_object(Bucket=bucket, Key=key, Body=body, ContentType="image/jpeg")
-
-
-@cache
-def _s3() -> "S3Client":
-    """One client per process: making one takes longer than an upload."""
-    import boto3
-
-    return boto3.client("s3")

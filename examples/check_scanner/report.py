@@ -18,10 +18,6 @@ class Run:
     requests: Counter[str]
     downloaded: int
 
-    def outcomes(self, *of: str) -> Counter[str]:
-        """How often tmpcache answered how, for ``"model"``, ``"check"`` or both."""
-        return Counter(check["outcomes"][part] for check in self.report["scanned"] for part in of)
-
     @property
     def models(self) -> set[str]:
         """The versions of the model that checks were scanned with."""
@@ -29,14 +25,14 @@ class Run:
 
     def cells(self) -> list[str]:
         """The run as a row of the table."""
-        outcomes, usage = self.outcomes("model", "check"), self.report["usage"]
+        stats, usage = self.report["stats"], self.report["usage"]
         return [
             self.title,
-            *(str(outcomes[outcome]) for outcome in ("hit", "revalidated", "fetched")),
+            *(str(stats[outcome]) for outcome in ("hits", "revalidated", "fetched")),
             *(str(self.requests[answer]) for answer in ("GET 304", "GET 200", "PUT 200")),
             size(self.downloaded),
             f"{self.report['seconds']:.1f} s",
-            str(self.report["stats"]["evicted"]),
+            str(stats["evicted"]),
             str(usage["blobs"]),
             size(usage["used"]),
             size(usage["quota"]),

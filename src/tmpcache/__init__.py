@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from .cache import Cache
     from .file import CachedFile, Outcome
-    from .invocation import Starter
-    from .scratch import Scratch
+    from .runs import Starter
+    from .workspace import Scratch
 
     T = TypeVar("T")
 
@@ -90,7 +90,7 @@ else:
         ... def handler(event, context):
         ...     return tmpcache.fetch("models", "micr/e13b.npz").size
         """
-        from .invocation import invocation as decorate
+        from .runs import invocation as decorate
 
         return decorate(target, cache=default_cache, **options)
 

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any, BinaryIO, Self, TypeVar
 
-    from .invocation import Starter
     from .origin import Origin
     from .reports import Entry, Stats, Usage, Verification
-    from .scratch import Scratch
+    from .runs import Starter
+    from .workspace import Scratch
 
     T = TypeVar("T")
 
@@ -152,7 +152,7 @@ class Cache:
 
     def scratch(self) -> Scratch:
         """A private directory under the root, itself a Path, removed at the end of ``with``."""
-        from .scratch import new_scratch
+        from .workspace import new_scratch
 
         scratch = new_scratch(self, self._store.scratch_directory())
         if (run := current()) is not None:
@@ -161,10 +161,10 @@ class Cache:
 
     @property
     def invocation(self) -> Starter:
-        """Decorator and context manager; see :class:`tmpcache.invocation.Invocation`."""
+        """Decorator and context manager; see :class:`tmpcache.runs.Invocation`."""
         from functools import partial
 
-        from .invocation import invocation
+        from .runs import invocation
 
         return partial(invocation, cache=lambda: self)
 

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .deadline import Deadline
-    from .invocation import Run
+    from .runs import Run
 
 _here: ContextVar[Run | None] = ContextVar("tmpcache invocation", default=None)
 _running: list[Run] = []

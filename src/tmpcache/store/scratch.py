@@ -23,10 +23,9 @@ class Directory:
         self._parent = os.path.join(root.scratch, os.path.basename(session.path))
         self.path = os.path.join(self._parent, os.urandom(6).hex())
         while not os.path.isdir(self.path):
-            for directory in (root.scratch, self._parent):
-                make_private(directory)
             try:
-                os.mkdir(self.path, 0o700)
+                for directory in (root.scratch, self._parent, self.path):
+                    make_private(directory)
             except FileNotFoundError:  # another thread's last scratch has just gone
                 continue
 

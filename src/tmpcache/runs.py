@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .cache import Cache
     from .file import CachedFile
     from .reports import Stats
-    from .scratch import Scratch
+    from .workspace import Scratch
 
     Handler = TypeVar("Handler", bound=Callable[..., Any])
 
