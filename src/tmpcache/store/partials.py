@@ -32,6 +32,9 @@ if TYPE_CHECKING:
         def reserve(self, file: str, total: int, /) -> None:
             """Reserve for a file of `total` bytes, or QuotaExceededError."""
 
+        def settle(self, file: str, allocated: int, /) -> None:
+            """Reserve what a file occupies that grows no more for now."""
+
         def relieve(self, needed: int, /) -> None:
             """Evict because the disk is full."""
 
@@ -159,7 +162,7 @@ class Partial:
         """Leave the file to the next download of the object, no larger than it need be."""
         os.ftruncate(self.fd, self.received)
         self.note()
-        self._room.reserve(self.file_name, self.received)
+        self._room.settle(self.file_name, os.fstat(self.fd).st_blocks * 512)
 
     def remove(self, index: Index | None = None) -> None:
         """Remove the file, wherever it is, unless the `index` knows it as a blob."""

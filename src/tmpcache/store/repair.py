@@ -112,26 +112,32 @@ def _reclaim_partials(index: Index, root: Root, *, resumable: bool) -> int:
     files, freed = set(os.listdir(root.partial)), 0
     for name in files | rows.keys():
         reserved, received = rows.get(name, (0, 0))
+        path, keeps = os.path.join(root.partial, name), 0
         if name in files:
-            spared = received and not resumable
-            if spared or not _remove_if_dead(os.path.join(root.partial, name)):
+            lives, keeps = _claim_if_dead(path, remove=resumable or not received)
+            if lives:
                 continue
-        index.run("DELETE FROM partials WHERE name = ?", name)
-        freed += reserved
+        if keeps:  # it grows no more until somebody goes on with it
+            index.run("UPDATE partials SET reserved = ? WHERE name = ?", keeps, name)
+        else:
+            index.run("DELETE FROM partials WHERE name = ?", name)
+        freed += reserved - keeps
     return freed
 
 
-def _remove_if_dead(path: str) -> bool:
+def _claim_if_dead(path: str, *, remove: bool) -> tuple[bool, int]:
+    """Whether a partial is locked by a living download; if not, the bytes that stay of it."""
     from filelock import lock_descriptor
 
     try:
         fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
-        return True
+        return False, 0
     try:
         if not lock_descriptor(fd, blocking=False):
-            return False
-        blobs.remove(path)
-        return True
+            return True, 0
+        if remove:
+            blobs.remove(path)
+        return False, allocated(path)
     finally:
         os.close(fd)

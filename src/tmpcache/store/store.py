@@ -319,6 +319,11 @@ class Store:
         while not done:
             done = self.access.write(operation)
 
+    def settle(self, file: str, allocated: int) -> None:
+        """Reserve for a partial just what it occupies."""
+        sql = "UPDATE partials SET reserved = ? WHERE name = ?"
+        self.access.write(lambda index: index.run(sql, allocated, file))
+
     def note(self, partial: Partial) -> None:
         """Write down how far a download has come."""
         self.access.write(
@@ -355,7 +360,7 @@ class _Room:
     """What one download asks of the store."""
 
     def __init__(self, store: Store, subject: str) -> None:
-        self.note, self.relieve = store.note, store.relieve
+        self.note, self.relieve, self.settle = store.note, store.relieve, store.settle
         self._store, self._subject = store, subject
 
     def reserve(self, file: str, total: int, /) -> None:
