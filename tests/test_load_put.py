@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
+import warnings
 from pathlib import Path
 
 import boto3
@@ -262,3 +264,26 @@ def test_what_cannot_be_put(cache: tmpcache.Cache, root: Path, bucket: Bucket) -
 def test_an_empty_object(cache: tmpcache.Cache) -> None:
     assert cache.put("models", "empty", b"").size == 0
     assert cache.fetch("models", "empty").outcome is Outcome.REVALIDATED
+
+
+def test_a_child_forked_while_another_thread_loads_can_load(cache: tmpcache.Cache) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(path: Path) -> bytes:
+        begun.set()
+        assert go_on.wait(30)
+        return path.read_bytes()
+
+    thread = threading.Thread(target=lambda: cache.load("models", "model", slow, max_age=60))
+    thread.start()
+    assert begun.wait(30)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of threads: that is the point
+        pid = os.fork()
+    if pid == 0:
+        go_on.set()
+        loaded = cache.load("models", "model", slow, max_age=60) == b"one"
+        os._exit(0 if loaded else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    go_on.set()
+    thread.join()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial as partial_call
 from threading import Lock
 
@@ -10,6 +9,7 @@ from .current import current, current_deadline, current_start
 from .errors import AccessDeniedError, ObjectNotFoundError, OriginUnavailableError
 from .file import CachedFile, Outcome, cached_file
 from .flights import Flights
+from .forking import reset_in_children
 from .freshness import is_fresh, may_serve_stale
 from .objects import ObjectName
 
@@ -43,19 +43,21 @@ class Fetching:
         self.store, self.origin = store, origin
         #: Copies that were confirmed, with the scope they were confirmed to.
         self.known: dict[tuple[str, str, str | None], tuple[Copy, str]] = {}
-        self.tally = Lock()
         self.outcomes = dict.fromkeys(Outcome, 0)
         #: Bytes of bodies that arrived, and questions asked.
         self.received = self.asked = 0
         self.clock, self.patience = clock, patience
-        self._pid, self._flights = os.getpid(), Flights()
+        self.forked()
+        reset_in_children(self)
+
+    def forked(self) -> None:
+        """In a child: the threads that counted and asked are in the parent."""
+        self.tally, self._flights = Lock(), Flights()
 
     def fetch(
         self, bucket: str, key: str, version_id: str | None, max_age: float, stale_if_error: float
     ) -> CachedFile:
         """A fetch that memory alone did not answer."""
-        if self._pid != os.getpid():  # the threads that flew are in the parent
-            self._pid, self._flights = os.getpid(), Flights()
         deadline = current_deadline()
         if deadline is not None:
             deadline.check(f"s3://{bucket}/{key}")

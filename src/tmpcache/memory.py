@@ -7,6 +7,7 @@ from threading import Lock
 
 from .errors import ConfigError
 from .flights import Flights
+from .forking import reset_in_children
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ class Memory:
         self._most, self._weigher, self._heaviest = most, weigher, heaviest
         self._values: OrderedDict[tuple[str, object], tuple[Any, float]] = OrderedDict()
         self._weight = 0.0
-        self._lock, self._flights = Lock(), Flights()
+        self.forked()
+        reset_in_children(self)
 
     def load(self, file: CachedFile, loader: Callable[[CachedFile], Any]) -> Any:
         """What `loader` makes of the file, or made of the same content before.

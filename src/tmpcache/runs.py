@@ -13,6 +13,7 @@ from weakref import ref
 from . import current
 from .config import seconds
 from .deadline import Deadline
+from .errors import TmpCacheError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -165,7 +166,10 @@ class Run:
         self._scratches: list[ref[Scratch]] = []
 
     def __enter__(self) -> Self:
-        self.cache._sweep()
+        try:
+            self.cache._sweep()
+        except TmpCacheError as problem:  # whoever needs the room will see it, too
+            _log.warning("leftovers were not swept: %s", problem)
         self.started, self._began = self.cache._clock(), time.monotonic()
         self._before = self.cache.stats()
         current._running.append(self)
@@ -200,8 +204,12 @@ class Run:
 
     def _report(self, error: BaseException | None) -> None:
         took, stats = time.monotonic() - self._began, self.cache.stats()
-        usage = self.cache.usage() if self._metrics or _log.isEnabledFor(logging.INFO) else None
-        if usage is None:
+        if not (self._metrics or _log.isEnabledFor(logging.INFO)):
+            return
+        try:
+            usage = self.cache.usage()
+        except TmpCacheError as problem:  # the handler's answer is worth more than its account
+            _log.warning("no account of this invocation: %s", problem)
             return
         account = {
             **_difference(self._before, stats),
