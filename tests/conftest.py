@@ -13,13 +13,11 @@ import pytest
 from support.disk import NotPermitted, tmpfs
 from support.iam import Iam
 from support.proxy import FaultProxy
-from support.s3 import Bucket, S3Server
 
 import tmpcache
+from tmpcache.testing import Bucket, S3Server
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
     from tmpcache import Cache
 
 NOBODY = 65534
@@ -69,18 +67,10 @@ def s3(s3_server: S3Server, environment: None, monkeypatch: pytest.MonkeyPatch) 
     return s3_server
 
 
-@pytest.fixture(scope="session")
-def owner(s3_server: S3Server) -> S3Client:
-    """A client of the tests' own, whatever happens to the environment."""
-    return s3_server.client()
-
-
 @pytest.fixture
-def bucket(s3: S3Server, owner: S3Client) -> Bucket:
+def bucket(s3: S3Server) -> Bucket:
     """A fresh bucket."""
-    owner.create_bucket(Bucket="models")
-    s3.forget()
-    return Bucket(s3, "models", owner)
+    return s3.bucket("models")
 
 
 @pytest.fixture

@@ -19,11 +19,11 @@ from urllib.parse import quote_plus
 import numpy as np
 import pytest
 from PIL import Image
-from support.s3 import Bucket
 
 import tmpcache
 from examples.check_scanner import copies, e13b, handler, model, picture, read, receive, specimen
 from examples.check_scanner.errors import BadEventError, BadImageError, BadNameError
+from tmpcache.testing import Bucket
 
 ROOT = Path(__file__).parents[1]
 GOOD = "incoming/ann@example.com^12345679^19.99^1475597700.jpg"

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from support.disk import allocated
 from support.processes import spawn
-from support.s3 import Bucket
 
 import tmpcache
 from tmpcache import Outcome
 from tmpcache.store import root as store_root
+from tmpcache.testing import Bucket
 
 BODY = random.Random(1).randbytes(100_000)
 

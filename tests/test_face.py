@@ -6,11 +6,12 @@ import threading
 from pathlib import Path
 
 import pytest
-from support.s3 import INTERNAL_ERROR, Bucket
 
 import tmpcache
 from tmpcache import CachedFile, Outcome
 from tmpcache.errors import ConfigError, OriginUnavailableError, TmpCacheError
+from tmpcache.testing import Bucket
+from tmpcache.testing.faults import INTERNAL_ERROR
 
 
 class Clock:

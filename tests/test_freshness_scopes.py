@@ -15,11 +15,11 @@ from support.content import content, holders
 from support.iam import Iam, User
 from support.processes import spawn
 from support.proxy import FaultProxy, Trouble
-from support.s3 import Bucket
 
 import tmpcache
 from tmpcache import Cache, Outcome
 from tmpcache.errors import AccessDeniedError, ObjectNotFoundError, OriginUnavailableError
+from tmpcache.testing import Bucket
 
 BODY = content("body", 300_000)
 OTHER = content("other", 300_000)

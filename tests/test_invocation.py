@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 from support.proxy import FaultProxy, Trouble
-from support.s3 import Bucket
 
 import tmpcache
 from tmpcache import Outcome
 from tmpcache.errors import DeadlineExceededError
 from tmpcache.runs import is_ping_or_scheduled
+from tmpcache.testing import Bucket
 
 MIB = 1024 * 1024
 

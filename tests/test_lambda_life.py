@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 from support.disk import allocated
 from support.proxy import FaultProxy, Trouble
-from support.s3 import Bucket
 
 import tmpcache
-from tmpcache.testing import LambdaHarness
+from tmpcache.testing import Bucket, LambdaHarness
 
 MIB = 1024 * 1024
 PART = 8 * MIB

@@ -11,7 +11,6 @@ from pathlib import Path
 import boto3
 import pytest
 from support.iam import Iam
-from support.s3 import ACCESS_DENIED, INTERNAL_ERROR, Bucket
 
 import tmpcache
 from tmpcache import Outcome
@@ -22,6 +21,8 @@ from tmpcache.errors import (
     OriginUnavailableError,
     QuotaExceededError,
 )
+from tmpcache.testing import Bucket
+from tmpcache.testing.faults import ACCESS_DENIED, INTERNAL_ERROR
 
 MIB = 1024 * 1024
 

@@ -15,7 +15,18 @@ from botocore.config import Config
 from support.content import assert_accounts_balance, assert_nothing_is_left, content, holders
 from support.iam import Iam
 from support.proxy import FaultProxy, Trouble
-from support.s3 import (
+
+from tmpcache import Cache, Outcome
+from tmpcache.errors import (
+    AccessDeniedError,
+    IntegrityError,
+    ObjectChangedError,
+    ObjectNotFoundError,
+    OriginUnavailableError,
+    TmpCacheError,
+)
+from tmpcache.testing import Bucket
+from tmpcache.testing.faults import (
     ACCESS_DENIED,
     CHECKSUM_ON_304,
     IGNORE_IF_MATCH,
@@ -26,18 +37,7 @@ from support.s3 import (
     SLOW_DOWN,
     WRONG_CHECKSUM,
     WRONG_CONTENT_RANGE,
-    Bucket,
     Fault,
-)
-
-from tmpcache import Cache, Outcome
-from tmpcache.errors import (
-    AccessDeniedError,
-    IntegrityError,
-    ObjectChangedError,
-    ObjectNotFoundError,
-    OriginUnavailableError,
-    TmpCacheError,
 )
 
 BODY = content("body", 700_000)

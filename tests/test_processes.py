@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import random
 import signal
-import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
+import psutil
 import pytest
 from support.content import assert_accounts_balance, content, holders
 from support.disk import Sampler, allocated, occupied
-from support.processes import Child, crowd, release, spawn
+from support.processes import Child, crowd, release, spawn, wait_until
 from support.proxy import FaultProxy, Trouble
-from support.s3 import Bucket
 
 import tmpcache
 from tmpcache import Cache, Outcome
+from tmpcache.testing import Bucket
 
 MIB = 1 << 20
 BODY = content("body", 3 * MIB)
@@ -34,14 +34,6 @@ DOWNLOAD = """
     say([path.outcome.name, path.etag, len(path.read_bytes())])
     hear()
 """
-
-
-def wait_until(condition: Callable[[], bool], timeout: float = 30.0) -> None:
-    """Return once another process has come as far as `condition` says."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.002)
 
 
 # ---- one download for all ---------------------------------------------------------------------
@@ -452,6 +444,39 @@ def test_a_process_that_thaws_does_not_bring_the_past_back(
         path = cache.fetch("models", "a", max_age=60)
         assert (path.etag, path.outcome) == (new, Outcome.HIT)
         assert [entry.etag for entry in cache.entries()] == [new]
+
+
+def test_a_process_frozen_while_it_waits_keeps_no_room(
+    bucket: Bucket, small_disk: Callable[[str], Path], proxy: FaultProxy
+) -> None:
+    """Who waits for a download keeps no hold of it: its blocks must not outlive its eviction."""
+    bucket.put("a", BODY)
+    disk = small_disk("size=64m")
+    cache = tmpcache.Cache(disk, quota="64 MiB")
+    with (
+        spawn(DOWNLOAD, root=str(disk), lock_timeout=30) as downloading,
+        spawn(DOWNLOAD, root=str(disk), lock_timeout=30) as waiting,
+    ):
+        proxy.set(Trouble(rate=400_000))
+        release([downloading])
+        wait_until(lambda: cache.usage().reserved >= len(BODY))
+        release([waiting])
+        wait_until(lambda: partials_open_in(waiting) > 0)
+        waiting.stop()
+        while partials_open_in(waiting):  # it is looking at the lock: stop it between two looks
+            waiting.resume()
+            waiting.stop()
+        proxy.heal()
+        downloading.hear()
+        downloading.say()
+        assert downloading.wait() == 0
+        assert cache.clear() >= len(BODY)
+        assert occupied(disk) == allocated(disk)
+
+
+def partials_open_in(child: Child) -> int:
+    """How many downloads a process has open, its own or another's."""
+    return sum("/partial/" in file.path for file in psutil.Process(child.pid).open_files())
 
 
 def test_a_frozen_process_keeps_what_it_holds(bucket: Bucket, root: Path) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from support.disk import allocated, occupied
 from support.processes import spawn
-from support.s3 import Bucket
 
 import tmpcache
 from tmpcache import Outcome
 from tmpcache.errors import QuotaExceededError
+from tmpcache.testing import Bucket
 
 KIB, MIB = 1024, 1024 * 1024
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from support.processes import spawn
-from support.s3 import Bucket
 
 import tmpcache
 from tmpcache.errors import UnsafeRootError
+from tmpcache.testing import Bucket
 
 
 def mode(path: Path) -> int:

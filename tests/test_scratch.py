@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from support.disk import allocated
 from support.processes import spawn
-from support.s3 import Bucket
 
 import tmpcache
 from tmpcache.errors import QuotaExceededError
+from tmpcache.testing import Bucket
 
 KIB = 1024
 

@@ -14,7 +14,9 @@ from support.disk import Sampler, allocated, occupied
 from support.iam import Iam
 from support.processes import crowd, release, spawn
 from support.proxy import FaultProxy, Trouble
-from support.s3 import (
+
+from tmpcache.testing import Bucket, S3Server
+from tmpcache.testing.faults import (
     ACCESS_DENIED,
     CHECKSUM_ON_304,
     IGNORE_IF_MATCH,
@@ -23,9 +25,7 @@ from support.s3 import (
     NO_ETAG,
     SLOW_DOWN,
     WRONG_CONTENT_RANGE,
-    Bucket,
     Fault,
-    S3Server,
 )
 
 BODY = bytes(range(256)) * 400

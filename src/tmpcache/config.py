@@ -37,9 +37,13 @@ class Settings:
         self.root = _root(root if root is not None else os.environ.get("TMPCACHE_ROOT"))
         self.quota = _given("quota", quota, None)
         self.min_free = _given("min_free", min_free, 0)
-        self.max_age = seconds("max_age", _given("max_age", max_age, 0))
-        self.stale_if_error = seconds("stale_if_error", _given("stale_if_error", stale_if_error, 0))
-        self.lock_timeout = seconds("lock_timeout", _given("lock_timeout", lock_timeout, 10))
+        self.max_age = seconds("max_age", _given("max_age", max_age, 0), text=True)
+        self.stale_if_error = seconds(
+            "stale_if_error", _given("stale_if_error", stale_if_error, 0), text=True
+        )
+        self.lock_timeout = seconds(
+            "lock_timeout", _given("lock_timeout", lock_timeout, 10), text=True
+        )
         for name in ("quota", "min_free"):
             value = getattr(self, name)
             if value is not None:
@@ -70,8 +74,13 @@ def parse_size(value: int | str, *, total: int, name: str = "size") -> int:
     return int(float(number) * (1024 if binary else 1000) ** " kmgtp".index(prefix.lower() or " "))
 
 
-def seconds(name: str, value: float | str) -> float:
-    """A duration in seconds, zero or more (``inf`` allowed), or :class:`ConfigError`."""
+def seconds(name: str, value: float | str, *, text: bool = False) -> float:
+    """A duration in seconds, zero or more (``inf`` allowed), or :class:`ConfigError`.
+
+    Digits as `text` are for the environment only.
+    """
+    if isinstance(value, str) and not text:
+        raise ConfigError(f"{name}={value!r} is a text: give a number of seconds")
     try:
         number = float(value)
     except (TypeError, ValueError):

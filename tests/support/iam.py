@@ -10,7 +10,7 @@ from typing import Any
 
 import boto3
 
-from support.s3 import S3Server
+from tmpcache.testing import S3Server
 
 
 @dataclass(frozen=True)

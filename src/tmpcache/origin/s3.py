@@ -47,6 +47,7 @@ class S3Origin:
         #: Clients made here, by their read time-out in seconds.
         self._made: dict[float, Any] = {}
         self._name: str | None = None
+        self._identity: tuple[str | None, str | None] = (None, None)
         self._scope: str | None = None
         self._forked()
 
@@ -63,7 +64,14 @@ class S3Origin:
 
     @property
     def scope(self) -> str | None:
-        """Who asks, hashed; None as long as that is not known."""
+        """Who asks, hashed; None as long as that is not known.
+
+        Until there is a client, that is who the environment says right now.
+        """
+        if not self._made and self._given is None:
+            identity = (os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_PROFILE"))
+            if identity != self._identity:
+                self._identity, self._name, self._scope = identity, None, None
         if self._scope is None:
             asking = scope.of_environment() if self._given is None else None
             for client in [self._given] if self._given is not None else [*self._made.values()]:

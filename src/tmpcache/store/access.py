@@ -68,6 +68,7 @@ class Access:
         self._writer = 0  # the thread that is in a transaction
         self._index: Index | None = None
         self._suspect = 0
+        self._at_odds = False
         self._shed = False  # files have gone that the index still knows
         self._session: Session | None = None
         self._heir: Session | None = None
@@ -98,6 +99,7 @@ class Access:
 
     def _transact(self, index: Index, operation: Callable[[Index], T]) -> T:
         session, self._writer = self._session, get_ident()
+        evicted, self._at_odds, at_odds = self.quota.evicted, True, self._at_odds
         try:
             if session is not None:
                 session.changing = True
@@ -106,13 +108,18 @@ class Access:
                 if used:
                     touch = "UPDATE blobs SET used_at = max(used_at, ?) WHERE name = ?"
                     index.run_many(touch, [(at, name) for name, at in used.items()])
+                if at_odds:  # files went in a transaction that came to nothing
+                    with Census(self.root.sessions) as census:
+                        repair.reconcile(index, self.root, census.leased())
                 result = operation(index)
                 if index.has_grown():
                     self.quota.make_room_for_index(index)
             if session is not None:
                 session.changing = False
+            self._at_odds = False
             return result
         finally:
+            self._at_odds = self._at_odds and (at_odds or self.quota.evicted != evicted)
             self._writer = 0
 
     def take(self, lease: int) -> tuple[Session, int]:

@@ -43,7 +43,8 @@ _SCHEMA = (
         PRIMARY KEY (object, scope)) WITHOUT ROWID""",
     """CREATE TABLE partials (
         name TEXT PRIMARY KEY, reserved INTEGER NOT NULL, etag TEXT, size INTEGER,
-        received INTEGER NOT NULL DEFAULT 0, inode INTEGER, boot TEXT) WITHOUT ROWID""",
+        received INTEGER NOT NULL DEFAULT 0, digest TEXT, inode INTEGER, boot TEXT)
+        WITHOUT ROWID""",
     "CREATE TABLE ledger (blobs INTEGER NOT NULL, bytes INTEGER NOT NULL, boot TEXT NOT NULL)",
     "INSERT INTO ledger VALUES (0, 0, '')",
     """CREATE TRIGGER blob_added AFTER INSERT ON blobs BEGIN

@@ -85,10 +85,11 @@ class Partial:
         """Its name in the index."""
         return os.path.basename(self.path)
 
-    def resume(self, etag: str, size: int, received: int) -> None:
+    def resume(self, etag: str, size: int, received: int, digest: str) -> None:
         """Go on with what an earlier download left: `received` bytes of the object `etag`.
 
-        The hash of them is computed again: the state of xxh3 cannot be written down.
+        They are hashed again (the state of xxh3 cannot be written down), and if the hash is not
+        the one that was noted, somebody has changed them: begin anew.
         """
         import xxhash
 
@@ -99,9 +100,15 @@ class Partial:
                 if not count:  # shorter than the note says
                     return self.rewind()
                 state.update(view[:count])
+        if state.hexdigest() != digest:
+            return self.rewind()
         self.etag, self.size, self.received, self.noted = etag, size, received, received
         self._hash = state
         return None
+
+    def digest(self) -> str:
+        """The hash of what has been received so far."""
+        return self._hash.hexdigest()
 
     def begin(self, etag: str, size: int | None) -> None:
         """Make room for an object before the first of its bytes is written."""
@@ -134,6 +141,7 @@ class Partial:
         """Forget all that was received."""
         import xxhash
 
+        self._hash = xxhash.xxh3_128()
         self.received = 0
         if self.noted:  # before the bytes go that the note speaks of
             self._room.note(self)
@@ -141,7 +149,6 @@ class Partial:
         # Not always: what was once truncated, ext4 writes out when it is closed (80 µs).
         if os.fstat(self.fd).st_size:
             os.ftruncate(self.fd, 0)
-        self._hash = xxhash.xxh3_128()
 
     def finish(self) -> tuple[str, os.stat_result]:
         """Make the file read-only; its hash and its status. It is whole if the size agrees."""
@@ -167,6 +174,7 @@ class Partial:
     def remove(self, index: Index | None = None) -> None:
         """Remove the file, wherever it is, unless the `index` knows it as a blob."""
         if blobs.inode(self.path) == self.inode:
+            os.ftruncate(self.fd, 0)  # the blocks go now, not when the last descriptor is closed
             blobs.remove(self.path)
         if index is not None:
             index.run("DELETE FROM partials WHERE name = ?", self.file_name)
@@ -211,41 +219,53 @@ def hold(
     Calls `hang_up` before it waits. Waits as long as the other download makes progress, and
     `patience` seconds more (it may be frozen); then takes a partial of its own.
     """
-    from filelock import lock_descriptor
-
     path, waited = os.path.join(directory, name), False
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            if not lock_descriptor(fd, blocking=False):
-                if hang_up is not None and not waited:
-                    hang_up()
-                waited = True
-                if not _wait(fd, patience, deadline):
-                    path = os.path.join(directory, f"{name}.{os.urandom(6).hex()}")
-                    os.close(fd)
-                    continue
-            if blobs.inode(path) == os.fstat(fd).st_ino:
+            if _try_lock(fd) and blobs.inode(path) == os.fstat(fd).st_ino:
                 return fd, path, waited
         except BaseException:
             os.close(fd)
             raise
         os.close(fd)
+        if hang_up is not None and not waited:
+            hang_up()
+        waited = True
+        if not _wait(path, patience, deadline):
+            path = os.path.join(directory, f"{name}.{os.urandom(6).hex()}")
 
 
-def _wait(fd: int, patience: float, deadline: Deadline | None) -> bool:
-    """Wait for the lock while the file's mtime moves; False after `patience` without progress."""
-    from filelock import lock_descriptor
+def _wait(path: str, patience: float, deadline: Deadline | None) -> bool:
+    """Wait while the file is locked and grows; False after `patience` without progress.
 
-    pause, moved, mtime = _POLL, time.monotonic(), os.fstat(fd).st_mtime_ns
-    while not lock_descriptor(fd, blocking=False):
-        if deadline is not None:
-            deadline.check("the download by another process that was waited for")
-        now, latest = time.monotonic(), os.fstat(fd).st_mtime_ns
+    No descriptor is kept in between: who is frozen here must not keep the blocks of a file that
+    others publish and evict meanwhile.
+    """
+    pause, moved, mtime = _POLL, time.monotonic(), 0
+    while True:
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return True
+        try:
+            if _try_lock(fd):
+                return True
+            latest = os.fstat(fd).st_mtime_ns
+        finally:
+            os.close(fd)
+        now = time.monotonic()
         if latest != mtime:
             mtime, moved = latest, now
         elif now - moved >= patience:
             return False
+        if deadline is not None:
+            deadline.check("the download by another process that was waited for")
         time.sleep(pause)
         pause = min(pause * 2, _POLL_MOST)
-    return True
+
+
+def _try_lock(fd: int) -> bool:
+    from filelock import lock_descriptor
+
+    return lock_descriptor(fd, blocking=False)

@@ -103,7 +103,7 @@ class _Commit:
         if found not in (self.seen, partial.inode):
             return False
         if self.share:
-            blobs.remove(partial.path)
+            partial.remove()
             blobs.set_mode(path, blobs.PUBLISHED)  # a killed evictor may have condemned it
         elif found != partial.inode:
             partial.move(path)

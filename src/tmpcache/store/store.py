@@ -34,7 +34,7 @@ _LOOK_UP = """
     WHERE bucket = ? AND key = ? AND version = ? AND origin = ?"""
 #: What a download may go on with; after a reboot, nobody knows what a file holds.
 _RESUMABLE = (
-    "SELECT etag, size, received FROM partials "
+    "SELECT etag, size, received, digest FROM partials "
     "WHERE name = ? AND inode = ? AND boot = ? AND received > 0"
 )
 _CONFIRM_AGAIN = (
@@ -210,8 +210,8 @@ class Store:
                 if partial.left_over
                 else []
             )
-            for etag, size, received in found:
-                partial.resume(etag, size, received)
+            for row in found:
+                partial.resume(*row)
             if not partial.received:
                 partial.rewind()
         except BaseException:
@@ -328,9 +328,9 @@ class Store:
         """Write down how far a download has come."""
         self.access.write(
             lambda index: index.run(
-                "UPDATE partials SET etag = ?, size = ?, received = ?, inode = ?, boot = ? "
-                "WHERE name = ?",
-                *(partial.etag, partial.size, partial.received, partial.inode),
+                "UPDATE partials SET etag = ?, size = ?, received = ?, digest = ?, inode = ?, "
+                "boot = ? WHERE name = ?",
+                *(partial.etag, partial.size, partial.received, partial.digest(), partial.inode),
                 *(self.access.boot, partial.file_name),
             )
         )

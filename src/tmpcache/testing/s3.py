@@ -1,34 +1,38 @@
 """An S3 server on loopback that remembers every request and misbehaves on demand.
 
-The objects live in moto, which speaks enough of S3 (conditional requests, ranges, versions,
-IAM). A WSGI layer around it writes down what was asked and applies `Fault`s, so that a test can
-say "the third GET of this key is answered with 503" and count what the client did about it.
+The objects live in moto, which speaks enough of S3 (conditional requests, ranges, versions, IAM).
+A WSGI layer around it writes down what was asked and applies faults, so that a test can say "the
+third GET of this key is answered with 503" and count what the client did about it.
 """
 
 from __future__ import annotations
 
 import threading
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from http import HTTPStatus
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
+import botocore.config
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
     create_backend_app,
 )
 from werkzeug.serving import BaseWSGIServer, make_server
-from werkzeug.wrappers import Request as WerkzeugRequest
-from werkzeug.wrappers import Response
+
+from .answers import Canned, error
+from .bucket import Bucket
+from .faults import Armed, Fault, Headers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
     from mypy_boto3_s3 import S3Client
 
-Headers = list[tuple[str, str]]
+
+#: In the User-Agent of what a test does through a `Bucket`; such requests are not written down.
+_OWNER = "tmpcache-testing-owner"
 
 
 @dataclass
@@ -58,90 +62,6 @@ class Request:
         return self.headers.get("range")
 
 
-@dataclass(frozen=True)
-class Fault:
-    """One way to misbehave; the parts that are set apply, in this order."""
-
-    before: Callable[[], object] | None = None  #: run something first, such as an overwrite
-    drop: tuple[str, ...] = ()  #: pretend that these request headers were not sent
-    status: HTTPStatus | None = None  #: answer with this error, without asking the store
-    code: str = ""  #: the S3 error code in that answer
-    edit: Callable[[int, Headers], Headers] | None = None  #: change the answer's headers
-
-
-def _without(name: str) -> Callable[[int, Headers], Headers]:
-    return lambda _, headers: [(n, v) for n, v in headers if n.lower() != name]
-
-
-def _wrong_checksum(status: int, headers: Headers) -> Headers:
-    if status != 200:
-        return headers
-    return [*_without("x-amz-checksum-crc32")(0, headers), ("x-amz-checksum-crc32", "AAAAAA==")]
-
-
-def _checksum_on_304(status: int, headers: Headers) -> Headers:
-    return [*headers, ("x-amz-checksum-crc32", "AAAAAA==")] if status == 304 else headers
-
-
-def _shift_content_range(_: int, headers: Headers) -> Headers:
-    """Claim that the part starts one byte later than it does."""
-    found = {name.lower(): value for name, value in headers}.get("content-range")
-    if found is None:
-        return headers
-    first, rest = found.removeprefix("bytes ").split("-", 1)
-    return [
-        *_without("content-range")(0, headers),
-        ("Content-Range", f"bytes {int(first) + 1}-{rest}"),
-    ]
-
-
-SLOW_DOWN = Fault(status=HTTPStatus.SERVICE_UNAVAILABLE, code="SlowDown")
-INTERNAL_ERROR = Fault(status=HTTPStatus.INTERNAL_SERVER_ERROR, code="InternalError")
-ACCESS_DENIED = Fault(status=HTTPStatus.FORBIDDEN, code="AccessDenied")
-IGNORE_IF_NONE_MATCH = Fault(drop=("if-none-match",))
-IGNORE_IF_MATCH = Fault(drop=("if-match",))
-IGNORE_RANGE = Fault(drop=("range",))
-WRONG_CONTENT_RANGE = Fault(edit=_shift_content_range)
-CHECKSUM_ON_304 = Fault(edit=_checksum_on_304)
-WRONG_CHECKSUM = Fault(edit=_wrong_checksum)
-NO_ETAG = Fault(edit=_without("etag"))
-
-
-@dataclass
-class _Armed:
-    """A fault waiting for requests of one path."""
-
-    path: str
-    fault: Fault
-    skip: int
-    left: float
-    method: str
-
-    def strikes(self, request: Request) -> bool:
-        """Whether this request meets the fault, once the first `skip` have passed."""
-        if (request.method, request.path) != (self.method, self.path) or self.left <= 0:
-            return False
-        self.skip, passes = max(0, self.skip - 1), self.skip > 0
-        self.left -= not passes
-        return not passes
-
-
-@dataclass(frozen=True)
-class Canned:
-    """An object served by the layer itself, for keys that moto's URL patterns cannot take."""
-
-    body: bytes
-    etag: str
-
-    def answer(self, environ: WSGIEnvironment) -> Response:
-        """Answer like S3, conditions and ranges included."""
-        response = Response(self.body, mimetype="binary/octet-stream")
-        response.set_etag(self.etag)
-        return response.make_conditional(
-            WerkzeugRequest(environ), accept_ranges=True, complete_length=len(self.body)
-        )
-
-
 class _Quiet(MotoRequestHandler):
     """Sends what it has at once (Nagle's algorithm costs 40 ms here) and logs nothing."""
 
@@ -152,18 +72,34 @@ class _Quiet(MotoRequestHandler):
 
 
 class S3Server:
-    """The server, its log and its faults. Start it once; `reset` between tests."""
+    """The server, its log and its faults. It runs until `stop`; `reset` between tests.
+
+    >>> server = S3Server()
+    >>> models = server.bucket("models")
+    >>> etag = models.put("e13b.npz", b"template")
+    >>> client = server.client()  # what the code under test would use
+    >>> client.get_object(Bucket="models", Key="e13b.npz")["ETag"] == etag
+    True
+    >>> [(get.status, get.sent) for get in models.gets("e13b.npz")]
+    [(200, 8)]
+    >>> client.close()
+    >>> server.stop()
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._log: list[Request] = []
-        self._armed: list[_Armed] = []
+        self._armed: list[Armed] = []
         self._canned: dict[str, Canned] = {}
+        self._owner: S3Client | None = None
         self._store = cast("WSGIApplication", DomainDispatcherApplication(create_backend_app))
         self._server: BaseWSGIServer = make_server(
             "127.0.0.1", 0, self._answer, threaded=True, request_handler=_Quiet
         )
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        # Looks every 20 ms whether it shall end: `stop` waits for that.
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), daemon=True
+        )
         self._thread.start()
 
     @property
@@ -173,11 +109,13 @@ class S3Server:
 
     @property
     def endpoint(self) -> str:
-        """The endpoint URL."""
+        """The endpoint URL, for ``AWS_ENDPOINT_URL_S3``."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def stop(self) -> None:
         """End the server's thread and close its socket."""
+        if self._owner is not None:
+            self._owner.close()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -191,10 +129,10 @@ class S3Server:
 
     def post(self, path: str, body: bytes = b"") -> None:
         """Talk to moto's own control API."""
-        request = urllib.request.Request(
+        request = urllib.request.Request(  # noqa: S310 - our own endpoint
             self.endpoint + path, data=body, headers={"Content-Type": "text/plain"}
         )
-        with urllib.request.urlopen(request) as response:
+        with urllib.request.urlopen(request) as response:  # noqa: S310
             response.read()
 
     def client(self, **settings: Any) -> S3Client:
@@ -202,16 +140,27 @@ class S3Server:
         session = boto3.session.Session("testing", "testing", region_name="us-east-1")
         return session.client("s3", **{"endpoint_url": self.endpoint, **settings})
 
+    def bucket(self, name: str) -> Bucket:
+        """Create a bucket."""
+        if self._owner is None:
+            config = botocore.config.Config(user_agent_extra=_OWNER)
+            self._owner = self.client(config=config)
+        self._owner.create_bucket(Bucket=name)
+        return Bucket(self, name, self._owner)
+
     # -- what was asked -------------------------------------------------------------------
 
     @property
     def requests(self) -> list[Request]:
-        """Everything asked since the last `reset` or `forget`, oldest first."""
+        """Everything asked since the last `reset` or `forget`, oldest first.
+
+        What was asked through a :class:`Bucket` of `bucket` is left out: that was the test itself.
+        """
         with self._lock:
             return list(self._log)
 
     def gets(self, path: str | None = None) -> list[Request]:
-        """The GETs among them, of one path if given."""
+        """The GETs among them, of one path (``"/bucket/key"``) if given."""
         return [r for r in self.requests if r.method == "GET" and path in (None, r.path)]
 
     def forget(self) -> None:
@@ -232,10 +181,10 @@ class S3Server:
     ) -> None:
         """Apply `fault` to requests for `path`: let `skip` pass, then strike `times`.
 
-        Several faults for one path add up.
+        Several faults for one path add up. :mod:`tmpcache.testing.faults` has some to choose from.
         """
         with self._lock:
-            self._armed.append(_Armed(path, fault, skip, times, method))
+            self._armed.append(Armed(path, fault, skip, times, method))
 
     def heal(self) -> None:
         """Behave again."""
@@ -252,7 +201,7 @@ class S3Server:
     def _answer(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         request = _read(environ)
         with self._lock:
-            if not request.path.startswith("/moto-api"):
+            if not _is_about_the_test(request):
                 self._log.append(request)
             faults = [armed.fault for armed in self._armed if armed.strikes(request)]
             app: WSGIApplication = self._store
@@ -264,7 +213,7 @@ class S3Server:
             for name in fault.drop:
                 environ.pop("HTTP_" + name.upper().replace("-", "_"), None)
             if fault.status:
-                app = _error(fault.status, fault.code)
+                app = error(fault.status, fault.code)
 
         def starting(status: str, headers: Headers, exc_info: Any = None) -> Any:
             request.status = int(status.split()[0])
@@ -285,12 +234,8 @@ def _read(environ: WSGIEnvironment) -> Request:
     return Request(environ["REQUEST_METHOD"], path, environ.get("QUERY_STRING", ""), headers)
 
 
-def _error(status: HTTPStatus, code: str) -> Response:
-    xml = (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f"<Error><Code>{code}</Code><Message>{status.phrase}</Message></Error>"
-    )
-    return Response(xml, status=status.value, content_type="application/xml")
+def _is_about_the_test(request: Request) -> bool:
+    return request.path.startswith("/moto-api") or _OWNER in request.headers.get("user-agent", "")
 
 
 def _counted(body: Iterable[bytes], request: Request) -> Iterator[bytes]:
@@ -301,35 +246,3 @@ def _counted(body: Iterable[bytes], request: Request) -> Iterator[bytes]:
     finally:
         if hasattr(body, "close"):
             body.close()
-
-
-@dataclass(frozen=True)
-class Bucket:
-    """One bucket of the server: what a test stores, breaks and counts."""
-
-    server: S3Server
-    name: str
-    client: S3Client = field(repr=False)
-
-    def __str__(self) -> str:
-        return self.name
-
-    def path(self, key: str) -> str:
-        """The key's path in a URL, decoded."""
-        return f"/{self.name}/{key}"
-
-    def put(self, key: str, body: bytes) -> str:
-        """Store an object; its ETag, as S3 spells it (in quotes)."""
-        return self.client.put_object(Bucket=self.name, Key=key, Body=body)["ETag"]
-
-    def delete(self, key: str) -> None:
-        """Remove an object."""
-        self.client.delete_object(Bucket=self.name, Key=key)
-
-    def gets(self, key: str) -> list[Request]:
-        """The GETs of one object since the last `S3Server.forget`."""
-        return self.server.gets(self.path(key))
-
-    def inject(self, key: str, fault: Fault, *, skip: int = 0, times: float = float("inf")) -> None:
-        """Apply a fault to GETs of one object; see `S3Server.inject`."""
-        self.server.inject(self.path(key), fault, skip=skip, times=times)

@@ -1,0 +1,84 @@
+"""Ways for an S3 to misbehave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .s3 import Request
+
+Headers = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way to misbehave; the parts that are set apply, in this order.
+
+    >>> throttled = Fault(status=HTTPStatus.SERVICE_UNAVAILABLE, code="SlowDown")
+    """
+
+    before: Callable[[], object] | None = None  #: run something first, such as an overwrite
+    drop: tuple[str, ...] = ()  #: pretend that these request headers were not sent
+    status: HTTPStatus | None = None  #: answer with this error, without asking the store
+    code: str = ""  #: the S3 error code in that answer
+    edit: Callable[[int, Headers], Headers] | None = None  #: change the answer's headers
+
+
+def _without(name: str) -> Callable[[int, Headers], Headers]:
+    return lambda _, headers: [(n, v) for n, v in headers if n.lower() != name]
+
+
+def _wrong_checksum(status: int, headers: Headers) -> Headers:
+    if status != 200:
+        return headers
+    return [*_without("x-amz-checksum-crc32")(0, headers), ("x-amz-checksum-crc32", "AAAAAA==")]
+
+
+def _checksum_on_304(status: int, headers: Headers) -> Headers:
+    return [*headers, ("x-amz-checksum-crc32", "AAAAAA==")] if status == 304 else headers
+
+
+def _shift_content_range(_: int, headers: Headers) -> Headers:
+    """Claim that the part starts one byte later than it does."""
+    found = {name.lower(): value for name, value in headers}.get("content-range")
+    if found is None:
+        return headers
+    first, rest = found.removeprefix("bytes ").split("-", 1)
+    return [
+        *_without("content-range")(0, headers),
+        ("Content-Range", f"bytes {int(first) + 1}-{rest}"),
+    ]
+
+
+SLOW_DOWN = Fault(status=HTTPStatus.SERVICE_UNAVAILABLE, code="SlowDown")
+INTERNAL_ERROR = Fault(status=HTTPStatus.INTERNAL_SERVER_ERROR, code="InternalError")
+ACCESS_DENIED = Fault(status=HTTPStatus.FORBIDDEN, code="AccessDenied")
+IGNORE_IF_NONE_MATCH = Fault(drop=("if-none-match",))
+IGNORE_IF_MATCH = Fault(drop=("if-match",))
+IGNORE_RANGE = Fault(drop=("range",))
+WRONG_CONTENT_RANGE = Fault(edit=_shift_content_range)
+CHECKSUM_ON_304 = Fault(edit=_checksum_on_304)
+WRONG_CHECKSUM = Fault(edit=_wrong_checksum)
+NO_ETAG = Fault(edit=_without("etag"))
+
+
+@dataclass
+class Armed:
+    """A fault waiting for requests of one method and path."""
+
+    path: str
+    fault: Fault
+    skip: int
+    left: float
+    method: str
+
+    def strikes(self, request: Request) -> bool:
+        """Whether this request meets the fault, once the first `skip` have passed."""
+        if (request.method, request.path) != (self.method, self.path) or self.left <= 0:
+            return False
+        self.skip, passes = max(0, self.skip - 1), self.skip > 0
+        self.left -= not passes
+        return not passes
