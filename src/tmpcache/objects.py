@@ -62,6 +62,7 @@ class Copy:
         "size",
         "validated_at",
         "version_id",
+        "written_at",
     )
 
     bucket: str
@@ -81,6 +82,8 @@ class Copy:
     boot: str
     #: Seconds since the epoch, for the scope that asked; None: never confirmed to it.
     validated_at: float | None
+    #: The same as the index knows it.
+    written_at: float | None
 
     def __init__(self) -> None:
         self.parsed = None

@@ -39,6 +39,7 @@ def publish(
     copy = Copy()
     copy.bucket, copy.key, copy.etag, copy.version_id = name.bucket, name.key, etag, version_id
     copy.size, copy.boot, copy.validated_at = status.st_size, access.boot, at
+    copy.written_at = at if scope is not None else None
     copy.lease_id = lease_id(digest)
     session, slot = access.take(copy.lease_id)
     try:

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 #: processes evict by what they can read.
 _FLUSH_AFTER = 30.0
 
+#: A validation this many seconds after one that was written down is not: to others the copy looks
+#: that much older than it is, which costs a question at worst, and an asking hit is 40 µs cheaper.
+_RECENT = 1.0
+
 _LOOK_UP = """
     SELECT blobs.name, size, inode, mtime_ns, boot, etag, version_id, (SELECT validated_at
         FROM validations WHERE object = objects.id AND scope = ?)
@@ -74,6 +78,7 @@ class Store:
         copy.bucket, copy.key = name.bucket, name.key
         (copy.name, copy.size, copy.inode, copy.mtime_ns, copy.boot) = rows[0][:5]
         (copy.etag, copy.version_id, copy.validated_at) = rows[0][5:]
+        copy.written_at = copy.validated_at
         copy.lease_id = lease_id(copy.name)
         copy.path = os.path.join(self.access.root.blobs, copy.name)
         return copy
@@ -122,8 +127,9 @@ class Store:
         from .publish import CONFIRM
 
         copy.validated_at = at
-        if scope is None:
+        if scope is None or (copy.written_at is not None and 0 <= at - copy.written_at < _RECENT):
             return
+        copy.written_at = at
         values = (scope, at, *name.parts(), copy.etag)
         if self.access.update(_CONFIRM_AGAIN, at, scope, *name.parts(), copy.etag):
             return
