@@ -61,7 +61,7 @@ def put(
 
 def _read(source: str | os.PathLike[str] | bytes | BinaryIO, partial: Partial) -> None:
     if isinstance(source, (bytes, bytearray, memoryview)):
-        partial.begin("", len(source))
+        partial.reserve(len(source))
         partial.write(memoryview(source).cast("B"))
         return
     if isinstance(source, (str, os.PathLike)):
@@ -74,7 +74,7 @@ def _read(source: str | os.PathLike[str] | bytes | BinaryIO, partial: Partial) -
 
 
 def _read_file(file: BinaryIO, size: int | None, partial: Partial) -> None:
-    partial.begin("", size)
+    partial.reserve(size or 0)
     while chunk := file.read(_CHUNK):
         if not isinstance(chunk, bytes):
             raise ConfigError("a text file cannot be put: open it in binary mode")

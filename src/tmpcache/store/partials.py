@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 
 #: Bytes between two notes of progress: what a kill can cost. A note costs 50 µs.
 PART = 8 * 1024 * 1024
-#: Blocks are taken from the file system ahead of the bytes from this size on. Below it, the call
-#: costs more (15 µs of a 10 KiB fetch) than the early "disk full" is worth.
-_PREALLOCATE = 256 * 1024
+#: Smaller bodies wait in memory, so that room, bytes and rows are one transaction (100 µs less for
+#: 10 KiB). For others blocks are taken from the file system ahead of the bytes.
+_SMALL = 256 * 1024
 _CHUNK = 1024 * 1024
 #: Seconds between two looks at a lock that another holds: doubled from the first to the second.
 _POLL, _POLL_MOST = 0.001, 0.05
@@ -79,6 +79,8 @@ class Partial:
         #: Bytes of the object that are here.
         self.received = 0
         self._room, self._reserved, self._target = room, -1, ""
+        #: A small body, until it is poured into the file.
+        self._pending: bytearray | None = None
 
     @property
     def file_name(self) -> str:
@@ -113,12 +115,20 @@ class Partial:
     def begin(self, etag: str, size: int | None) -> None:
         """Make room for an object before the first of its bytes is written."""
         self.etag, self.size = etag, size or 0
-        self._grow(size or 0)
+        if size is None or size >= _SMALL:
+            self.reserve(self.size)
+        elif self._pending is None and not self.received:
+            self._pending = bytearray()
 
     def write(self, data: memoryview) -> None:
         """Append `data`, hash it on the way."""
-        self._grow(self.received + len(data))  # longer than announced, or unannounced
         self._hash.update(data)
+        if self._pending is not None:
+            self._pending += data
+            self.received += len(data)
+            self.transferred += len(data)
+            return
+        self.reserve(self.received + len(data))  # longer than announced, or unannounced
         while data:
             try:
                 written = os.pwrite(self.fd, data, self.received)
@@ -141,7 +151,7 @@ class Partial:
         """Forget all that was received."""
         import xxhash
 
-        self._hash = xxhash.xxh3_128()
+        self._hash, self._pending = xxhash.xxh3_128(), None
         self.received = 0
         if self.noted:  # before the bytes go that the note speaks of
             self._room.note(self)
@@ -150,12 +160,30 @@ class Partial:
         if os.fstat(self.fd).st_size:
             os.ftruncate(self.fd, 0)
 
-    def finish(self) -> tuple[str, os.stat_result]:
-        """Make the file read-only; its hash and its status. It is whole if the size agrees."""
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether there is no room yet for what has been received: see :meth:`pour`."""
+        return self._pending is not None
+
+    def pour(self) -> None:
+        """Write a small body into the file, once there is room for it, and make it read-only."""
+        rest, at = memoryview(self._pending or b""), 0
+        while rest[at:]:
+            at += os.pwrite(self.fd, rest[at:], at)
+        os.fchmod(self.fd, 0o444)
+
+    def finish(self) -> None:
+        """Make the file read-only, and just as long as what was received."""
         if os.fstat(self.fd).st_size != self.received:  # preallocated for more than there came
             os.ftruncate(self.fd, self.received)
         os.fchmod(self.fd, 0o444)
-        return self._hash.hexdigest(), os.fstat(self.fd)
+
+    def has_bytes_of(self, path: str) -> bool:
+        """Whether what was received is the content of a file."""
+        if self._pending is None:
+            return blobs.same_bytes(path, self.path)
+        with open(path, "rb") as file:
+            return file.read(_SMALL) == self._pending
 
     def move(self, path: str) -> None:
         """Rename the file into its place among the blobs."""
@@ -188,12 +216,13 @@ class Partial:
         """Whether the index has a reservation for this file."""
         return self._reserved >= 0 or self.noted > 0
 
-    def _grow(self, total: int) -> None:
+    def reserve(self, total: int) -> None:
+        """Make room for `total` bytes in the file."""
         if total <= self._reserved:
             return
         self._room.reserve(self.file_name, total)
         self._reserved = total
-        if total >= _PREALLOCATE and hasattr(os, "posix_fallocate"):
+        if total >= _SMALL and hasattr(os, "posix_fallocate"):
             try:
                 os.posix_fallocate(self.fd, 0, total)
             except OSError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from ..errors import IntegrityError
 from ..objects import Copy
 from . import blobs
 from .sessions import lease_id
@@ -33,12 +32,12 @@ def publish(
     The copy comes leased, so it cannot be evicted before its path is handed out. The blob that
     has the same name already is shared if it has the same bytes.
     """
-    digest, status = partial.finish()
-    if status.st_size != partial.received:
-        raise IntegrityError(f"{partial.path} was changed by somebody else while {name} arrived")
+    digest = partial.digest()
+    if not partial.is_in_memory:
+        partial.finish()
     copy = Copy()
     copy.bucket, copy.key, copy.etag, copy.version_id = name.bucket, name.key, etag, version_id
-    copy.size, copy.boot, copy.validated_at = status.st_size, access.boot, at
+    copy.size, copy.boot, copy.validated_at = partial.received, access.boot, at
     copy.written_at = at if scope is not None else None
     copy.lease_id = lease_id(digest)
     session, slot = access.take(copy.lease_id)
@@ -67,7 +66,7 @@ def _choose(access: Access, partial: Partial, digest: str, suffix: str) -> tuple
             rows = _fingerprints(access, name)
             if not rows or found != rows[0]:
                 return name, found[0], False  # nobody's, or damaged: to be replaced
-            if blobs.same_bytes(path, partial.path):
+            if partial.has_bytes_of(path):
                 return name, found[0], True
             if blobs.digest_of(path) != digest:
                 return name, found[0], False
@@ -98,7 +97,9 @@ class _Commit:
         self.scope, self.seen, self.share = scope, seen, share
 
     def __call__(self, index: Index) -> bool:
-        """False, with nothing done, if the file under the name is not the one that was seen."""
+        """False if it is to be tried again: the file under the name is not the one that was seen,
+        or more is to be evicted than goes into one transaction.
+        """
         copy, partial, path = self.copy, self.partial, self.copy.path
         found = blobs.inode(path)
         if found not in (self.seen, partial.inode):
@@ -107,6 +108,11 @@ class _Commit:
             partial.remove()
             blobs.set_mode(path, blobs.PUBLISHED)  # a killed evictor may have condemned it
         elif found != partial.inode:
+            if partial.is_in_memory:
+                quota, subject = self.access.quota, str(self.name)
+                if not quota.make_room(index, quota.blocks(partial.received), subject):
+                    return False
+                partial.pour()
             partial.move(path)
         status = os.lstat(path)
         copy.inode, copy.mtime_ns = status.st_ino, status.st_mtime_ns

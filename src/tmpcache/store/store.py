@@ -244,7 +244,8 @@ class Store:
         try:
             yield
         except OSError as error:
-            if error.errno not in partials.FULL or isinstance(error, TmpCacheError):
+            ours = isinstance(error, TmpCacheError) and subject in str(error)
+            if ours or error.errno not in partials.FULL:
                 raise
             from .quota import exceeded
 
