@@ -51,7 +51,7 @@ class Cache:
         clock: what tells the time in seconds since the epoch; for tests.
         origin: where objects come from instead of S3 (see :class:`tmpcache.origin.Origin`).
 
-    The first five and `lock_timeout` also comes from the environment, as ``TMPCACHE_ROOT``,
+    The first five and `lock_timeout` also come from the environment, as ``TMPCACHE_ROOT``,
     ``TMPCACHE_QUOTA`` and so on.
 
     Raises:
