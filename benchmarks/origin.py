@@ -23,12 +23,15 @@ class _Body:
     def __init__(self, begin: bytes, size: int) -> None:
         self._begin, self._left = begin, size
 
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Fill the start of `buffer`; the bytes read, 0 at the end."""
+    def read(self, buffer: memoryview, /) -> memoryview:
+        """Fill the start of `buffer`; what was filled, empty at the end."""
         count = min(len(buffer), self._left)
         buffer[:count] = self._begin[:count].ljust(count, b"\0")
         self._begin, self._left = b"", self._left - count
-        return count
+        return buffer[:count]
+
+    def interrupt(self) -> None:
+        """Nothing to wait for."""
 
     def close(self) -> None:
         """Nothing to give up."""
@@ -48,6 +51,7 @@ class Instant:
         if_none_match: str = "",
         if_match: str = "",
         start: int = 0,
+        end: int | None = None,
         deadline: Deadline | None = None,
     ) -> Reply | None:
         """The object; its ETag is its key, so it never changes."""

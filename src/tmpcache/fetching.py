@@ -218,22 +218,20 @@ class Fetching:
         deadline: Deadline | None,
     ) -> Answer:
         """Bring the body home; what an earlier download left of the same version is the start."""
-        from .origin.download import download, resume
+        from .origin.download import download
 
         try:
-            if reply is not None and partial.received and reply.etag == partial.etag:
-                reply.body.close()
-                reply = None
-            if reply is None and partial.received:
+            if reply is not None and partial.etag:
+                if reply.etag == partial.etag:  # the rest of it will do
+                    reply.body.close()
+                    reply = None
+                else:
+                    partial.rewind()
+            if reply is None:
                 with self.tally:
                     self.asked += 1
-                reply = resume(self.origin, name, partial, deadline)
-            elif partial.received:
-                partial.rewind()
-            reply = reply or self._get(name, deadline)
-            assert reply is not None, "only if_none_match is answered without a body"
             at = self.clock()
-            final = download(self.origin, name, reply, partial, deadline)
+            etag, version_id = download(self.origin, name, reply, partial, deadline)
         except (ObjectNotFoundError, AccessDeniedError) as error:
             self._refused(name, error)
             raise
@@ -243,8 +241,8 @@ class Fetching:
         copy, session, slot = self.store.publish(
             partial,
             name,
-            etag=final.etag,
-            version_id=final.version_id,
+            etag=etag,
+            version_id=version_id,
             scope=self.origin.scope,
             at=at,
         )

@@ -62,7 +62,7 @@ def put(
 def _read(source: str | os.PathLike[str] | bytes | BinaryIO, partial: Partial) -> None:
     if isinstance(source, (bytes, bytearray, memoryview)):
         partial.reserve(len(source))
-        partial.write(memoryview(source).cast("B"))
+        partial.write(memoryview(source).cast("B"), 0)
         return
     if isinstance(source, (str, os.PathLike)):
         with open(source, "rb") as file:
@@ -78,7 +78,7 @@ def _read_file(file: BinaryIO, size: int | None, partial: Partial) -> None:
     while chunk := file.read(_CHUNK):
         if not isinstance(chunk, bytes):
             raise ConfigError("a text file cannot be put: open it in binary mode")
-        partial.write(memoryview(chunk))
+        partial.write(memoryview(chunk), partial.received)
 
 
 def _length(file: BinaryIO) -> int | None:

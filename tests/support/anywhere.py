@@ -45,6 +45,7 @@ class Memory:
         if_none_match: str = "",
         if_match: str = "",
         start: int = 0,
+        end: int | None = None,
         deadline: object = None,
     ) -> Reply | None:
         """The object from `start` on, or None if it is what `if_none_match` says."""
@@ -67,10 +68,13 @@ class _Body:
     def __init__(self, rest: bytes) -> None:
         self._rest = rest
 
-    def readinto(self, buffer: memoryview, /) -> int:
+    def read(self, buffer: memoryview, /) -> memoryview:
         count = min(len(buffer), len(self._rest))
         buffer[:count], self._rest = self._rest[:count], self._rest[count:]
-        return count
+        return buffer[:count]
+
+    def interrupt(self) -> None:
+        pass
 
     def close(self) -> None:
         pass

@@ -177,9 +177,7 @@ class FaultProxy:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, response: _Response
     ) -> None:
         broken = False
-        while not broken and (
-            data := await reader.read(_CHUNK if self.trouble.rate is None else 1 << 12)
-        ):
+        while not broken and (data := await reader.read(self._at_once())):
             head = response.take(data)
             room = max(0, self.trouble.after - response.body)
             broken = bool(self.trouble.body and self._left > 0 and len(data) - head > room)
@@ -191,6 +189,10 @@ class FaultProxy:
                 await asyncio.sleep(len(passed) / self.trouble.rate)
         if broken:
             await self._break(writer)
+
+    def _at_once(self) -> int:
+        """Bytes to pass on in one go: a hundredth of a second's."""
+        return _CHUNK if self.trouble.rate is None else max(1 << 12, int(self.trouble.rate / 100))
 
     async def _break(self, writer: asyncio.StreamWriter) -> None:
         self._left -= 1

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import BinaryIO, Protocol
 
     from ..deadline import Deadline
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
     class Body(Protocol):
         """A response body under way."""
 
-        def readinto(self, buffer: memoryview, /) -> int:
-            """Fill the start of `buffer`; the bytes read, 0 at the end.
+        def read(self, buffer: memoryview, /) -> memoryview:
+            """The next bytes, empty at the end; in `buffer`, or where the origin has them anyway.
 
-            Raises :class:`~tmpcache.errors.OriginUnavailableError` when the body breaks, and
-            :class:`~tmpcache.errors.IntegrityError` when the origin's checksum does not fit.
+            Good until the next call. Raises :class:`~tmpcache.errors.OriginUnavailableError` when
+            the body breaks.
             """
+
+        def interrupt(self) -> None:
+            """Called by another thread: a :meth:`read` under way shall not wait any longer."""
 
         def close(self) -> None:
             """Give the connection up, read or not."""
@@ -51,16 +55,27 @@ if TYPE_CHECKING:
             if_none_match: str = "",
             if_match: str = "",
             start: int = 0,
+            end: int | None = None,
             deadline: Deadline | None = None,
         ) -> Reply | None:
-            """The object, from byte `start` on; None if it still has the ETag `if_none_match`.
+            """The object, or its bytes from `start` up to before `end`, with ``Range``.
 
-            Raises :class:`~tmpcache.errors.ObjectChangedError` if it no longer has the ETag
-            `if_match`. Waits for nothing past the `deadline`, neither here nor in the body.
+            None if it still has the ETag `if_none_match`; raises
+            :class:`~tmpcache.errors.ObjectChangedError` if it no longer has the ETag `if_match`.
+            Waits for nothing past the `deadline`, neither here nor in the body. May be called by
+            many threads at once.
             """
 
         def close(self) -> None:
             """Give connections up."""
+
+    class ListableOrigin(Origin, Protocol):
+        """One that can say what is in a bucket."""
+
+        def list(
+            self, bucket: str, prefix: str, *, deadline: Deadline | None = None
+        ) -> Iterator[Listed]:
+            """All objects whose keys begin with `prefix`, by key; 1,000 of them cost a request."""
 
     class WritableOrigin(Origin, Protocol):
         """One that objects can be stored in as well."""
@@ -84,12 +99,19 @@ if TYPE_CHECKING:
 
 
 class Reply:
-    """An object as the origin begins to send it."""
+    """An object, or a range of it, as the origin begins to send it."""
 
-    __slots__ = ("body", "etag", "size", "start", "version_id")
+    __slots__ = ("body", "checksum", "end", "etag", "size", "start", "version_id")
 
     def __init__(
-        self, body: Body, etag: str, size: int | None, version_id: str | None, start: int = 0
+        self,
+        body: Body,
+        etag: str,
+        size: int | None,
+        version_id: str | None,
+        start: int = 0,
+        end: int | None = None,
+        checksum: str = "",
     ) -> None:
         self.body = body
         #: From the same response as the body; "" if the origin sent none.
@@ -97,5 +119,16 @@ class Reply:
         #: Length of the whole object in bytes, None if the origin did not say.
         self.size = size
         self.version_id = version_id
-        #: The byte of the object that the body begins at.
-        self.start = start
+        #: The byte of the object that the body begins at, and the one that it ends before.
+        self.start, self.end = start, size if end is None else end
+        #: Of the whole object, to be given to :class:`tmpcache.checksum.Checksum`; "" for none.
+        self.checksum = checksum
+
+
+class Listed:
+    """An object as a listing names it; its ETag is the one that a GET would answer with."""
+
+    __slots__ = ("etag", "key", "size")
+
+    def __init__(self, key: str, etag: str, size: int) -> None:
+        self.key, self.etag, self.size = key, etag, size

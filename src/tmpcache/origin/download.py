@@ -1,8 +1,9 @@
-"""Bringing a body home through whatever breaks on the way.
+"""Bringing an object home through whatever breaks on the way.
 
 botocore retries a request until its headers are there, but never a body that breaks after that.
 Here a broken body goes on where it broke, with a range under ``If-Match``: what comes back is one
-version of the object or nothing.
+version of the object or nothing. Of a large object the first response is part one; if it comes
+slowly, other connections bring the rest, in parts, at the same time (:mod:`.parts`).
 """
 
 from __future__ import annotations
@@ -22,25 +23,32 @@ if TYPE_CHECKING:
     from . import Origin, Reply
 
     class Sink(Protocol):
-        """Where the bytes go; it may hold the beginning of an object from earlier."""
+        """Where the bytes go; it may hold parts of an object from earlier.
 
+        Threads may write different parts at the same time.
+        """
+
+        #: Bytes from the start that are here without a gap.
         received: int
         etag: str
-        size: int
+        size: int | None
 
-        def begin(self, etag: str, size: int | None, /) -> None:
+        def begin(self, etag: str, size: int | None, checksum: str, /) -> None:
             """Make room for an object."""
 
-        def write(self, data: memoryview, /) -> None:
-            """Append."""
+        def write(self, data: memoryview, at: int, /) -> None:
+            """Put `data` at byte `at`."""
+
+        def gaps(self) -> list[tuple[int, int]]:
+            """What is missing of the object, as pairs of start and end."""
+
+        def check(self, name: ObjectName, /) -> None:
+            """Raise :class:`IntegrityError` if the object is not what its checksum says."""
 
         def rewind(self) -> None:
             """Start over."""
 
 
-#: Bytes read at once. Larger ones bring no speed here and cost memory three times (urllib3 copies).
-_CHUNK = 256 * 1024
-_SMALL = 64 * 1024
 #: How often a body may break with less than `_PROGRESS` bytes in between.
 _TRIES = 5
 _PROGRESS = 1024 * 1024
@@ -48,117 +56,97 @@ _PROGRESS = 1024 * 1024
 _PAUSE = 0.1
 
 
-def resume(
-    origin: Origin, name: ObjectName, sink: Sink, deadline: Deadline | None = None
-) -> Reply | None:
-    """The rest of the object that `sink` holds the start of; None if that was another version."""
-    if sink.received:
-        try:
-            return _rest(origin, name, sink, deadline)
-        except ObjectChangedError:
-            sink.rewind()
-    return None
-
-
 def download(
     origin: Origin,
     name: ObjectName,
-    reply: Reply,
+    reply: Reply | None,
     sink: Sink,
     deadline: Deadline | None = None,
     sleep: Callable[[float], None] = time.sleep,
-) -> Reply:
-    """Write the object that `reply` begins, or goes on with, into `sink`; the reply it ended as.
+) -> tuple[str, str | None]:
+    """Write the object that `reply` begins into `sink`; its ETag and version id.
+
+    With no `reply`, what is missing in the sink is brought, if the object is still what it was;
+    else all of it.
 
     Raises :class:`OriginUnavailableError` if the body keeps breaking, :class:`ObjectChangedError`
-    if the object is replaced twice meanwhile, :class:`DeadlineExceededError` if time runs out, and
-    whatever `sink` raises.
+    if the object is replaced twice meanwhile, :class:`IntegrityError` if it is not what its
+    checksum says, :class:`DeadlineExceededError` if time runs out, and whatever `sink` raises.
     """
-    # A small object gets a buffer that malloc need not map and unmap (20 µs).
-    small = reply.size is not None and reply.size < _SMALL
-    buffer = memoryview(bytearray(_SMALL if small else _CHUNK))
-    current: Reply | None = reply
-    breaks, mark, restarted = 0, sink.received, False
+    from .parts import Transfer
+
+    restarts = 2 if reply is None and sink.received else 1  # what is here from earlier is no try
     while True:
         try:
-            if current is None:
-                current = _rest(origin, name, sink, deadline)
-            _drain(name, current, sink, buffer, deadline)
-            return current
-        except OriginUnavailableError as error:
-            if current is not None and sink.received == current.size:
-                return current
-            if sink.received >= mark + _PROGRESS:
-                breaks, mark = 0, sink.received
-            breaks += 1
-            if breaks >= _TRIES:
-                raise OriginUnavailableError(
-                    f"{name}: the transfer broke {breaks} times, the last time after "
-                    f"{sink.received} of {sink.size} bytes ({error}): try again",
-                    bucket=name.bucket,
-                    key=name.key,
-                ) from error
-            pause = _PAUSE * 2 ** (breaks - 1) * random.uniform(0.5, 1.5)
-            if deadline is not None:
-                deadline.check(name, needed=pause)
-            sleep(pause)
+            described = Transfer(origin, name, sink, deadline, sleep).run(reply)
+            sink.check(name)
+            return described
         except ObjectChangedError:
-            if restarted:
+            if not restarts:
                 raise
-            restarted = True
+            restarts -= 1
             sink.rewind()
-        finally:
-            if current is not None:
-                current.body.close()
-                current = None
+            reply = None
 
 
-def _rest(origin: Origin, name: ObjectName, sink: Sink, deadline: Deadline | None) -> Reply:
-    """The rest of the object that `sink` began to receive; with nothing received, the object."""
-    bucket, key, version = name.bucket, name.key, name.version or None
-    if not sink.etag:  # without an ETag nothing ties the rest to the start
-        sink.rewind()
-    if sink.received == 0:
-        reply = origin.get(bucket, key, version, deadline=deadline)
-    else:
-        reply = origin.get(
-            bucket, key, version, if_match=sink.etag, start=sink.received, deadline=deadline
-        )
+class Patience:
+    """How often one body may break before its download is given up."""
+
+    def __init__(self, name: ObjectName, deadline: Deadline | None, at: int) -> None:
+        self._name, self._deadline, self._mark, self._breaks = name, deadline, at, 0
+
+    def pause(self, error: OriginUnavailableError, at: int, size: int | None) -> float:
+        """Seconds to wait before the next try, at byte `at`; or the error that ends it."""
+        if at >= self._mark + _PROGRESS:
+            self._breaks, self._mark = 0, at
+        self._breaks += 1
+        if self._breaks >= _TRIES:
+            raise OriginUnavailableError(
+                f"{self._name}: the transfer broke {self._breaks} times, the last time after "
+                f"{at} of {size} bytes ({error}): try again",
+                bucket=self._name.bucket,
+                key=self._name.key,
+            ) from error
+        pause: float = _PAUSE * 2 ** (self._breaks - 1) * random.uniform(0.5, 1.5)
+        if self._deadline is not None:
+            self._deadline.check(self._name, needed=pause)
+        return pause
+
+
+def ask_for(
+    origin: Origin,
+    name: ObjectName,
+    sink: Sink,
+    start: int,
+    end: int | None,
+    deadline: Deadline | None,
+) -> Reply:
+    """A range of the object that `sink` holds a part of, and of no other version.
+
+    The reply begins at `start`, or at 0 if the origin does not know ranges.
+    """
+    reply = origin.get(
+        name.bucket,
+        name.key,
+        name.version or None,
+        if_match=sink.etag,
+        start=start,
+        end=end,
+        deadline=deadline,
+    )
     assert reply is not None, "only if_none_match is answered without a body"
-    if sink.received == 0:
-        return reply
     if (reply.etag, reply.size) != (sink.etag, sink.size):
         reply.body.close()
         raise ObjectChangedError(
             f"{name} was replaced while it was read (ETag {sink.etag} became {reply.etag}), and "
             "again during the restart: fetch it when its writer has finished.",
-            bucket=bucket,
-            key=key,
+            bucket=name.bucket,
+            key=name.key,
         )
-    if reply.start == 0:  # an origin that does not know ranges
-        sink.rewind()
-    elif reply.start != sink.received:
+    if reply.start not in (0, start):
         reply.body.close()
         raise IntegrityError(
-            f"{name}: asked for the bytes from {sink.received} on, the origin sent those from "
+            f"{name}: asked for the bytes from {start} on, the origin sent those from "
             f"{reply.start} on. Nothing was kept."
         )
     return reply
-
-
-def _drain(
-    name: ObjectName, reply: Reply, sink: Sink, buffer: memoryview, deadline: Deadline | None
-) -> None:
-    """Write the body into the sink; it must end where the object does."""
-    size = reply.size
-    sink.begin(reply.etag, size)
-    while count := reply.body.readinto(buffer):
-        if size is not None and sink.received + count > size:
-            raise IntegrityError(f"{name}: the body is longer than the {size} bytes announced")
-        sink.write(buffer[:count])
-        if deadline is not None and sink.received != size:
-            deadline.check(name)
-    if size is not None and sink.received != size:
-        raise OriginUnavailableError(
-            f"the body ended after {sink.received} bytes", bucket=name.bucket, key=name.key
-        )

@@ -6,29 +6,29 @@ import os
 from threading import Lock, local
 
 from ..errors import DeadlineExceededError, OriginUnavailableError
-from ..objects import ObjectName
-from . import Reply, scope
+from . import Listed, scope
+from .s3_errors import named, status_of, translated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any, BinaryIO
 
     from ..deadline import Deadline
-    from ..errors import TmpCacheError
+    from . import Reply
 
-    #: Bucket, key and version: named in full only when there is something to say of them.
-    Subject = tuple[str, str, str | None]
 
 #: As many idle connections as there may be threads; botocore keeps 10 and warns about the others.
 _CONNECTIONS = 64
 #: Seconds to wait for a connection, and for the next bytes. botocore waits a minute for each:
 #: longer than many functions live. A call with less time than that gets a client with less
 #: patience; botocore has no time-out for one call.
-_CONNECT_TIMEOUT, _READ_TIMEOUT = 5.0, 20.0
+_CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 20.0
 _LESS_PATIENT = (10.0, 5.0, 2.0, 1.0)
 #: botocore waits up to this many seconds before its second attempt.
 _BACKOFF = 1.0
+#: Options of a GetObject that a ListObjectsV2 has, too.
+_FOR_LISTING = {"ExpectedBucketOwner", "RequestPayer"}
 
 
 class S3Origin:
@@ -90,6 +90,7 @@ class S3Origin:
         if_none_match: str = "",
         if_match: str = "",
         start: int = 0,
+        end: int | None = None,
         deadline: Deadline | None = None,
     ) -> Reply | None:
         """One GetObject; None if it is still what `if_none_match` says.
@@ -97,7 +98,7 @@ class S3Origin:
         With a client of the caller's, its time-outs decide how long the answer may take, whatever
         the `deadline`; the body is cut off in time in any case.
         """
-        from .s3_errors import status_of
+        from .s3_body import reply_from
 
         asked = {"Bucket": bucket, "Key": key, **self._options}
         if version_id:
@@ -106,8 +107,9 @@ class S3Origin:
             asked["IfNoneMatch"] = if_none_match
         if if_match:
             asked["IfMatch"] = if_match
-        if start:
-            asked["Range"] = f"bytes={start}-"
+        whole = not start and end is None
+        if not whole:
+            asked["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
         subject = (bucket, key, version_id)
         client = self._connected(deadline)
         try:
@@ -119,17 +121,39 @@ class S3Origin:
             if status_of(error) == 304 and if_none_match:
                 return None
             if status_of(error) == 501 and if_match:  # a store without If-Match; ETags tell as well
-                return self.get(bucket, key, version_id, start=start, deadline=deadline)
-            raise _translated(error, subject) from error
+                return self.get(bucket, key, version_id, start=start, end=end, deadline=deadline)
+            raise translated(error, subject) from error
         finally:
             _call.deadline = None
-        body = _S3Body(response["Body"], subject, deadline, response.get("ContentLength") or 0)
-        etag = response.get("ETag", "")
-        if if_none_match and etag == if_none_match:  # a store that answers 200 where S3 says 304
-            body.close()
+        reply = reply_from(response, subject, deadline, whole=whole)
+        if if_none_match and reply.etag == if_none_match:  # a store that says 200 for 304
+            reply.body.close()
             return None
-        first, size = _span(response)
-        return Reply(body, etag, size, response.get("VersionId"), first)
+        return reply
+
+    def list(
+        self, bucket: str, prefix: str, *, deadline: Deadline | None = None
+    ) -> Iterator[Listed]:
+        """ListObjectsV2, page by page."""
+        subject = (bucket, f"{prefix}*", None)
+        client = self._connected(deadline)
+        options = {name: self._options[name] for name in _FOR_LISTING & self._options.keys()}
+        pages = iter(
+            client.get_paginator("list_objects_v2").paginate(
+                Bucket=bucket, Prefix=prefix, **options
+            )
+        )
+        while True:
+            if deadline is not None:
+                deadline.check(named(subject))
+            try:
+                page = next(pages, None)
+            except Exception as error:
+                raise translated(error, subject) from error
+            if page is None:
+                return
+            for found in page.get("Contents", ()):
+                yield Listed(found["Key"], found["ETag"], found["Size"])
 
     def put(
         self,
@@ -158,12 +182,12 @@ class S3Origin:
                 size,
                 conditions={name: value for name, value in conditions.items() if value},
                 options={name: value for name, value in options.items() if value},
-                check=lambda: deadline.check(_named(subject)) if deadline is not None else None,
+                check=lambda: deadline.check(named(subject)) if deadline is not None else None,
             )
         except DeadlineExceededError:
             raise
         except Exception as error:
-            raise _translated(error, subject) from error
+            raise translated(error, subject) from error
 
     def close(self) -> None:
         """Close the connections of clients that were made here."""
@@ -179,7 +203,7 @@ class S3Origin:
             self._forked()
         if self._given is not None:
             return self._given
-        timeout = _READ_TIMEOUT
+        timeout = READ_TIMEOUT
         if deadline is not None and (left := deadline.remaining()) < timeout:
             timeout = next((less for less in _LESS_PATIENT if less <= left), _LESS_PATIENT[-1])
         client = self._made.get(timeout)
@@ -199,34 +223,6 @@ class S3Origin:
             _repair(self._given)
 
 
-class _S3Body:
-    """A botocore body whose errors are ours, and which keeps to the deadline."""
-
-    __slots__ = ("_awaited", "_deadline", "_stream", "_subject")
-
-    def __init__(
-        self, stream: Any, subject: Subject, deadline: Deadline | None, length: int
-    ) -> None:
-        self._stream, self._subject, self._deadline = stream, subject, deadline
-        self._awaited = length  # once all is here, there is no socket any more
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        left = _READ_TIMEOUT if self._deadline is None else self._deadline.remaining()
-        try:
-            if left < _READ_TIMEOUT and self._awaited > 0:
-                self._stream.set_socket_timeout(max(left, 0.001))
-            count = int(self._stream.readinto(buffer))
-            self._awaited -= count
-            return count
-        except Exception as error:
-            if self._deadline is not None and self._deadline.remaining() <= 0:
-                raise self._deadline.exceeded(_named(self._subject)) from error
-            raise _translated(error, self._subject) from error
-
-    def close(self) -> None:
-        self._stream.close()
-
-
 #: What the call under way in a thread is about, for the hooks in its client.
 _call = local()
 
@@ -238,7 +234,7 @@ def _give_up_in_time(timeout: float) -> Callable[..., None]:
         deadline = getattr(_call, "deadline", None)
         failed = caught_exception is not None or response is None or response[0].status_code >= 500
         if deadline is not None and failed and deadline.remaining() < timeout + _BACKOFF:
-            raise deadline.exceeded(_named(_call.subject)) from caught_exception
+            raise deadline.exceeded(named(_call.subject)) from caught_exception
 
     return hook
 
@@ -291,24 +287,3 @@ def _scope_of(client: Any) -> str | None:
     if credentials is None or not credentials.access_key:
         return None
     return scope.of_keys(credentials.access_key, credentials.secret_key, credentials.token)
-
-
-def _span(response: Mapping[str, Any]) -> tuple[int, int | None]:
-    """Where the body begins in the object, and how long the object is."""
-    length = response.get("ContentLength")
-    kind, _, span = str(response.get("ContentRange") or "").partition(" ")
-    if kind != "bytes":
-        return 0, length
-    first, _, rest = span.partition("-")
-    total = rest.partition("/")[2]
-    return int(first), int(total) if total.isdigit() else None
-
-
-def _translated(error: Exception, subject: Subject) -> TmpCacheError:
-    from .s3_errors import translate
-
-    return translate(error, subject[0], subject[1], str(_named(subject)))
-
-
-def _named(subject: Subject) -> ObjectName:
-    return ObjectName("", *subject)

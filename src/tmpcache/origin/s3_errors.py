@@ -12,6 +12,12 @@ from ..errors import (
     OriginUnavailableError,
     TmpCacheError,
 )
+from ..objects import ObjectName
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    #: Bucket, key and version: named in full only when there is something to say of them.
+    Subject = tuple[str, str, str | None]
 
 #: Codes that S3 sends with status 400 although they are about who asks.
 _CREDENTIALS = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "InvalidAccessKeyId"}
@@ -43,10 +49,16 @@ def status_of(error: Exception) -> int:
     return int(status) if str(status).isdigit() else 0
 
 
-def translate(error: Exception, bucket: str, key: str, subject: str) -> TmpCacheError:
-    """The error to raise for what boto3 raised while asking for `subject`."""
+def named(subject: Subject) -> ObjectName:
+    """What was asked for, as errors name it."""
+    return ObjectName("", *subject)
+
+
+def translated(error: Exception, asked: Subject) -> TmpCacheError:
+    """The error to raise for what boto3 raised while it asked for an object."""
     from botocore import exceptions as boto
 
+    bucket, key, subject = asked[0], asked[1], str(named(asked))
     if isinstance(error, boto.ClientError):
         return _answer(error, bucket, key, subject)
     if isinstance(error, (boto.NoCredentialsError, boto.CredentialRetrievalError)):

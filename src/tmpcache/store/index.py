@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: An index of another format is thrown away: everything here can be fetched again.
-FORMAT = 1
+FORMAT = 2
 #: Pages that the index may grow by between two measurements.
 _SPARE_PAGES = 8
 
@@ -42,8 +42,8 @@ _SCHEMA = (
         object INTEGER NOT NULL, scope TEXT NOT NULL, validated_at REAL NOT NULL,
         PRIMARY KEY (object, scope)) WITHOUT ROWID""",
     """CREATE TABLE partials (
-        name TEXT PRIMARY KEY, reserved INTEGER NOT NULL, etag TEXT, size INTEGER,
-        received INTEGER NOT NULL DEFAULT 0, digest TEXT, inode INTEGER, boot TEXT)
+        name TEXT PRIMARY KEY, reserved INTEGER NOT NULL, etag TEXT, size INTEGER, checksum TEXT,
+        received INTEGER, digest TEXT, islands TEXT, inode INTEGER, boot TEXT)
         WITHOUT ROWID""",
     "CREATE TABLE ledger (blobs INTEGER NOT NULL, bytes INTEGER NOT NULL, boot TEXT NOT NULL)",
     "INSERT INTO ledger VALUES (0, 0, '')",

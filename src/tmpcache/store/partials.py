@@ -6,7 +6,7 @@ the file was renamed into ``blobs/``, and looks the object up again. No lock is 
 kernel drops it with its process. The lock only saves work; if it cannot be had in time, a partial
 of one's own does as well.
 
-What a large object's partial holds is written down part by part, with the ETag it belongs to. So
+What a large object's partial holds is written down every few MiB, with the ETag it belongs to. So
 the next download, in whatever process, goes on where one was killed or ran out of time.
 """
 
@@ -14,16 +14,18 @@ from __future__ import annotations
 
 import errno
 import os
-import time
+from threading import Lock
 
+from ..errors import IntegrityError
 from . import blobs
+from .islands import Island
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
     from typing import Protocol
 
-    from ..deadline import Deadline
+    from ..checksum import Checksum
     from .index import Index
 
     class Room(Protocol):
@@ -47,9 +49,7 @@ PART = 8 * 1024 * 1024
 #: Smaller bodies wait in memory, so that room, bytes and rows are one transaction (100 µs less for
 #: 10 KiB). For others blocks are taken from the file system ahead of the bytes.
 _SMALL = 256 * 1024
-_CHUNK = 1024 * 1024
-#: Seconds between two looks at a lock that another holds: doubled from the first to the second.
-_POLL, _POLL_MOST = 0.001, 0.05
+_CHUNK = 256 * 1024  # fits into a core's second cache
 #: What the kernel says when a file cannot grow.
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -59,7 +59,12 @@ class PartialLostError(OSError):
 
 
 class Partial:
-    """A file that an origin's body is streamed into: reserved, written, hashed, published."""
+    """A file that an origin's body is streamed into: reserved, written, hashed, published.
+
+    Threads may write different parts at the same time. The hash of the whole follows the bytes
+    from the start on: what arrives in its turn is hashed from memory, what was ahead of its turn
+    is read again, from the page cache, when all before it is there.
+    """
 
     def __init__(self, fd: int, path: str, waited: bool, room: Room) -> None:
         self.fd, self.path = fd, path
@@ -71,14 +76,25 @@ class Partial:
         self.inode = status.st_ino
         #: Whether an earlier download left something in the file.
         self.left_over = status.st_size > 0
-        self.etag, self.size = "", 0
-        #: Bytes noted in the index; 0 for a file that nobody could go on with.
+        #: Bytes that were here when the index was last told; 0: nobody could go on with the file.
         self.noted = 0
         #: Bytes received by this download, also before a :meth:`rewind`.
         self.transferred = 0
-        #: Bytes of the object that are here.
-        self.received = 0
         self._room, self._reserved, self._target = room, -1, ""
+        self._lock, self._front = Lock(), Lock()
+        self._forget()
+
+    def _forget(self) -> None:
+        import xxhash
+
+        #: Of the object; "" and None as long as they are not known.
+        self.etag = ""
+        self.size: int | None = None
+        #: Bytes from the start that are here and hashed.
+        self.received = 0
+        self._hash = xxhash.xxh3_128()
+        self._checksum: Checksum | None = None
+        self._islands: list[Island] = []
         #: A small body, until it is poured into the file.
         self._pending: bytearray | None = None
 
@@ -87,72 +103,163 @@ class Partial:
         """Its name in the index."""
         return os.path.basename(self.path)
 
-    def resume(self, etag: str, size: int, received: int, digest: str) -> None:
-        """Go on with what an earlier download left: `received` bytes of the object `etag`.
+    def resume(
+        self, etag: str, size: int, checksum: str, received: int, digest: str, islands: str
+    ) -> None:
+        """Go on with what an earlier download noted, unless somebody has changed it since.
 
-        They are hashed again (the state of xxh3 cannot be written down), and if the hash is not
-        the one that was noted, somebody has changed them: begin anew.
+        All of it is hashed again: the state of xxh3 cannot be written down.
         """
-        import xxhash
-
-        state, view = xxhash.xxh3_128(), memoryview(bytearray(_CHUNK))
-        with open(self.path, "rb", buffering=0) as file:
-            while (done := file.tell()) < received:
-                count = file.readinto(view[: min(_CHUNK, received - done)])
-                if not count:  # shorter than the note says
-                    return self.rewind()
-                state.update(view[:count])
-        if state.hexdigest() != digest:
+        self._describe(etag, size, checksum)
+        self.noted = 1  # whatever the note says, a rewind has to take it back
+        for data in self._stretch(0, received):
+            self._absorb(data)
+        found = [Island.noted(text) for text in islands.split()]
+        if self._hash.hexdigest() != digest or not all(
+            island.fits(self._stretch(island.start, island.end)) for island in found
+        ):
             return self.rewind()
-        self.etag, self.size, self.received, self.noted = etag, size, received, received
-        self._hash = state
-        return None
+        self._islands, self.noted = found, received + sum(map(len, found))
+        return self._follow()
 
     def digest(self) -> str:
         """The hash of what has been received so far."""
-        return self._hash.hexdigest()
+        self._follow()
+        digest: str = self._hash.hexdigest()
+        return digest
 
-    def begin(self, etag: str, size: int | None) -> None:
+    def begin(self, etag: str, size: int | None, checksum: str = "") -> None:
         """Make room for an object before the first of its bytes is written."""
-        self.etag, self.size = etag, size or 0
+        self._describe(etag, size, checksum)
         if size is None or size >= _SMALL:
-            self.reserve(self.size)
-        elif self._pending is None and not self.received:
+            self.reserve(size or 0)
+        else:
             self._pending = bytearray()
 
-    def write(self, data: memoryview) -> None:
-        """Append `data`, hash it on the way."""
-        self._hash.update(data)
+    def _describe(self, etag: str, size: int | None, checksum: str) -> None:
+        self.etag, self.size = etag, size
+        if checksum:
+            from ..checksum import Checksum
+
+            self._checksum = Checksum(checksum)
+
+    def write(self, data: memoryview, at: int) -> None:
+        """Put `data` at byte `at`, hash it on the way."""
+        with self._lock:
+            self.transferred += len(data)
         if self._pending is not None:
             self._pending += data
-            self.received += len(data)
-            self.transferred += len(data)
+            self._absorb(data)
             return
-        self.reserve(self.received + len(data))  # longer than announced, or unannounced
+        if at + len(data) > self._reserved:  # resumed, unannounced, or longer than announced
+            self.reserve(max(at + len(data), self.size or 0))
+        self._put(data, at)
+        leads = self._front.acquire(blocking=False)
+        try:
+            if leads and at == self.received:
+                self._absorb(data)
+            else:
+                self._strand(data, at)
+            if leads:
+                self._follow()
+                if self._here() - self.noted >= PART:
+                    self.note()
+        finally:
+            if leads:
+                self._front.release()
+
+    def _put(self, data: memoryview, at: int) -> None:
         while data:
             try:
-                written = os.pwrite(self.fd, data, self.received)
+                written = os.pwrite(self.fd, data, at)
             except OSError as error:
                 self._make_room(error, len(data))
-                written = os.pwrite(self.fd, data, self.received)
-            self.received += written
-            self.transferred += written
+                written = os.pwrite(self.fd, data, at)
+            at += written
             data = data[written:]
-        if self.received - self.noted >= PART:
-            self.note()
+
+    def _absorb(self, data: memoryview) -> None:
+        """Hash the next bytes from the start."""
+        self._hash.update(data)
+        if self._checksum is not None:
+            self._checksum.update(data)
+        self.received += len(data)
+
+    def _strand(self, data: memoryview, at: int) -> None:
+        """Remember bytes that are ahead of their turn."""
+        with self._lock:
+            island = next((island for island in self._islands if island.end == at), None)
+            if island is None:
+                island = Island(at)
+                self._islands.append(island)
+            island.add(data)
+
+    def _follow(self) -> None:
+        """Hash what is here without a gap, but was ahead of its turn."""
+        while self._islands:
+            with self._lock:
+                self._islands = [one for one in self._islands if one.end > self.received]
+                next_one = min(self._islands, key=lambda one: one.start, default=None)
+                if next_one is None or next_one.start > self.received:
+                    return
+                end = next_one.end
+            for data in self._stretch(self.received, end):
+                self._absorb(data)
+            if self.received < end:
+                raise PartialLostError(f"{self.path} was cut by somebody else")
+
+    def _stretch(self, start: int, end: int) -> Iterator[memoryview]:
+        """The bytes of the file from `start` to `end`, piece by piece; fewer if it is shorter."""
+        buffer = memoryview(bytearray(min(_CHUNK, end - start)))
+        while start < end:
+            count = os.preadv(self.fd, [buffer[: end - start]], start)
+            if not count:
+                return
+            yield buffer[:count]
+            start += count
+
+    def _here(self) -> int:
+        return self.received + sum(
+            max(0, island.end - max(island.start, self.received)) for island in self._islands
+        )
+
+    def gaps(self) -> list[tuple[int, int]]:
+        """What is missing of an object of known size, as pairs of start and end."""
+        found, at = [], self.received
+        for island in sorted(self._islands, key=lambda island: island.start):
+            if island.start > at:
+                found.append((at, island.start))
+            at = max(at, island.end)
+        return [*found, (at, self.size)] if self.size is not None and at < self.size else found
+
+    def check(self, subject: object) -> None:
+        """Raise :class:`IntegrityError` unless this is what the announced checksum is of."""
+        self._follow()
+        if self._checksum is not None and not self._checksum.matches:
+            raise IntegrityError(
+                f"{subject}: the bytes that arrived do not fit the origin's checksum "
+                f"({self._checksum.announced} was announced, {self._checksum.computed} came). "
+                "Nothing was kept; try again."
+            )
 
     def note(self) -> None:
         """Write down how far this has come, if another download could go on from here."""
-        if self.etag and self.size and "." not in self.file_name and self.received >= PART:
+        here = self._here()
+        if self.etag and self.size and "." not in self.file_name and here >= PART:
             self._room.note(self)
-            self.noted = self.received
+            self.noted = here
+
+    def noted_values(self) -> tuple[object, ...]:
+        """What :meth:`resume` wants to know; nothing received after a :meth:`rewind`."""
+        with self._lock:
+            islands = " ".join(map(str, self._islands))
+        checksum = self._checksum.announced if self._checksum is not None else ""
+        size, digest = self.size or 0, self._hash.hexdigest()
+        return self.etag, size, checksum, self.received, digest, islands
 
     def rewind(self) -> None:
         """Forget all that was received."""
-        import xxhash
-
-        self._hash, self._pending = xxhash.xxh3_128(), None
-        self.received = 0
+        self._forget()
         if self.noted:  # before the bytes go that the note speaks of
             self._room.note(self)
             self.noted = 0
@@ -174,6 +281,7 @@ class Partial:
 
     def finish(self) -> None:
         """Make the file read-only, and just as long as what was received."""
+        self._follow()
         if os.fstat(self.fd).st_size != self.received:  # preallocated for more than there came
             os.ftruncate(self.fd, self.received)
         os.fchmod(self.fd, 0o444)
@@ -195,7 +303,7 @@ class Partial:
 
     def keep(self) -> None:
         """Leave the file to the next download of the object, no larger than it need be."""
-        os.ftruncate(self.fd, self.received)
+        os.ftruncate(self.fd, max([self.received, *(island.end for island in self._islands)]))
         self.note()
         self._room.settle(self.file_name, os.fstat(self.fd).st_blocks * 512)
 
@@ -234,67 +342,3 @@ class Partial:
         if error.errno not in FULL:
             raise error
         self._room.relieve(needed)
-
-
-def hold(
-    directory: str,
-    name: str,
-    patience: float,
-    hang_up: Callable[[], None] | None,
-    deadline: Deadline | None,
-) -> tuple[int, str, bool]:
-    """Create or find, and lock, the partial of an object: descriptor, path, whether it waited.
-
-    Calls `hang_up` before it waits. Waits as long as the other download makes progress, and
-    `patience` seconds more (it may be frozen); then takes a partial of its own.
-    """
-    path, waited = os.path.join(directory, name), False
-    while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            if _try_lock(fd) and blobs.inode(path) == os.fstat(fd).st_ino:
-                return fd, path, waited
-        except BaseException:
-            os.close(fd)
-            raise
-        os.close(fd)
-        if hang_up is not None and not waited:
-            hang_up()
-        waited = True
-        if not _wait(path, patience, deadline):
-            path = os.path.join(directory, f"{name}.{os.urandom(6).hex()}")
-
-
-def _wait(path: str, patience: float, deadline: Deadline | None) -> bool:
-    """Wait while the file is locked and grows; False after `patience` without progress.
-
-    No descriptor is kept in between: who is frozen here must not keep the blocks of a file that
-    others publish and evict meanwhile.
-    """
-    pause, moved, mtime = _POLL, time.monotonic(), 0
-    while True:
-        try:
-            fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return True
-        try:
-            if _try_lock(fd):
-                return True
-            latest = os.fstat(fd).st_mtime_ns
-        finally:
-            os.close(fd)
-        now = time.monotonic()
-        if latest != mtime:
-            mtime, moved = latest, now
-        elif now - moved >= patience:
-            return False
-        if deadline is not None:
-            deadline.check("the download by another process that was waited for")
-        time.sleep(pause)
-        pause = min(pause * 2, _POLL_MOST)
-
-
-def _try_lock(fd: int) -> bool:
-    from filelock import lock_descriptor
-
-    return lock_descriptor(fd, blocking=False)

@@ -106,15 +106,15 @@ def _reclaim_partials(index: Index, root: Root, *, resumable: bool) -> int:
     Those that another download could go on with are spared unless `resumable`.
     """
     rows = {
-        name: (reserved, received)
-        for name, reserved, received in index.rows("SELECT name, reserved, received FROM partials")
+        name: (reserved, etag)
+        for name, reserved, etag in index.rows("SELECT name, reserved, etag FROM partials")
     }
     files, freed = set(os.listdir(root.partial)), 0
     for name in files | rows.keys():
-        reserved, received = rows.get(name, (0, 0))
+        reserved, etag = rows.get(name, (0, None))
         path, keeps = os.path.join(root.partial, name), 0
         if name in files:
-            lives, keeps = _claim_if_dead(path, remove=resumable or not received)
+            lives, keeps = _claim_if_dead(path, remove=resumable or not etag)
             if lives:
                 continue
         if keeps:  # it grows no more until somebody goes on with it

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from ..errors import DeadlineExceededError, OriginUnavailableError, TmpCacheError
 from ..objects import Copy
-from . import blobs, partials
+from . import blobs, partials, turns
 from .access import Access
 from .sessions import Census, lease_id
 
@@ -38,8 +38,8 @@ _LOOK_UP = """
     WHERE bucket = ? AND key = ? AND version = ? AND origin = ?"""
 #: What a download may go on with; after a reboot, nobody knows what a file holds.
 _RESUMABLE = (
-    "SELECT etag, size, received, digest FROM partials "
-    "WHERE name = ? AND inode = ? AND boot = ? AND received > 0"
+    "SELECT etag, size, checksum, received, digest, islands FROM partials "
+    "WHERE name = ? AND inode = ? AND boot = ? AND etag <> ''"
 )
 _CONFIRM_AGAIN = (
     "UPDATE validations SET validated_at = ? WHERE scope = ? AND object = (SELECT id FROM objects "
@@ -195,7 +195,7 @@ class Store:
 
         def hold() -> tuple[int, str, bool]:
             file = name.file_id()
-            return partials.hold(access.root.partial, file, patience, hang_up, deadline)
+            return turns.hold(access.root.partial, file, patience, hang_up, deadline)
 
         try:
             fd, path, waited = hold()
@@ -218,7 +218,7 @@ class Store:
             )
             for row in found:
                 partial.resume(*row)
-            if not partial.received:
+            if not partial.etag:
                 partial.rewind()
         except BaseException:
             access.held.discard(fd)
@@ -333,12 +333,12 @@ class Store:
 
     def note(self, partial: Partial) -> None:
         """Write down how far a download has come."""
+        values = partial.noted_values()
         self.access.write(
             lambda index: index.run(
-                "UPDATE partials SET etag = ?, size = ?, received = ?, digest = ?, inode = ?, "
-                "boot = ? WHERE name = ?",
-                *(partial.etag, partial.size, partial.received, partial.digest(), partial.inode),
-                *(self.access.boot, partial.file_name),
+                "UPDATE partials SET etag = ?, size = ?, checksum = ?, received = ?, digest = ?, "
+                "islands = ?, inode = ?, boot = ? WHERE name = ?",
+                *(*values, partial.inode, self.access.boot, partial.file_name),
             )
         )
 

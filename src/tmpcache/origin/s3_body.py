@@ -1,0 +1,98 @@
+"""What GetObject answers: the body on its way, and what the headers say of it."""
+
+from __future__ import annotations
+
+import socket
+from http.client import HTTPResponse
+
+from . import Reply
+from .s3 import READ_TIMEOUT
+from .s3_errors import named, translated
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from ..deadline import Deadline
+    from .s3_errors import Subject
+
+
+def reply_from(
+    response: Mapping[str, Any], subject: Subject, deadline: Deadline | None, *, whole: bool
+) -> Reply:
+    """A response of botocore as a `Reply`; `whole` if no range was asked for."""
+    body = Body(response["Body"], subject, deadline, response.get("ContentLength") or 0)
+    start, end, size = _span(response)
+    checksum = _announced(response) if whole else ""  # with a part's range S3 sends the part's
+    version_id = response.get("VersionId")
+    return Reply(body, response.get("ETag", ""), size, version_id, start, end, checksum)
+
+
+class Body:
+    """The body of a response whose errors are ours, and which keeps to the deadline.
+
+    It reads from http.client, where the bytes go from the socket into the buffer: on their way
+    through urllib3 and botocore they are copied three times (1 GiB: 0.4 s of processor time).
+    """
+
+    __slots__ = ("_awaited", "_deadline", "_fill", "_http", "_stream", "_subject")
+
+    def __init__(
+        self, stream: Any, subject: Subject, deadline: Deadline | None, length: int
+    ) -> None:
+        self._stream, self._subject, self._deadline = stream, subject, deadline
+        self._awaited = length  # once all is here, there is no socket any more
+        http = getattr(getattr(stream, "_raw_stream", None), "_fp", None)
+        self._http = http if isinstance(http, HTTPResponse) else None
+        self._fill = stream.readinto if self._http is None else self._http.readinto
+
+    def read(self, buffer: memoryview, /) -> memoryview:
+        """The next bytes, in `buffer`."""
+        left = READ_TIMEOUT if self._deadline is None else self._deadline.remaining()
+        try:
+            if left < READ_TIMEOUT and self._awaited > 0:
+                self._stream.set_socket_timeout(max(left, 0.001))
+            count = int(self._fill(buffer))
+            if self._http is not None and self._http.isclosed():  # all read: to the next request
+                self._stream._raw_stream.release_conn()
+            self._awaited -= count
+            return buffer[:count]
+        except Exception as error:
+            if self._deadline is not None and self._deadline.remaining() <= 0:
+                raise self._deadline.exceeded(named(self._subject)) from error
+            raise translated(error, self._subject) from error
+
+    def interrupt(self) -> None:
+        """Let a read under way, in another thread, fail."""
+        try:
+            self._stream._raw_stream._fp.fp.raw._sock.shutdown(socket.SHUT_RDWR)
+        except (AttributeError, OSError):  # nothing to wait for any more
+            return
+
+    def close(self) -> None:
+        """Give the connection up, read or not."""
+        self._stream.close()
+
+
+def _span(response: Mapping[str, Any]) -> tuple[int, int | None, int | None]:
+    """Where the body begins and ends in the object, and how long the object is."""
+    length = response.get("ContentLength")
+    kind, _, span = str(response.get("ContentRange") or "").partition(" ")
+    if kind != "bytes":
+        return 0, length, length
+    place, _, total = span.partition("/")
+    first, _, last = place.partition("-")
+    return int(first), int(last) + 1, int(total) if total.isdigit() else None
+
+
+def _announced(response: Mapping[str, Any]) -> str:
+    """The checksum of the whole object that came along; one of its parts' checksums is none."""
+    from ..checksum import ALGORITHMS, can_verify
+
+    if response.get("ChecksumType") != "COMPOSITE":
+        for algorithm in ALGORITHMS:
+            value = response.get(f"Checksum{algorithm.upper()}")
+            if value and "-" not in value and can_verify(algorithm):
+                return f"{algorithm}:{value}"
+    return ""

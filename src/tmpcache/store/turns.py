@@ -1,0 +1,81 @@
+"""Whose turn it is to download an object: who has locked its partial, and how others wait."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from . import blobs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..deadline import Deadline
+
+#: Seconds between two looks at a lock that another holds: doubled from the first to the second.
+_POLL, _POLL_MOST = 0.001, 0.05
+
+
+def hold(
+    directory: str,
+    name: str,
+    patience: float,
+    hang_up: Callable[[], None] | None,
+    deadline: Deadline | None,
+) -> tuple[int, str, bool]:
+    """Create or find, and lock, the partial of an object: descriptor, path, whether it waited.
+
+    Calls `hang_up` before it waits. Waits as long as the other download makes progress, and
+    `patience` seconds more (it may be frozen); then takes a partial of its own.
+    """
+    path, waited = os.path.join(directory, name), False
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            if _try_lock(fd) and blobs.inode(path) == os.fstat(fd).st_ino:
+                return fd, path, waited
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)
+        if hang_up is not None and not waited:
+            hang_up()
+        waited = True
+        if not _wait(path, patience, deadline):
+            path = os.path.join(directory, f"{name}.{os.urandom(6).hex()}")
+
+
+def _wait(path: str, patience: float, deadline: Deadline | None) -> bool:
+    """Wait while the file is locked and grows; False after `patience` without progress.
+
+    No descriptor is kept in between: who is frozen here must not keep the blocks of a file that
+    others publish and evict meanwhile.
+    """
+    pause, moved, mtime = _POLL, time.monotonic(), 0
+    while True:
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return True
+        try:
+            if _try_lock(fd):
+                return True
+            latest = os.fstat(fd).st_mtime_ns
+        finally:
+            os.close(fd)
+        now = time.monotonic()
+        if latest != mtime:
+            mtime, moved = latest, now
+        elif now - moved >= patience:
+            return False
+        if deadline is not None:
+            deadline.check("the download by another process that was waited for")
+        time.sleep(pause)
+        pause = min(pause * 2, _POLL_MOST)
+
+
+def _try_lock(fd: int) -> bool:
+    from filelock import lock_descriptor
+
+    return lock_descriptor(fd, blocking=False)
