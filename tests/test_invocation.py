@@ -19,6 +19,8 @@ from tmpcache.runs import is_ping_or_scheduled
 from tmpcache.testing import Bucket
 
 MIB = 1024 * 1024
+#: Every connection brings this much, then nothing more.
+STALLS = Trouble(body="stall", after=5 * MIB, rate=40e6)
 
 
 class Context:
@@ -161,7 +163,7 @@ def test_a_fetch_that_cannot_finish_stops_in_time_and_is_gone_on_with(
     body = bytes(range(256)) * (48 * MIB // 256)
     bucket.put("big", body)
     late = tmpcache.Cache(root, quota="200 MiB")
-    proxy.set(Trouble(body="stall", after=30 * MIB, times=1))
+    proxy.set(STALLS)
     bucket.server.forget()
     with (
         pytest.raises(DeadlineExceededError, match=r"s3://models/big"),
@@ -170,18 +172,16 @@ def test_a_fetch_that_cannot_finish_stops_in_time_and_is_gone_on_with(
         late.fetch("models", "big")
     (left,) = (root / "partial").iterdir()
     assert late.usage().reserved >= 16 * MIB
-    assert left.stat().st_size <= 30 * MIB
+    assert left.stat().st_size <= len(body)
     assert late.stats().bytes_fetched >= 16 * MIB
+    bucket.server.forget()
     proxy.set(Trouble())
     path = tmpcache.Cache(root, quota="200 MiB").fetch("models", "big")
     assert path.read_bytes() == body
-    first, second = bucket.gets("big")
-    start = int((second.range or "bytes=0-").removeprefix("bytes=").rstrip("-"))
-    assert start >= 16 * MIB, "the second download does not begin where the first ended"
-    assert second.etag_required == path.etag
+    assert {get.etag_required for get in bucket.gets("big")} == {path.etag}
+    assert sum(get.sent for get in bucket.gets("big")) <= len(body) - 16 * MIB
     assert list((root / "partial").iterdir()) == []
     assert late.usage().reserved == 0
-    assert first.range is None
 
 
 def test_a_silent_server_does_not_outlast_the_deadline(
@@ -215,10 +215,11 @@ def test_a_partial_is_the_first_to_go_when_room_is_needed(
     bucket.put("big", bytes(24 * MIB))
     tight = tmpcache.Cache(root, quota="26 MiB", max_age=60)
     tight.fetch("models", "model")
-    proxy.set(Trouble(body="stall", after=20 * MIB, times=1))
+    proxy.set(STALLS)
     with pytest.raises(DeadlineExceededError), tight.invocation(Context(2)):
         tight.fetch("models", "big")
     assert tight.usage().reserved > 8 * MIB
+    proxy.set(Trouble())
     bucket.put("other", bytes(20 * MIB))
     assert tight.fetch("models", "other").size == 20 * MIB
     assert tight.usage().reserved == 0
@@ -230,8 +231,9 @@ def test_a_changed_object_is_not_gone_on_with(
 ) -> None:
     bucket.put("big", b"a" * 24 * MIB)
     cache = tmpcache.Cache(root, quota="100 MiB")
-    proxy.set(Trouble(body="stall", after=20 * MIB, times=1))
+    proxy.set(STALLS)
     with pytest.raises(DeadlineExceededError), cache.invocation(Context(2)):
         cache.fetch("models", "big")
+    proxy.set(Trouble())
     bucket.put("big", b"b" * 24 * MIB)
     assert cache.fetch("models", "big").read_bytes() == b"b" * 24 * MIB

@@ -40,7 +40,7 @@ def etag(bucket: Bucket, cache: Cache, proxy: FaultProxy) -> str:
     """
     with spawn(code, root=str(cache.root), quota=QUOTA) as child:
         proxy.wait_struck()
-        wait_until(lambda: arrived(cache.root) > 13.5 * MIB)
+        wait_until(lambda: arrived(cache.root) > 11.5 * MIB)
         child.kill()
     proxy.heal()
     bucket.server.forget()

@@ -25,10 +25,14 @@ def holders(root: Path, body: bytes) -> list[Path]:
 
 
 def assert_accounts_balance(cache: Cache) -> None:
-    """With no download under way: nothing is reserved, and the ledger says what `du` says."""
+    """With no download under way: nothing is reserved, and the ledger says what `du` says.
+
+    But for one block per blob: ext4 maps a file that was written in several places at once in a
+    block of its own, and takes that back when it has written it out in one piece.
+    """
     usage = cache.usage()
     assert usage.reserved == 0
-    assert usage.used == allocated(cache.root)
+    assert 0 <= usage.used - allocated(cache.root) <= 4096 * usage.blobs
     assert usage.used <= usage.quota
 
 

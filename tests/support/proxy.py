@@ -114,6 +114,10 @@ class FaultProxy:
 
         self._do(listen())
 
+    def open_links(self) -> int:
+        """How many connections there are now."""
+        return len(self._links)
+
     def wait_struck(self, timeout: float = 30.0) -> None:
         """Return once a body has been broken that was not waited for yet."""
         assert self._struck.acquire(timeout=timeout), "no response body reached the fault"

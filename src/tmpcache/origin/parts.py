@@ -206,7 +206,8 @@ class Transfer:
                 part.end = end
             more = min(CONNECTIONS - 1, -(-missing // self._part) - 1)
         for _ in range(more):
-            thread = Thread(target=_Line(self, leads=False).run, daemon=True)
+            line = _Line(self, leads=False)
+            thread = Thread(target=line.run, name="tmpcache connection", daemon=True)
             thread.start()
             self._threads.append(thread)
 
