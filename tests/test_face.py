@@ -236,6 +236,8 @@ def test_every_error_is_also_the_builtin_and_survives_pickling() -> None:
     }
     for name, kind in vars(errors).items():
         if isinstance(kind, type) and issubclass(kind, TmpCacheError):
+            if issubclass(kind, BaseExceptionGroup):  # it has tests of its own
+                continue
             error = kind("what happened")
             assert isinstance(error, builtins.get(name, Exception))
             again = pickle.loads(pickle.dumps(error))

@@ -18,12 +18,15 @@ from . import errors
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any, BinaryIO, TypeVar
 
     from .cache import Cache
     from .file import CachedFile, Outcome
+    from .prefixes import CachedPrefix
+    from .reports import Warming
     from .runs import Starter
+    from .warming import Manifest
     from .workspace import Scratch
 
     T = TypeVar("T")
@@ -36,10 +39,14 @@ __all__ = [
     "default_cache",
     "errors",
     "fetch",
+    "fetch_many",
+    "fetch_prefix",
     "invocation",
     "load",
+    "manifest",
     "put",
     "scratch",
+    "warm",
 ]
 __version__ = "0.1.0"
 
@@ -62,6 +69,16 @@ def fetch(
     )
 
 
+def fetch_many(bucket: str, keys: Iterable[str], **options: Any) -> list[CachedFile]:
+    """The paths of many objects, fetched by several threads; see :meth:`Cache.fetch_many`."""
+    return default_cache().fetch_many(bucket, keys, **options)
+
+
+def fetch_prefix(bucket: str, prefix: str, **options: Any) -> CachedPrefix:
+    """The paths of all objects below a prefix, by key; see :meth:`Cache.fetch_prefix`."""
+    return default_cache().fetch_prefix(bucket, prefix, **options)
+
+
 def load(bucket: str, key: str, loader: Callable[[CachedFile], T], **options: Any) -> T:
     """What `loader` makes of the object, kept in memory; see :meth:`Cache.load`."""
     return default_cache().load(bucket, key, loader, **options)
@@ -72,6 +89,16 @@ def put(
 ) -> CachedFile:
     """Upload an object, then have it in the cache; see :meth:`Cache.put`."""
     return default_cache().put(bucket, key, source, **options)
+
+
+def manifest() -> str:
+    """What is here, last used first, for :func:`warm` elsewhere; see :meth:`Cache.manifest`."""
+    return default_cache().manifest()
+
+
+def warm(manifest: Manifest, **options: Any) -> Warming:
+    """Fetch what a manifest names, as far as it fits; see :meth:`Cache.warm`."""
+    return default_cache().warm(manifest, **options)
 
 
 def scratch() -> Scratch:

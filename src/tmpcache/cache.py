@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from .config import Settings, parse_size, seconds
+from .config import Settings, seconds
 from .current import current, current_start
 from .fetching import Fetching
 from .file import CachedFile, Outcome, cached_file
@@ -16,13 +16,16 @@ from .store.store import is_intact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
     from typing import Any, BinaryIO, Self, TypeVar
 
+    from .bulk import Progress
     from .origin import Origin
-    from .reports import Entry, Stats, Usage, Verification
+    from .prefixes import CachedPrefix
+    from .reports import Entry, Stats, Usage, Verification, Warming
     from .runs import Starter
+    from .warming import Manifest
     from .workspace import Scratch
 
     T = TypeVar("T")
@@ -139,14 +142,106 @@ class Cache:
                         run.note_file(file, slot)
                     return file
                 session.give_back(slot)
-        grace = self._stale_if_error if stale_if_error is None else stale_if_error
         return self._fetching.fetch(
-            bucket,
-            key,
-            version_id,
-            self._max_age if max_age is None else seconds("max_age", max_age),
-            seconds("stale_if_error", grace),
+            bucket, key, version_id, *self._patience(max_age, stale_if_error)
         )
+
+    def fetch_many(
+        self,
+        bucket: str,
+        keys: Iterable[str],
+        *,
+        max_age: float | None = None,
+        stale_if_error: float | None = None,
+        threads: int | None = None,
+        return_exceptions: bool = False,
+        progress: Progress | None = None,
+    ) -> list[CachedFile]:
+        """The paths of many objects, in the order of the keys, fetched by several threads.
+
+        Each object is fetched once; a key that comes again gets a path of its own. All paths are
+        leased, so the quota must have room for all. `threads` (default 16, at most 64) end with
+        the call; what is fresh needs none. `progress` is called by this thread, with objects done,
+        objects in all and bytes received; what it raises ends the call.
+
+        Raises :class:`~tmpcache.errors.FetchManyError`, an ``ExceptionGroup`` of what :meth:`fetch`
+        raised, when all others have been fetched: its ``results`` has them. With
+        `return_exceptions`, errors take the places of paths instead.
+
+        >>> paths = cache.fetch_many("models", ["a.npz", "b.npz"], max_age=60)  # doctest: +SKIP
+        """
+        from .bulk import fetch_many
+
+        patience = self._patience(max_age, stale_if_error)
+        options = *patience, threads, return_exceptions, progress
+        return fetch_many(self._fetching, bucket, keys, *options)
+
+    def fetch_prefix(
+        self,
+        bucket: str,
+        prefix: str,
+        *,
+        into: Scratch | str | os.PathLike[str] | None = None,
+        stale_if_error: float | None = None,
+        threads: int | None = None,
+        return_exceptions: bool = False,
+        progress: Progress | None = None,
+    ) -> CachedPrefix:
+        """All objects whose keys begin with `prefix`: a mapping of key to path, in key order.
+
+        One listing request for 1,000 keys confirms what is here, to credentials that S3 has given
+        it to before; all else is fetched as by :meth:`fetch_many`, which says what is raised.
+        Without a listing there is no answer, whatever `stale_if_error` says.
+
+        `into`, a directory or a :meth:`scratch`, gets hard links, in directories as the keys have
+        them below the prefix's last ``/``. Nothing is overwritten: ``unlinked`` of the result has
+        the keys that cannot be file names, or whose place is taken, and why.
+
+        >>> tree = cache.fetch_prefix("models", "micr/", into="/opt/micr")  # doctest: +SKIP
+        """
+        from .prefixes import fetch_prefix
+
+        options = self._patience(None, stale_if_error)[1], threads, return_exceptions, progress
+        return fetch_prefix(self._fetching, bucket, prefix, into, *options)
+
+    def _patience(self, max_age: float | None, stale_if_error: float | None) -> tuple[float, float]:
+        age = self._max_age if max_age is None else max_age
+        grace = self._stale_if_error if stale_if_error is None else stale_if_error
+        return seconds("max_age", age), seconds("stale_if_error", grace)
+
+    def manifest(self) -> str:
+        """What is here, last used first, as JSON for :meth:`warm` elsewhere; no secret but the keys.
+
+        ``{"tmpcache-manifest": 1, "objects": [{"bucket", "key", "etag", "size"}, …]}``, sizes in
+        bytes, with ``"version"`` where one was asked for.
+
+        >>> cache.put("deploy", "warm.json", cache.manifest().encode())     # doctest: +SKIP
+        """
+        from .warming import manifest
+
+        return manifest(self._fetching)
+
+    def warm(
+        self,
+        manifest: Manifest,
+        *,
+        max_bytes: int | str | None = None,
+        max_seconds: float | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Warming:
+        """Fetch what a :meth:`manifest` (text, path or mapping) names, hottest first; a report.
+
+        Nothing is evicted for it: what does not fit into what is free, `max_bytes` or
+        `max_seconds` is left out. What is here is not asked about, of what has changed the present
+        version is fetched. Errors are counted, not raised, but
+        :class:`~tmpcache.errors.ConfigError` for what is no manifest.
+
+        >>> cache.warm(cache.fetch("deploy", "warm.json"), max_seconds=5)   # doctest: +SKIP
+        """
+        from .warming import warm
+
+        return warm(self._fetching, manifest, max_bytes, max_seconds, threads, progress)
 
     # ---- the life of an invocation -----------------------------------------------------------
 
@@ -224,12 +319,6 @@ class Cache:
     def _sweep(self) -> None:
         self._store.access.sweep_if_needed()
 
-    def _make_room_on_disk(self, size: int | str) -> None:
-        from .store import upkeep
-
-        quota = self._store.access.quota.quota
-        upkeep.make_room(self._store, parse_size(size, total=quota, name="size"), on_disk=True)
-
     # ---- looking and cleaning ----------------------------------------------------------------
 
     @property
@@ -253,21 +342,9 @@ class Cache:
 
     def stats(self) -> Stats:
         """What this object has done so far: hits, fetches, bytes, evictions, damage."""
-        from .reports import Stats
+        from .reports import stats
 
-        access, fetching = self._store.access, self._fetching
-        with fetching.tally:
-            return Stats(
-                hits=fetching.outcomes[Outcome.HIT],
-                revalidated=fetching.outcomes[Outcome.REVALIDATED],
-                asked=fetching.asked,
-                fetched=fetching.outcomes[Outcome.FETCHED],
-                stale=fetching.outcomes[Outcome.STALE],
-                bytes_fetched=fetching.received,
-                evicted=access.quota.evicted,
-                evicted_bytes=access.quota.evicted_bytes,
-                damaged=dict(access.damaged),
-            )
+        return stats(self._fetching)
 
     def verify(self) -> Verification:
         """Read and hash everything; damaged copies are thrown away, to be fetched again."""
@@ -292,8 +369,7 @@ class Cache:
         """
         from .store import upkeep
 
-        quota = self._store.access.quota.quota
-        return upkeep.make_room(self._store, parse_size(size, total=quota, name="size"))
+        return upkeep.make_room(self._store, size)
 
     def gc(self) -> int:
         """Remove what nobody can use: leftovers of the dead, superseded copies; bytes freed.

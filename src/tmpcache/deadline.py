@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from .errors import DeadlineExceededError
@@ -19,6 +20,10 @@ class Deadline:
     def __init__(self, seconds: float) -> None:
         self._at = time.monotonic() + seconds
 
+    def cancel(self) -> None:
+        """Let the time be up: calls under way end as soon as they look again."""
+        self._at = -math.inf
+
     def remaining(self) -> float:
         """Seconds left; negative when it has passed."""
         return self._at - time.monotonic()
@@ -35,3 +40,13 @@ class Deadline:
             "large object is kept, and the next fetch goes on from there; give the function more "
             "time if this happens again."
         )
+
+
+#: Longer than anything lasts, and short enough for the time-outs of locks.
+FOREVER = 1e9
+
+
+def deadline_within(outer: Deadline | None, seconds: float = FOREVER) -> Deadline:
+    """A deadline of its own, `seconds` from now but not after the `outer` one."""
+    left = FOREVER if outer is None else outer.remaining()
+    return Deadline(min(seconds, left, FOREVER))

@@ -8,6 +8,7 @@
     ├── QuotaExceededError (OSError, ENOSPC)    no room, whatever is evicted
     ├── IntegrityError                          the bytes are not what the origin says they are
     ├── DeadlineExceededError (TimeoutError)    not done in the time the caller has
+    ├── FetchManyError (ExceptionGroup)         some of many objects could not be fetched
     └── OriginError                             the origin's answer, or its silence
         ├── ObjectNotFoundError (FileNotFoundError)
         ├── AccessDeniedError (PermissionError)
@@ -20,6 +21,11 @@ Every error survives pickling, so that it can cross a process pool.
 from __future__ import annotations
 
 import errno
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Self
 
 
 class TmpCacheError(Exception):
@@ -59,6 +65,35 @@ class IntegrityError(TmpCacheError):
 
 class DeadlineExceededError(TmpCacheError, TimeoutError):
     """The call could not be finished in the time that its caller has."""
+
+
+class FetchManyError(TmpCacheError, ExceptionGroup[Exception]):
+    """Some of many objects could not be fetched; all others were.
+
+    ``exceptions`` has one error for each object that failed, in the order of the keys; ``results``
+    has the paths that :func:`tmpcache.fetch_many` would have returned, None where it failed. Take
+    it apart with ``except*``, ``split`` and ``subgroup``, as any group: the parts have the same
+    ``results``.
+    """
+
+    #: Paths in the order of the keys, None for those that failed.
+    results: list[Any]
+
+    def __new__(  # noqa: D102
+        cls, message: str, exceptions: Sequence[Exception], results: Sequence[Any] = ()
+    ) -> Self:
+        self = super().__new__(cls, message, exceptions)
+        self.results = list(results)
+        return self
+
+    def __init__(
+        self, message: str, exceptions: Sequence[Exception], results: Sequence[Any] = ()
+    ) -> None:
+        super().__init__(message, exceptions)
+
+    def derive(self, exceptions: Sequence[Exception], /) -> FetchManyError:  # type: ignore[override]
+        """A group of some of the errors, with the same ``results``."""
+        return FetchManyError(self.message, exceptions, self.results)
 
 
 class OriginError(TmpCacheError):

@@ -63,6 +63,20 @@ class Fetching:
             deadline.check(f"s3://{bucket}/{key}")
         name = ObjectName(self.origin.name, bucket, key, version_id)
         copy, answer = self._without_asking(name, max_age)
+        if answer is not None:
+            return self.hand_out(name, *answer)
+        return self.fetch_from_origin(name, copy, max_age, stale_if_error, deadline)
+
+    def fetch_from_origin(
+        self,
+        name: ObjectName,
+        copy: Copy | None,
+        max_age: float,
+        stale_if_error: float,
+        deadline: Deadline | None,
+    ) -> CachedFile:
+        """A fetch that has to ask; `copy` is what is known to be here, None for nothing."""
+        answer: Answer | None = None
         while answer is None:
             try:
                 ask = partial_call(self._ask, name, copy, deadline)
@@ -85,16 +99,19 @@ class Fetching:
         if max_age == 0 and since == _NEVER and not name.version and known is not None:
             # It will be asked about anyway; whether another process has a newer one, S3 will say.
             return known[0], None
-        scope = self.origin.scope
-        copy = self.store.look_up(name, scope)
-        if copy is None or copy.validated_at is None:
+        copy = self.store.look_up(name, self.origin.scope)
+        if copy is None or not self.may_serve(copy, max_age, immutable=bool(name.version)):
             return copy, None
+        lease = self.store.claim(copy)
+        return (None, None) if lease is None else (copy, (copy, Outcome.HIT, *lease))
+
+    def may_serve(self, copy: Copy, max_age: float, *, immutable: bool = False) -> bool:
+        """Whether a copy is fresh: by its age, or confirmed in the invocation under way."""
+        if copy.validated_at is None:
+            return False
         now = self.clock()
         age = now - copy.validated_at
-        if is_fresh(age, max_age, immutable=bool(name.version)) or 0 <= age <= now - since:
-            lease = self.store.claim(copy)
-            return (None, None) if lease is None else (copy, (copy, Outcome.HIT, *lease))
-        return copy, None
+        return is_fresh(age, max_age, immutable=immutable) or 0 <= age <= now - current_start()
 
     def _instead_of_asking(
         self, name: ObjectName, max_age: float, stale_if_error: float

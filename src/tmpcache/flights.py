@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
+#: Seconds after which one who waits looks whether its deadline was cancelled meanwhile.
+_LOOK = 0.2
+
+
 class _Flight:
     __slots__ = ("answer", "error", "landed", "thread")
 
@@ -63,9 +67,11 @@ class Flights:
                 return self._lead(subject, flight, call), True
             if flight.thread == get_ident():  # a signal handler that interrupted this very call
                 return call(), True
-            if not flight.wait(-1 if deadline is None else max(0, deadline.remaining())):
-                assert deadline is not None
-                raise deadline.exceeded("an answer that another thread is waiting for")
+            if deadline is None:
+                flight.wait(-1)
+            elif not flight.wait(min(max(0, deadline.remaining()), _LOOK)):
+                deadline.check("an answer that another thread is waiting for")
+                continue
             if isinstance(flight.error, (OriginError, QuotaExceededError)):
                 from copy import copy  # one error in several threads would mix their tracebacks
 

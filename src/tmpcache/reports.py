@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .file import Outcome
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from .fetching import Fetching
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,23 @@ class Stats:
     damaged: Mapping[str, int] = field(default_factory=dict)
 
 
+def stats(fetching: Fetching) -> Stats:
+    """The counters of a cache, as they are at one moment."""
+    access = fetching.store.access
+    with fetching.tally:
+        return Stats(
+            hits=fetching.outcomes[Outcome.HIT],
+            revalidated=fetching.outcomes[Outcome.REVALIDATED],
+            asked=fetching.asked,
+            fetched=fetching.outcomes[Outcome.FETCHED],
+            stale=fetching.outcomes[Outcome.STALE],
+            bytes_fetched=fetching.received,
+            evicted=access.quota.evicted,
+            evicted_bytes=access.quota.evicted_bytes,
+            damaged=dict(access.damaged),
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Verification:
     """What :meth:`Cache.verify` found."""
@@ -82,3 +103,24 @@ class Verification:
     bytes: int
     #: Digest and reason of each blob that was damaged; they have been thrown away.
     damaged: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Warming:
+    """What :meth:`Cache.warm` did about the objects of a manifest."""
+
+    #: Downloaded, and how many of these are another version than the manifest names.
+    fetched: int
+    changed: int
+    #: Here already.
+    present: int
+    #: The origin has them no more, or not for these credentials.
+    missing: int
+    denied: int
+    #: Left out because of `max_bytes`, `max_seconds` or the quota.
+    skipped: int
+    #: What else went wrong, one text for each object.
+    problems: tuple[str, ...]
+    #: Bytes received, and how long it took.
+    bytes: int
+    seconds: float

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _ODD = re.compile(r"[^\w.,@^+=~() -]")
 _LONGEST = 200
 #: Why a hard link may not be had although the file could be copied.
-_NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.EACCES}
+NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.EACCES}
 
 
 class Scratch(PosixPath):
@@ -97,7 +97,9 @@ class Scratch(PosixPath):
         Counts against the quota and `min_free` at this moment; nothing keeps others from filling
         the disk later. Raises :class:`~tmpcache.errors.QuotaExceededError` if there is no room.
         """
-        self._cache._make_room_on_disk(size)
+        from .store import upkeep
+
+        upkeep.make_room(self._cache._store, size, on_disk=True)
 
     def __enter__(self) -> Self:
         return self
@@ -169,7 +171,7 @@ def _link(found: CachedFile, wanted: str) -> str | None:
             if not os.path.samefile(path, found):
                 continue
         except OSError as error:
-            if error.errno in _NO_LINK:
+            if error.errno in NO_LINK:
                 return None
             raise
         return str(path)
@@ -185,7 +187,7 @@ def _copy(found: CachedFile, wanted: str, writable: bool) -> str:
         except FileExistsError:
             continue
         with open(target, "wb") as copy, open(found, "rb") as source:
-            if not _reflink(source.fileno(), target):
+            if not reflink(source.fileno(), target):
                 shutil.copyfileobj(source, copy, 1024 * 1024)
             if not writable:
                 os.fchmod(target, 0o444)
@@ -193,7 +195,8 @@ def _copy(found: CachedFile, wanted: str, writable: bool) -> str:
     raise FileExistsError(wanted)
 
 
-def _reflink(source: int, target: int) -> bool:
+def reflink(source: int, target: int) -> bool:
+    """Have a new file share the blocks of another, where the file system can; else False."""
     import fcntl
 
     ficlone = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)

@@ -28,6 +28,9 @@ _MIB = 1024 * 1024
 #: Connections of one download. Against 92 MB/s each, 8 bring 97 % of 8 times that, with a third of
 #: one core; S3's own guide says 8 to 16.
 CONNECTIONS = min(8, 4 * (os.cpu_count() or 1))
+#: Connections of all downloads of this process together, as far as they are a second or further
+#: one of their download: by then, many downloads bring as much as the network gives.
+_TOGETHER = 2 * CONNECTIONS
 #: Bytes of a part, at least and at most: each begins with a round trip (20 to 100 ms, in which a
 #: connection could bring 2 to 9 MB), and each is in flight when a process is killed.
 PART_LEAST, PART_MOST = 8 * _MIB, 32 * _MIB
@@ -36,6 +39,18 @@ PART_LEAST, PART_MOST = 8 * _MIB, 32 * _MIB
 _WATCHED, _FAST = 0.03, 400e6
 #: Bytes read at once. A small object gets a buffer that malloc need not map and unmap (20 µs).
 _CHUNK, _SMALL = 256 * 1024, 64 * 1024
+
+
+#: All connections of this process, whatever they are for.
+_open: set[_Line] = set()
+os.register_at_fork(after_in_child=_open.clear)
+
+
+def interrupt(deadline: Deadline) -> None:
+    """Let those fail that wait for bytes although their `deadline` was cancelled."""
+    for line in _open.copy():
+        if line.deadline is deadline:
+            line.interrupt()
 
 
 class _Halted(Exception):
@@ -158,11 +173,13 @@ class Transfer:
 
     def enter(self, line: _Line) -> None:
         """Another connection is open."""
+        _open.add(line)
         with self._lock:
             self._lines.append(line)
 
     def leave(self, line: _Line) -> None:
         """It is not any more."""
+        _open.discard(line)
         with self._lock:
             self._lines.remove(line)
 
@@ -194,7 +211,9 @@ class Transfer:
         )
 
     def split(self, part: _Part) -> None:
-        """Leave most of a part to other connections."""
+        """Leave most of a part to other connections, if this process may have more of them."""
+        if (room := _TOGETHER - len(_open)) <= 0:
+            return
         assert part.end is not None
         with self._lock:
             missing = part.end - part.at + sum(end - at for at, end in self._gaps if end)
@@ -205,10 +224,15 @@ class Transfer:
                 self._gaps.insert(0, (end, part.end))
                 part.end = end
             more = min(CONNECTIONS - 1, -(-missing // self._part) - 1)
-        for _ in range(more):
+        for _ in range(min(more, room)):
             line = _Line(self, leads=False)
+            _open.add(line)  # now, so that other downloads leave it its place
             thread = Thread(target=line.run, name="tmpcache connection", daemon=True)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:
+                _open.discard(line)
+                raise
             self._threads.append(thread)
 
 
@@ -217,6 +241,7 @@ class _Line:
 
     def __init__(self, transfer: Transfer, *, leads: bool) -> None:
         self._transfer, self._leads = transfer, leads
+        self.deadline = transfer.deadline
         self._reply: Reply | None = None
         self._buffer = memoryview(b"")
 

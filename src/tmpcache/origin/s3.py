@@ -149,7 +149,7 @@ class S3Origin:
             try:
                 page = next(pages, None)
             except Exception as error:
-                raise translated(error, subject) from error
+                raise translated(error, subject, "s3:ListBucket") from error
             if page is None:
                 return
             for found in page.get("Contents", ()):

@@ -54,13 +54,16 @@ def named(subject: Subject) -> ObjectName:
     return ObjectName("", *subject)
 
 
-def translated(error: Exception, asked: Subject) -> TmpCacheError:
-    """The error to raise for what boto3 raised while it asked for an object."""
+def translated(error: Exception, asked: Subject, right: str = "s3:GetObject") -> TmpCacheError:
+    """The error to raise for what boto3 raised while it asked for an object.
+
+    `right` is what the credentials need for that.
+    """
     from botocore import exceptions as boto
 
     bucket, key, subject = asked[0], asked[1], str(named(asked))
     if isinstance(error, boto.ClientError):
-        return _answer(error, bucket, key, subject)
+        return _answer(error, bucket, key, subject, right)
     if isinstance(error, (boto.NoCredentialsError, boto.CredentialRetrievalError)):
         return AccessDeniedError(
             f"{subject}: there are no AWS credentials ({error}). Set AWS_ACCESS_KEY_ID and "
@@ -86,7 +89,7 @@ def translated(error: Exception, asked: Subject) -> TmpCacheError:
     return OriginError(f"{subject}: {type(error).__name__}: {error}", bucket=bucket, key=key)
 
 
-def _answer(error: Exception, bucket: str, key: str, subject: str) -> OriginError:
+def _answer(error: Exception, bucket: str, key: str, subject: str, right: str) -> OriginError:
     detail = getattr(error, "response", {}).get("Error", {})
     code, status = str(detail.get("Code", "")), status_of(error)
     text = f"{code} ({status})" if code and code != str(status) else f"status {status}"
@@ -95,10 +98,9 @@ def _answer(error: Exception, bucket: str, key: str, subject: str) -> OriginErro
         kind, hint = ObjectNotFoundError, "there is no such object: check bucket and key"
     elif status in (401, 403) or code in _CREDENTIALS:
         kind = AccessDeniedError
-        hint = (
-            "check that these credentials have s3:GetObject on it; without s3:ListBucket S3 says "
-            "this of a missing key, too"
-        )
+        hint = f"check that these credentials have {right} on it"
+        if right == "s3:GetObject":
+            hint += "; without s3:ListBucket S3 says this of a missing key, too"
     elif status in (412, 416) or code == "ConditionalRequestConflict":
         kind, hint = (
             ObjectChangedError,

@@ -81,6 +81,10 @@ class Quota:
                 shortage = self._shortage(index, needed, slack, on_disk)
             return True
 
+    def room_left(self, index: Index) -> int:
+        """Bytes that fit without evicting anything; negative if something has to go already."""
+        return -self._shortage(index, 0, _SLACK, False)
+
     def make_room_for_index(self, index: Index) -> None:
         """The index has grown by itself; if nothing can be evicted for it, so be it for now."""
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ..config import parse_size
 from ..reports import Entry, Usage, Verification
 from . import blobs, repair
 from .quota import totals
@@ -125,16 +126,17 @@ def evict(store: Store, bucket: str, key: str | None, version: str | None) -> in
     return store.access.write(operation)
 
 
-def make_room(store: Store, size: int, *, on_disk: bool = False) -> int:
-    """Evict until `size` more bytes fit under the quota; the bytes that this freed.
+def make_room(store: Store, size: int | str, *, on_disk: bool = False) -> int:
+    """Evict until `size` (bytes, or ``"200 MB"``) more fit under the quota; the bytes freed.
 
     With `on_disk`, they must fit on the file system as well.
     """
     before, done = store.access.quota.evicted_bytes, False
+    needed = parse_size(size, total=store.access.quota.quota, name="size")
     while not done:
         done = store.access.write(
             lambda index: store.access.quota.make_room(
-                index, size, "what is to be written", on_disk=on_disk
+                index, needed, "what is to be written", on_disk=on_disk
             )
         )
     return store.access.quota.evicted_bytes - before

@@ -1,0 +1,168 @@
+"""fetch_many: thousands of objects by a few threads, at the cost of the questions alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from .crew import Crew, Job
+from .current import current, current_deadline
+from .deadline import deadline_within
+from .errors import ConfigError, FetchManyError
+from .file import CachedFile, Outcome
+from .objects import ObjectName
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from .crew import Fetch
+    from .deadline import Deadline
+    from .fetching import Fetching
+    from .objects import Copy
+
+    #: Called with the number of objects done, of all objects, and of bytes received.
+    Progress = Callable[[int, int, int], object]
+    #: What is returned in place of a path, and that only if it was asked for.
+    Result = CachedFile | Exception
+
+#: Threads of a call that does not say how many.
+THREADS = 16
+#: Threads that a call may ask for: as many connections as the client keeps.
+_THREADS_MOST = 64
+
+
+def fetch_many(
+    fetching: Fetching,
+    bucket: str,
+    keys: Iterable[str],
+    max_age: float,
+    stale_if_error: float,
+    threads: int | None,
+    return_exceptions: bool,
+    progress: Progress | None,
+) -> list[CachedFile]:
+    """See :meth:`tmpcache.Cache.fetch_many`."""
+    if isinstance(keys, (str, bytes)):
+        raise ConfigError(f"keys={keys!r} is one key: give a list of keys")
+    wanted, count, deadline = list(keys), checked(threads), current_deadline()
+    if deadline is not None:
+        deadline.check(f"{len(wanted)} objects of s3://{bucket}")
+    jobs = {key: Job(ObjectName(fetching.origin.name, bucket, key), None) for key in wanted}
+    todo = answer_fresh(fetching, bucket, jobs, max_age)
+    fetch_all(
+        from_origin(fetching, max_age, stale_if_error),
+        # What is here is asked about first, before room is made for the rest.
+        sorted(todo, key=lambda job: job.copy is None),
+        len(jobs),
+        count,
+        progress,
+        deadline_within(deadline),
+    )
+    files = _in_place(fetching, [jobs[key] for key in wanted])
+    if not return_exceptions:
+        raise_errors(jobs.values(), files, f"s3://{bucket}")
+    return files  # type: ignore[return-value]
+
+
+def checked(threads: int | None) -> int:
+    """The number of threads to use."""
+    if threads is None:
+        return THREADS
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise ConfigError(f"threads={threads!r} is not a number of threads: give 1 or more")
+    return min(threads, _THREADS_MOST)
+
+
+def answer_fresh(
+    fetching: Fetching, bucket: str, jobs: dict[str, Job], max_age: float
+) -> list[Job]:
+    """Answer what need not be asked about; the other jobs, with the copies that are here."""
+    from .store.bulk import look_up_many
+
+    scope, known, store = fetching.origin.scope, fetching.known, fetching.store
+    asks_anyway = max_age == 0 and current() is None
+    unknown = []
+    for key, job in jobs.items():
+        remembered = known.get((bucket, key, None))
+        if remembered is not None and (
+            asks_anyway or (remembered[1] == scope and fetching.may_serve(remembered[0], max_age))
+        ):
+            job.copy = remembered[0]
+        else:
+            unknown.append(key)
+    for key, copy in look_up_many(store, fetching.origin.name, bucket, unknown, scope).items():
+        jobs[key].copy = copy
+    todo = []
+    for job in jobs.values():
+        if asks_anyway or job.copy is None or not fetching.may_serve(job.copy, max_age):
+            todo.append(job)
+        elif (lease := store.claim(job.copy)) is not None:
+            job.file = fetching.hand_out(job.name, job.copy, Outcome.HIT, *lease)
+        else:
+            job.copy = None  # damaged
+            todo.append(job)
+    return todo
+
+
+def from_origin(fetching: Fetching, max_age: float, stale_if_error: float) -> Fetch:
+    """What a crew does with each object."""
+
+    def fetch(name: ObjectName, copy: Copy | None, deadline: Deadline) -> CachedFile:
+        return fetching.fetch_from_origin(name, copy, max_age, stale_if_error, deadline)
+
+    return fetch
+
+
+def fetch_all(
+    fetch: Fetch,
+    todo: list[Job],
+    total: int,
+    threads: int,
+    progress: Progress | None,
+    deadline: Deadline,
+) -> None:
+    """Have a crew do what is left to do of `total` objects, and tell `progress` about it."""
+    bytes_received = seen = 0
+
+    def report(finished: list[Job]) -> None:
+        nonlocal bytes_received, seen
+        for job in finished[seen:]:
+            seen += 1
+            if job.file is not None and job.file.outcome is Outcome.FETCHED:
+                bytes_received += job.file.size
+        assert progress is not None
+        progress(total - len(todo) + seen, total, bytes_received)
+
+    if progress is not None:
+        report([])
+    if todo:
+        Crew(fetch, todo, deadline, None if progress is None else report).run(threads)
+
+
+def _in_place(fetching: Fetching, jobs: list[Job]) -> list[Result | None]:
+    """What became of the jobs; one that comes again gets a path with a lease of its own."""
+    results: list[Result | None] = []
+    seen: set[Job] = set()
+    for job in jobs:
+        file = job.file
+        if file is not None and job in seen:  # its file is leased, so it is there
+            session, slot = fetching.store.take(file._copy.lease_id)
+            file = fetching.hand_out(job.name, file._copy, Outcome.HIT, session, slot)
+        seen.add(job)
+        results.append(job.error if file is None else file)
+    return results
+
+
+def raise_errors(jobs: Collection[Job], results: Iterable[Result | None], what: str) -> None:
+    """Raise what went wrong, if anything did, with what did not."""
+    errors = [job.error for job in jobs if job.error is not None]
+    if not errors:
+        return
+    kinds = Counter(type(error).__name__ for error in errors)
+    told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    raise FetchManyError(
+        f"{len(errors)} of {len(jobs)} objects of {what} could not be fetched ({told}); "
+        "the paths of the others are in `results`",
+        errors,
+        [None if isinstance(result, Exception) else result for result in results],
+    )

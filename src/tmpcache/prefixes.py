@@ -1,0 +1,129 @@
+"""fetch_prefix: a listing says what is there and confirms what is here, 1,000 keys a request."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from itertools import islice
+from types import MappingProxyType
+
+from .bulk import checked, fetch_all, from_origin, raise_errors
+from .crew import Job
+from .current import current_deadline
+from .deadline import deadline_within
+from .errors import ConfigError, ObjectNotFoundError
+from .file import CachedFile, Outcome
+from .objects import ObjectName
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from .bulk import Progress
+    from .fetching import Fetching
+    from .origin import Listed
+    from .workspace import Scratch
+
+#: Keys that S3 lists for one request.
+_PAGE = 1000
+
+
+class CachedPrefix(Mapping[str, CachedFile]):
+    """The objects below a prefix: key to path, in the order of the keys. Read-only.
+
+    To be made by tmpcache only.
+    """
+
+    #: Keys that have no place in the directory given as `into`, and why.
+    unlinked: Mapping[str, str]
+
+    def __init__(self, files: dict[str, CachedFile], unlinked: dict[str, str]) -> None:
+        self._files, self.unlinked = files, MappingProxyType(unlinked)
+
+    def __getitem__(self, key: str) -> CachedFile:
+        return self._files[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {len(self)} objects, {len(self.unlinked)} unlinked>"
+
+
+def fetch_prefix(
+    fetching: Fetching,
+    bucket: str,
+    prefix: str,
+    into: Scratch | str | os.PathLike[str] | None,
+    stale_if_error: float,
+    threads: int | None,
+    return_exceptions: bool,
+    progress: Progress | None,
+) -> CachedPrefix:
+    """See :meth:`tmpcache.Cache.fetch_prefix`."""
+    name = ObjectName(fetching.origin.name, bucket, prefix or "*")  # refuses what is no name
+    if not isinstance(prefix, str):
+        raise ConfigError(f"prefix={prefix!r} is not a text")
+    if not hasattr(fetching.origin, "list"):
+        raise ConfigError(f"{name}: the origin {fetching.origin.name} cannot list objects")
+    if into is not None:
+        os.makedirs(into, exist_ok=True)
+    count, deadline = checked(threads), deadline_within(current_deadline())
+    jobs: dict[str, Job] = {}
+    listed: Iterator[Listed] = fetching.origin.list(bucket, prefix, deadline=deadline)
+    while page := list(islice(listed, _PAGE)):
+        jobs.update(_answer_listed(fetching, bucket, page))
+    with fetching.tally:
+        fetching.asked += 1 + max(0, len(jobs) - 1) // _PAGE
+    todo = [job for job in jobs.values() if job.file is None]
+    fetch = from_origin(fetching, 0, stale_if_error)
+    fetch_all(fetch, todo, len(jobs), count, progress, deadline)
+    # What is gone by now might as well have gone before the listing.
+    jobs = {key: job for key, job in jobs.items() if type(job.error) is not ObjectNotFoundError}
+    results: dict[str, Any] = {
+        key: job.error if job.file is None else job.file for key, job in jobs.items()
+    }
+    if not return_exceptions:
+        raise_errors(jobs.values(), results.values(), f"s3://{bucket}/{prefix}")
+    unlinked: dict[str, str] = {}
+    if into is not None:
+        from .mirror import mirrored
+
+        files = {key: job.file for key, job in jobs.items() if job.file is not None}
+        base = prefix[: prefix.rfind("/") + 1]
+        unlinked = mirrored(files, base, into, fetching.store.take)
+    return CachedPrefix(results, unlinked)
+
+
+def _answer_listed(fetching: Fetching, bucket: str, page: list[Listed]) -> dict[str, Job]:
+    """Answer what the listing confirms; the copies of the rest are to be asked about.
+
+    Whoever may list need not be allowed to read, so a listing confirms to these credentials only
+    what S3 has given or confirmed to them before (`Copy.validated_at`).
+    """
+    from .store.bulk import confirm_again, look_up_many
+
+    store, origin, scope = fetching.store, fetching.origin.name, fetching.origin.scope
+    jobs = {one.key: Job(ObjectName(origin, bucket, one.key), None) for one in page}
+    copies = look_up_many(store, origin, bucket, [*jobs], scope)
+    leased = {}
+    try:
+        for one in page:
+            copy = jobs[one.key].copy = copies.get(one.key)
+            if copy is None or copy.validated_at is None or copy.etag != one.etag:
+                continue
+            if (lease := store.claim(copy)) is not None:
+                leased[one.key] = lease
+        if leased and scope is not None:
+            same = [copies[key] for key in leased]
+            for copy in confirm_again(store, origin, same, scope, fetching.clock()):
+                lease, job = leased.pop(copy.key), jobs[copy.key]
+                job.file = fetching.hand_out(job.name, copy, Outcome.REVALIDATED, *lease)
+    finally:
+        for session, slot in leased.values():
+            session.give_back(slot)
+    return jobs
