@@ -8,22 +8,22 @@ from .crew import Crew, Job
 from .current import current, current_deadline
 from .deadline import deadline_within
 from .errors import ConfigError, FetchManyError
-from .file import CachedFile, Outcome
+from .file import Outcome
 from .objects import ObjectName
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Iterable
+    from typing import Any
 
     from .crew import Fetch
     from .deadline import Deadline
     from .fetching import Fetching
+    from .file import CachedFile
     from .objects import Copy
 
     #: Called with the number of objects done, of all objects, and of bytes received.
     Progress = Callable[[int, int, int], object]
-    #: What is returned in place of a path, and that only if it was asked for.
-    Result = CachedFile | Exception
 
 #: Threads of a call that does not say how many.
 THREADS = 16
@@ -58,10 +58,8 @@ def fetch_many(
         progress,
         deadline_within(deadline),
     )
-    files = _in_place(fetching, [jobs[key] for key in wanted])
-    if not return_exceptions:
-        raise_errors(jobs.values(), files, f"s3://{bucket}")
-    return files  # type: ignore[return-value]
+    in_place = [jobs[key] for key in wanted]
+    return results_of(fetching, in_place, f"s3://{bucket}", return_exceptions)
 
 
 def checked(threads: int | None) -> int:
@@ -139,9 +137,33 @@ def fetch_all(
         Crew(fetch, todo, deadline, None if progress is None else report).run(threads)
 
 
-def _in_place(fetching: Fetching, jobs: list[Job]) -> list[Result | None]:
-    """What became of the jobs; one that comes again gets a path with a lease of its own."""
-    results: list[Result | None] = []
+def results_of(
+    fetching: Fetching, jobs: list[Job], what: str, return_exceptions: bool
+) -> list[CachedFile]:
+    """What became of the jobs, or :class:`FetchManyError`. The jobs forget it.
+
+    From an error one gets to the frames that it came through, and so to the jobs: who keeps one
+    shall not keep all paths leased by that.
+    """
+    results, distinct = _taken(fetching, jobs), dict.fromkeys(jobs)
+    errors = [job.error for job in distinct if job.error is not None]
+    for job in jobs:
+        job.file = job.error = None
+    if not errors or return_exceptions:
+        return results
+    kinds = Counter(type(error).__name__ for error in errors)
+    told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    raise FetchManyError(
+        f"{len(errors)} of {len(distinct)} objects of {what} could not be fetched ({told}); the "
+        "paths of the others are in `results`",
+        errors,
+        [None if isinstance(result, Exception) else result for result in results],
+    )
+
+
+def _taken(fetching: Fetching, jobs: list[Job]) -> list[Any]:
+    """Paths and errors of the jobs; one that comes again gets a path with a lease of its own."""
+    results: list[Any] = []
     seen: set[Job] = set()
     for job in jobs:
         file = job.file
@@ -151,18 +173,3 @@ def _in_place(fetching: Fetching, jobs: list[Job]) -> list[Result | None]:
         seen.add(job)
         results.append(job.error if file is None else file)
     return results
-
-
-def raise_errors(jobs: Collection[Job], results: Iterable[Result | None], what: str) -> None:
-    """Raise what went wrong, if anything did, with what did not."""
-    errors = [job.error for job in jobs if job.error is not None]
-    if not errors:
-        return
-    kinds = Counter(type(error).__name__ for error in errors)
-    told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-    raise FetchManyError(
-        f"{len(errors)} of {len(jobs)} objects of {what} could not be fetched ({told}); "
-        "the paths of the others are in `results`",
-        errors,
-        [None if isinstance(result, Exception) else result for result in results],
-    )

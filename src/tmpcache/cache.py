@@ -210,7 +210,7 @@ class Cache:
         return seconds("max_age", age), seconds("stale_if_error", grace)
 
     def manifest(self) -> str:
-        """What is here, last used first, as JSON for :meth:`warm` elsewhere; no secret but the keys.
+        """What is here, last used first, as JSON for :meth:`warm` elsewhere; keys, but no secrets.
 
         ``{"tmpcache-manifest": 1, "objects": [{"bucket", "key", "etag", "size"}, …]}``, sizes in
         bytes, with ``"version"`` where one was asked for.

@@ -85,7 +85,9 @@ class Crew:
 
     def _start(self, count: int) -> None:
         for _ in range(count):
-            thread = Thread(target=copy_context().run, args=(self._work,), daemon=True)
+            thread = Thread(
+                target=copy_context().run, args=(self._work,), name="tmpcache fetch", daemon=True
+            )
             try:
                 thread.start()
             except RuntimeError:  # the system has no more of them
@@ -136,8 +138,7 @@ class Crew:
             else:
                 job.file = self._fetch(job.name, job.copy, self._deadline)
         except Exception as error:
-            # Without this frame, which leads to all paths: an error shall not keep them leased.
-            job.error = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
+            job.error = error
 
     def _retry_the_refused(self) -> None:
         """Alone, the smallest first: it was perhaps only the others that were in the way.

@@ -114,7 +114,11 @@ def _link(file: CachedFile, place: int, name: str, into: object) -> None:
     if isinstance(into, Scratch):
         into.reserve(file.size)
     target = os.open(name, _NEW_FILE, 0o600, dir_fd=place)
-    with open(target, "wb") as copy, open(file, "rb") as source:
-        if not reflink(source.fileno(), target):
-            shutil.copyfileobj(source, copy, 1024 * 1024)
-        os.fchmod(target, 0o444)
+    try:
+        with open(target, "wb") as copy, open(file, "rb") as source:
+            if not reflink(source.fileno(), target):
+                shutil.copyfileobj(source, copy, 1024 * 1024)
+            os.fchmod(target, 0o444)
+    except BaseException:
+        os.unlink(name, dir_fd=place)
+        raise

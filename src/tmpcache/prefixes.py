@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from itertools import islice
 from types import MappingProxyType
 
-from .bulk import checked, fetch_all, from_origin, raise_errors
+from .bulk import checked, fetch_all, from_origin, results_of
 from .crew import Job
 from .current import current_deadline
 from .deadline import deadline_within
@@ -18,7 +18,6 @@ from .objects import ObjectName
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
     from .bulk import Progress
     from .fetching import Fetching
@@ -82,21 +81,28 @@ def fetch_prefix(
     todo = [job for job in jobs.values() if job.file is None]
     fetch = from_origin(fetching, 0, stale_if_error)
     fetch_all(fetch, todo, len(jobs), count, progress, deadline)
-    # What is gone by now might as well have gone before the listing.
-    jobs = {key: job for key, job in jobs.items() if type(job.error) is not ObjectNotFoundError}
-    results: dict[str, Any] = {
-        key: job.error if job.file is None else job.file for key, job in jobs.items()
-    }
-    if not return_exceptions:
-        raise_errors(jobs.values(), results.values(), f"s3://{bucket}/{prefix}")
-    unlinked: dict[str, str] = {}
-    if into is not None:
-        from .mirror import mirrored
+    return _prefix_of(fetching, bucket, prefix, into, return_exceptions, jobs)
 
-        files = {key: job.file for key, job in jobs.items() if job.file is not None}
-        base = prefix[: prefix.rfind("/") + 1]
-        unlinked = mirrored(files, base, into, fetching.store.take)
-    return CachedPrefix(results, unlinked)
+
+def _prefix_of(
+    fetching: Fetching,
+    bucket: str,
+    prefix: str,
+    into: Scratch | str | os.PathLike[str] | None,
+    return_exceptions: bool,
+    jobs: dict[str, Job],
+) -> CachedPrefix:
+    # What is gone by now might as well have gone before the listing.
+    found = [job for job in jobs.values() if type(job.error) is not ObjectNotFoundError]
+    results = results_of(fetching, found, f"s3://{bucket}/{prefix}", return_exceptions)
+    files = {job.name.key: result for job, result in zip(found, results, strict=True)}
+    if into is None:
+        return CachedPrefix(files, {})
+    from .mirror import mirrored
+
+    there = {key: file for key, file in files.items() if isinstance(file, CachedFile)}
+    base = prefix[: prefix.rfind("/") + 1]
+    return CachedPrefix(files, mirrored(there, base, into, fetching.store.take))
 
 
 def _answer_listed(fetching: Fetching, bucket: str, page: list[Listed]) -> dict[str, Job]:
