@@ -12,8 +12,8 @@ import os
 import time
 from threading import Event, Lock, Thread
 
-from ..errors import IntegrityError, OriginUnavailableError
-from .download import Patience, ask_for
+from ..errors import OriginUnavailableError
+from .download import Patience, ask_for, too_long
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ PART_LEAST, PART_MOST = 8 * _MIB, 32 * _MIB
 #: Seconds for which the first response is watched, and bytes per second that make it fast: no
 #: limit slows it then, and more connections only compete for the same cores.
 _WATCHED, _FAST = 0.03, 400e6
-#: Bytes read at once. A small object gets a buffer that malloc need not map and unmap (20 µs).
-_CHUNK, _SMALL = 256 * 1024, 64 * 1024
+#: Bytes read at once.
+_CHUNK = 256 * 1024
 
 
 #: All connections of this process, whatever they are for.
@@ -258,8 +258,7 @@ class _Line:
         """Bring part after part, as long as there are any; `reply` is the answer to go on with."""
         transfer = self._transfer
         self._reply = reply
-        small = reply is not None and reply.size is not None and reply.size < _SMALL
-        self._buffer = memoryview(bytearray(_SMALL if small else _CHUNK))
+        self._buffer = memoryview(bytearray(_CHUNK))
         at = 0
         transfer.enter(self)
         try:
@@ -342,9 +341,7 @@ class _Line:
             raise OriginUnavailableError(f"the body ended after {part.at} bytes")
         if reply.end in (None, part.at):
             if read(buffer):
-                raise IntegrityError(
-                    f"{transfer.name}: the body is longer than the {part.at} bytes announced"
-                )
+                raise too_long(transfer.name, part.at)
             self._hang_up()
 
     def _hang_up(self) -> None:

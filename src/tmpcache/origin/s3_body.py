@@ -24,7 +24,7 @@ def reply_from(
     """A response of botocore as a `Reply`; `whole` if no range was asked for."""
     body = Body(response["Body"], subject, deadline, response.get("ContentLength") or 0)
     start, end, size = _span(response)
-    checksum = _announced(response) if whole else ""  # with a part's range S3 sends the part's
+    checksum = announced(response) if whole else ""  # with a part's range S3 sends the part's
     version_id = response.get("VersionId")
     return Reply(body, response.get("ETag", ""), size, version_id, start, end, checksum)
 
@@ -86,7 +86,7 @@ def _span(response: Mapping[str, Any]) -> tuple[int, int | None, int | None]:
     return int(first), int(last) + 1, int(total) if total.isdigit() else None
 
 
-def _announced(response: Mapping[str, Any]) -> str:
+def announced(response: Mapping[str, Any]) -> str:
     """The checksum of the whole object that came along; one of its parts' checksums is none."""
     from ..checksum import ALGORITHMS, can_verify
 

@@ -13,7 +13,7 @@ class Island:
     >>> island = Island(4096)
     >>> island.add(memoryview(b"data"))
     >>> str(island), len(Island.noted(str(island)))
-    ('4096-4100:6497a96f53a89890', 4)
+    ('4096-4100:e4b7943fd57d5d1e', 4)
     """
 
     __slots__ = ("_digest", "_hash", "end", "start")

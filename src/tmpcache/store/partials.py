@@ -66,16 +66,15 @@ class Partial:
     is read again, from the page cache, when all before it is there.
     """
 
-    def __init__(self, fd: int, path: str, waited: bool, room: Room) -> None:
+    def __init__(
+        self, fd: int, status: os.stat_result, path: str, waited: bool, room: Room
+    ) -> None:
         self.fd, self.path = fd, path
         #: Whether another download of the same object ended while this one waited for its turn.
         self.waited = waited
         #: Whether the content has become a blob.
         self.published = False
-        status = os.fstat(fd)
         self.inode = status.st_ino
-        #: Whether an earlier download left something in the file.
-        self.left_over = status.st_size > 0
         #: Bytes that were here when the index was last told; 0: nobody could go on with the file.
         self.noted = 0
         #: Bytes received by this download, also before a :meth:`rewind`.
@@ -293,13 +292,18 @@ class Partial:
         with open(path, "rb") as file:
             return file.read(_SMALL) == self._pending
 
-    def move(self, path: str) -> None:
-        """Rename the file into its place among the blobs."""
+    def move(self, path: str) -> os.stat_result:
+        """Rename the file into its place among the blobs; its status there."""
         self._target = path
         if blobs.inode(self.path) == self.inode:
             os.rename(self.path, path)
-        if blobs.inode(path) != self.inode:
-            raise PartialLostError(f"{self.path} was deleted by somebody else")
+        try:
+            status = os.lstat(path)
+            if status.st_ino == self.inode:
+                return status
+        except FileNotFoundError:
+            pass
+        raise PartialLostError(f"{self.path} was deleted by somebody else")
 
     def keep(self) -> None:
         """Leave the file to the next download of the object, no larger than it need be."""

@@ -42,12 +42,14 @@ def publish(
     copy.lease_id = lease_id(digest)
     session, slot = access.take(copy.lease_id)
     try:
-        done = False
-        while not done:  # again if what was seen under the name has changed meanwhile
-            choice = _choose(access, partial, digest, blobs.suffix(name.key))
+        suffix = blobs.suffix(name.key)
+        choice: tuple[str, int, bool] = (digest + suffix, 0, False)  # in most cases nobody's
+        while True:
             copy.name = choice[0]
-            copy.path = os.path.join(access.root.blobs, copy.name)
-            done = access.write(_Commit(access, partial, name, copy, scope, *choice[1:]))
+            copy.path = f"{access.root.blobs}/{copy.name}"
+            if access.write(_Commit(access, partial, name, copy, scope, *choice[1:])):
+                break
+            choice = _choose(access, partial, digest, suffix)
     except BaseException:
         session.give_back(slot)
         raise
@@ -107,52 +109,69 @@ class _Commit:
         if self.share:
             partial.remove()
             blobs.set_mode(path, blobs.PUBLISHED)  # a killed evictor may have condemned it
-        elif found != partial.inode:
-            if partial.is_in_memory:
+            status = os.lstat(path)
+        else:
+            if found != partial.inode and partial.is_in_memory:
                 quota, subject = self.access.quota, str(self.name)
                 if not quota.make_room(index, quota.blocks(partial.received), subject):
                     return False
                 partial.pour()
-            partial.move(path)
-        status = os.lstat(path)
+            status = partial.move(path)
         copy.inode, copy.mtime_ns = status.st_ino, status.st_mtime_ns
         index.run(
-            "INSERT INTO blobs (name, size, allocated, inode, mtime_ns, used_at, superseded, boot) "
-            "VALUES (?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT (name) DO UPDATE SET "
+            "INSERT INTO blobs (name, size, allocated, inode, mtime_ns, used_at, boot) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
             "size = excluded.size, allocated = excluded.allocated, inode = excluded.inode, "
             "mtime_ns = excluded.mtime_ns, used_at = excluded.used_at, boot = excluded.boot",
             *(copy.name, copy.size, status.st_blocks * 512, copy.inode, copy.mtime_ns),
             *(self.access.clock(), self.access.boot),
         )
-        self._record(index)
-        index.run("DELETE FROM partials WHERE name = ?", partial.file_name)
+        if not self._record(index):
+            index.run(_SUPERSEDE, copy.name)
+        if partial.has_reserved:
+            index.run("DELETE FROM partials WHERE name = ?", partial.file_name)
         return True
 
-    def _record(self, index: Index) -> None:
+    def _record(self, index: Index) -> bool:
         """Write down the answer, unless a later one is known: this process may have been frozen."""
-        copy, parts, at = self.copy, self.name.parts(), self.copy.validated_at
+        copy, at = self.copy, self.copy.validated_at
+        values = (*self.name.parts(), copy.etag, copy.version_id, at, copy.name)
+        if not index.run(f"{_RECORD} DO NOTHING", *values):
+            if not self._is_latest(index):
+                return False
+            index.run(f"{_RECORD} {_REPLACE}", *values)
+        if self.scope is not None:
+            index.run(CONFIRM, self.scope, at, *self.name.parts(), copy.etag)
+        return True
+
+    def _is_latest(self, index: Index) -> bool:
+        """Whether no later answer is known; what others were told about other bytes is void."""
+        assert self.copy.validated_at is not None
         for id, etag, received_at in index.rows(
             "SELECT id, etag, received_at FROM objects "
             "WHERE bucket = ? AND key = ? AND version = ? AND origin = ?",
-            *parts,
+            *self.name.parts(),
         ):
-            if at < received_at <= self.access.clock():
-                return
-            if etag != copy.etag:  # what other scopes were told is about other bytes
+            if self.copy.validated_at < received_at <= self.access.clock():
+                return False
+            if etag != self.copy.etag:
                 index.run("DELETE FROM validations WHERE object = ?", id)
-        index.run(
-            "INSERT INTO objects "
-            "(bucket, key, version, origin, etag, version_id, received_at, blob) "
-            "SELECT ?, ?, ?, ?, ?, ?, ?, id FROM blobs WHERE name = ? "
-            "ON CONFLICT (bucket, key, version, origin) DO UPDATE SET etag = excluded.etag, "
-            "version_id = excluded.version_id, received_at = excluded.received_at, "
-            "blob = excluded.blob",
-            *(*parts, copy.etag, copy.version_id, at, copy.name),
-        )
-        if self.scope is not None:
-            index.run(CONFIRM, self.scope, at, *parts, copy.etag)
+        return True
 
 
+_RECORD = (
+    "INSERT INTO objects (bucket, key, version, origin, etag, version_id, received_at, blob) "
+    "SELECT ?, ?, ?, ?, ?, ?, ?, id FROM blobs WHERE name = ? "
+    "ON CONFLICT (bucket, key, version, origin)"
+)
+_REPLACE = (
+    "DO UPDATE SET etag = excluded.etag, version_id = excluded.version_id, "
+    "received_at = excluded.received_at, blob = excluded.blob"
+)
+_SUPERSEDE = (
+    "UPDATE blobs SET superseded = 1 WHERE name = ? "
+    "AND NOT EXISTS (SELECT 1 FROM objects WHERE blob = blobs.id)"
+)
 #: Note that the origin confirmed an object with this ETag to a scope.
 CONFIRM = (
     "INSERT OR REPLACE INTO validations SELECT id, ?, ? FROM objects "

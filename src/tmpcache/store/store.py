@@ -193,33 +193,29 @@ class Store:
     ) -> Partial:
         access = self.access
 
-        def hold() -> tuple[int, str, bool]:
+        def hold() -> tuple[int, os.stat_result, str, bool]:
             file = name.file_id()
             return turns.hold(access.root.partial, file, patience, hang_up, deadline)
 
         try:
-            fd, path, waited = hold()
+            fd, status, path, waited = hold()
         except FileNotFoundError:  # somebody deleted the directory
             access.root.prepare()
-            fd, path, waited = hold()
+            fd, status, path, waited = hold()
         except OSError as error:
             if error.errno not in partials.FULL:
                 raise
             self.relieve(1)
-            fd, path, waited = hold()
+            fd, status, path, waited = hold()
         access.held.add(fd)
-        partial = partials.Partial(fd, path, waited, _Room(self, str(name)))
+        partial = partials.Partial(fd, status, path, waited, _Room(self, str(name)))
         try:
-            asked = (partial.file_name, partial.inode, access.boot)
-            found = (
-                access.read(lambda index: index.rows(_RESUMABLE, *asked))
-                if partial.left_over
-                else []
-            )
-            for row in found:
-                partial.resume(*row)
-            if not partial.etag:
-                partial.rewind()
+            if status.st_size:
+                asked = (partial.file_name, partial.inode, access.boot)
+                for row in access.read(lambda index: index.rows(_RESUMABLE, *asked)):
+                    partial.resume(*row)
+                if not partial.etag:
+                    partial.rewind()
         except BaseException:
             access.held.discard(fd)
             os.close(fd)

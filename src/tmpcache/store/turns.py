@@ -23,8 +23,10 @@ def hold(
     patience: float,
     hang_up: Callable[[], None] | None,
     deadline: Deadline | None,
-) -> tuple[int, str, bool]:
-    """Create or find, and lock, the partial of an object: descriptor, path, whether it waited.
+) -> tuple[int, os.stat_result, str, bool]:
+    """Create or find, and lock, the partial of an object.
+
+    Gives its descriptor, status and path, and whether another had to be waited for.
 
     Calls `hang_up` before it waits. Waits as long as the other download makes progress, and
     `patience` seconds more (it may be frozen); then takes a partial of its own.
@@ -33,8 +35,8 @@ def hold(
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            if _try_lock(fd) and blobs.inode(path) == os.fstat(fd).st_ino:
-                return fd, path, waited
+            if _try_lock(fd) and blobs.inode(path) == (status := os.fstat(fd)).st_ino:
+                return fd, status, path, waited
         except BaseException:
             os.close(fd)
             raise
