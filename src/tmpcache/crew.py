@@ -105,11 +105,8 @@ class Crew:
                 self._report(self._finished)
 
     def _stop(self) -> None:
-        from .origin.parts import interrupt
-
         self._todo.clear()
         self._deadline.cancel()
-        interrupt(self._deadline)
 
     def _work(self) -> None:
         try:

@@ -7,6 +7,16 @@ import time
 
 from .errors import DeadlineExceededError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Waiting(Protocol):
+        """What may wait for bytes, in whatever thread."""
+
+        def interrupt(self) -> None:
+            """Let it not wait any longer."""
+
 
 class Deadline:
     """A moment that a call must not outlast, on the clock that no one sets.
@@ -15,14 +25,27 @@ class Deadline:
     True
     """
 
-    __slots__ = ("_at",)
+    __slots__ = ("_at", "_waiting")
 
     def __init__(self, seconds: float) -> None:
         self._at = time.monotonic() + seconds
+        self._waiting: set[Waiting] = set()
 
     def cancel(self) -> None:
-        """Let the time be up: calls under way end as soon as they look again."""
+        """Let the time be up now, also for what waits for bytes."""
         self._at = -math.inf
+        for one in self._waiting.copy():
+            one.interrupt()
+
+    def watch(self, one: Waiting) -> None:
+        """Interrupt this if the deadline is cancelled."""
+        self._waiting.add(one)
+        if self._at == -math.inf:
+            one.interrupt()
+
+    def forget(self, one: Waiting) -> None:
+        """It does not wait any more."""
+        self._waiting.discard(one)
 
     def remaining(self) -> float:
         """Seconds left; negative when it has passed."""

@@ -41,16 +41,9 @@ _WATCHED, _FAST = 0.03, 400e6
 _CHUNK = 256 * 1024
 
 
-#: All connections of this process, whatever they are for.
+#: Connections of this process that bring parts of objects.
 _open: set[_Line] = set()
 os.register_at_fork(after_in_child=_open.clear)
-
-
-def interrupt(deadline: Deadline) -> None:
-    """Let those fail that wait for bytes although their `deadline` was cancelled."""
-    for line in _open.copy():
-        if line.deadline is deadline:
-            line.interrupt()
 
 
 class _Halted(Exception):
@@ -174,12 +167,16 @@ class Transfer:
     def enter(self, line: _Line) -> None:
         """Another connection is open."""
         _open.add(line)
+        if self.deadline is not None:
+            self.deadline.watch(line)
         with self._lock:
             self._lines.append(line)
 
     def leave(self, line: _Line) -> None:
         """It is not any more."""
         _open.discard(line)
+        if self.deadline is not None:
+            self.deadline.forget(line)
         with self._lock:
             self._lines.remove(line)
 
@@ -241,7 +238,6 @@ class _Line:
 
     def __init__(self, transfer: Transfer, *, leads: bool) -> None:
         self._transfer, self._leads = transfer, leads
-        self.deadline = transfer.deadline
         self._reply: Reply | None = None
         self._buffer = memoryview(b"")
 
