@@ -295,6 +295,8 @@ class Access:
 
     def _widen(self, index: Index) -> Session:
         """Begin the session of this process, or give it another page of leases."""
+        if self._session is not None and not self._session.is_full:  # another thread was here
+            return self._session
         if self._session is None:
             self._bury(index)
         size = PAGE if self._session is None else self._session.size

@@ -104,6 +104,11 @@ class Session:
             self._table[slot] = 0
             self._free.append(slot)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether every slot is taken."""
+        return not self._free
+
     def holds_any(self) -> bool:
         """Whether any slot is taken."""
         return len(self._free) + 1 < len(self._table)
