@@ -121,13 +121,12 @@ else:
 
     def _parsed(copy: Copy) -> PosixPath:
         """What ``PosixPath(copy.path)`` is, without parsing the directory anew each time."""
-        path = copy.path
-        above = path[: -len(copy.name)]
+        above, _, name = copy.path.rpartition("/")  # a scratch's link is not named like the blob
         if (directory := _directories.get(above)) is None:
             directory = _directories[above] = PosixPath(above)
         plain: PosixPath = object.__new__(PosixPath)
         plain._drv, plain._root = directory._drv, directory._root  # type: ignore[attr-defined]
-        plain._parts = [*directory._parts, copy.name]  # type: ignore[attr-defined]
+        plain._parts = [*directory._parts, name]  # type: ignore[attr-defined]
         return plain
 
     def cached_file(copy: Copy, outcome: Outcome, session: Session, slot: int) -> CachedFile:
