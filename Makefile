@@ -9,7 +9,7 @@ demo: $(VENV)/demo.stamp
 	$(RUN) -m examples.check_scanner
 
 test: $(VENV)/test.stamp
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/lint.stamp
 	$(VENV)/bin/ruff check .

@@ -48,7 +48,7 @@ def cache(root: Path, bucket: Bucket, proxy: FaultProxy) -> Iterator[Cache]:
     proxy.set(SLOW)
     bucket.put("a", BODY)
     bucket.server.forget()
-    client = boto3.client("s3", config=Config(retries={"total_max_attempts": 1}, read_timeout=2))
+    client = boto3.client("s3", config=Config(retries={"total_max_attempts": 1}))
     with Cache(root, quota=QUOTA, client=client) as cache:
         yield cache
     assert "tmpcache connection" not in [thread.name for thread in threading.enumerate()]

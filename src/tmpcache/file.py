@@ -117,6 +117,17 @@ if sys.version_info >= (3, 12):
         return file
 
 else:
+    _directories: dict[str, PosixPath] = {}
+
+    def _parsed(copy: Copy) -> PosixPath:
+        """What ``PosixPath(copy.path)`` is, without parsing the directory anew each time."""
+        above, _, name = copy.path.rpartition("/")  # a scratch's link is not named like the blob
+        if (directory := _directories.get(above)) is None:
+            directory = _directories[above] = PosixPath(above)
+        plain: PosixPath = object.__new__(PosixPath)
+        plain._drv, plain._root = directory._drv, directory._root  # type: ignore[attr-defined]
+        plain._parts = [*directory._parts, name]  # type: ignore[attr-defined]
+        return plain
 
     def cached_file(copy: Copy, outcome: Outcome, session: Session, slot: int) -> CachedFile:
         """The path of `copy`, protected by the lease in `slot`."""
@@ -124,7 +135,7 @@ else:
         file._lease = session, slot
         plain = copy.parsed
         if plain is None:
-            plain = copy.parsed = PosixPath(copy.path)
+            plain = copy.parsed = _parsed(copy)
         file._drv, file._root, file._parts = plain._drv, plain._root, plain._parts  # type: ignore
         file._copy, file.outcome = copy, outcome
         return file

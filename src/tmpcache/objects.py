@@ -41,8 +41,7 @@ class ObjectName:
         """A file name for this object: a hash that nobody can aim, no part of the key."""
         from hashlib import blake2b
 
-        text = "\0".join(f"{len(part)} {part}" for part in self.parts())
-        return blake2b(text.encode(), digest_size=20).hexdigest()
+        return blake2b(repr(self.parts()).encode(), digest_size=20).hexdigest()
 
 
 class Copy:

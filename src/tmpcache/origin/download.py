@@ -76,6 +76,8 @@ def download(
     checksum says, :class:`DeadlineExceededError` if time runs out, and whatever `sink` raises.
     """
     restarts = 2 if reply is None and sink.etag else 1  # what is here from earlier is no try
+    if reply is None and not sink.etag:
+        reply = ask_anew(origin, name, deadline)
     if reply is not None and reply.size is not None and reply.size <= _SMALL:
         try:
             return _at_once(name, reply, sink, deadline)
@@ -152,6 +154,13 @@ class Patience:
         if self._deadline is not None:
             self._deadline.check(self._name, needed=pause)
         return pause
+
+
+def ask_anew(origin: Origin, name: ObjectName, deadline: Deadline | None) -> Reply:
+    """The object as it is now."""
+    reply = origin.get(name.bucket, name.key, name.version or None, deadline=deadline)
+    assert reply is not None, "only if_none_match is answered without a body"
+    return reply
 
 
 def ask_for(

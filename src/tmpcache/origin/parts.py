@@ -13,7 +13,7 @@ import time
 from threading import Event, Lock, Thread
 
 from ..errors import OriginUnavailableError
-from .download import Patience, ask_for, too_long
+from .download import Patience, ask_anew, ask_for, too_long
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,12 +109,11 @@ class Transfer:
             self._gaps = [*sink.gaps()]
             if self._gaps:
                 return None
-            reply = self._get(if_none_match=sink.etag)
+            reply = self._still()
             if reply is None:  # all here, and still what it was
                 return None
             sink.rewind()
-        reply = reply or self._get()
-        assert reply is not None, "only if_none_match is answered without a body"
+        reply = reply or ask_anew(self.origin, self.name, self.deadline)
         self.version_id = reply.version_id
         try:
             sink.begin(reply.etag, reply.size, reply.checksum)
@@ -124,13 +123,14 @@ class Transfer:
         self._gaps = [(0, reply.size)]
         return reply
 
-    def _get(self, if_none_match: str = "") -> Reply | None:
+    def _still(self) -> Reply | None:
+        """The object as it is now; None if that is what the sink holds."""
         name = self.name
         return self.origin.get(
             name.bucket,
             name.key,
             name.version or None,
-            if_none_match=if_none_match,
+            if_none_match=self.sink.etag,
             deadline=self.deadline,
         )
 
@@ -308,9 +308,8 @@ class _Line:
             reply = ask_for(transfer.origin, transfer.name, sink, part.at, part.end, deadline)
             transfer.version_id = reply.version_id or transfer.version_id
             return reply
-        answer = transfer._get()  # nothing ties the rest to the start
-        assert answer is not None
-        raise _NoRanges(answer)
+        # Nothing ties the rest to the start.
+        raise _NoRanges(ask_anew(transfer.origin, transfer.name, deadline))
 
     def _drain(self, part: _Part, reply: Reply) -> None:
         """Read up to the end of the part, which may come nearer meanwhile."""

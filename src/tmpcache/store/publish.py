@@ -112,8 +112,8 @@ class _Commit:
             status = os.lstat(path)
         else:
             if found != partial.inode and partial.is_in_memory:
-                quota, subject = self.access.quota, str(self.name)
-                if not quota.make_room(index, quota.blocks(partial.received), subject):
+                quota = self.access.quota
+                if not quota.make_room(index, quota.blocks(partial.received), self.name):
                     return False
                 partial.pour()
             status = partial.move(path)

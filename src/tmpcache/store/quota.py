@@ -73,7 +73,7 @@ class Quota:
         self,
         index: Index,
         needed: int,
-        subject: str,
+        subject: object,
         *,
         slack: int = _SLACK,
         on_disk: bool = False,
@@ -160,7 +160,7 @@ class Quota:
         return victims, found, in_use
 
     def _plan(
-        self, index: Index, census: Census, needed: int, shortage: int, subject: str
+        self, index: Index, census: Census, needed: int, shortage: int, subject: object
     ) -> list[tuple[int, str, int]]:
         victims, found, in_use = self._victims(index, census, shortage)
         if found >= shortage:
@@ -213,7 +213,7 @@ def totals(index: Index) -> tuple[int, int]:
 
 
 def exceeded(
-    subject: str, advice: str, *, needed: int, quota: int, used: int, leased: int
+    subject: object, advice: str, *, needed: int, quota: int, used: int, leased: int
 ) -> QuotaExceededError:
     """The error with its numbers, all in bytes, and what to do about it."""
     return QuotaExceededError(

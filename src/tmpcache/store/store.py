@@ -166,7 +166,7 @@ class Store:
         object that the next download can go on with. `patience`: seconds without progress after
         which another's download is not waited for any more. `hang_up` is called before waiting.
         """
-        with self._explained(str(name)):
+        with self._explained(name):
             partial = self._begin(name, patience, hang_up, deadline)
             try:
                 yield partial
@@ -208,7 +208,7 @@ class Store:
             self.relieve(1)
             fd, status, path, waited = hold()
         access.held.add(fd)
-        partial = partials.Partial(fd, status, path, waited, _Room(self, str(name)))
+        partial = partials.Partial(fd, status, path, waited, _Room(self, name))
         try:
             if status.st_size:
                 asked = (partial.file_name, partial.inode, access.boot)
@@ -235,12 +235,12 @@ class Store:
             self.access.count("reservation left")
 
     @contextmanager
-    def _explained(self, subject: str) -> Iterator[None]:
+    def _explained(self, subject: object) -> Iterator[None]:
         """Say of a disk that stays full what it is in the way of, and what to do."""
         try:
             yield
         except OSError as error:
-            ours = isinstance(error, TmpCacheError) and subject in str(error)
+            ours = isinstance(error, TmpCacheError) and str(subject) in str(error)
             if ours or error.errno not in partials.FULL:
                 raise
             from .quota import exceeded
@@ -303,7 +303,7 @@ class Store:
 
         return self.access.write(operation)
 
-    def reserve(self, file: str, total: int, subject: str) -> None:
+    def reserve(self, file: str, total: int, subject: object) -> None:
         """Make room for a partial of `total` bytes, and write that down."""
         size, done = self.access.quota.blocks(total), False
 
@@ -362,7 +362,7 @@ class Store:
 class _Room:
     """What one download asks of the store."""
 
-    def __init__(self, store: Store, subject: str) -> None:
+    def __init__(self, store: Store, subject: object) -> None:
         self.note, self.relieve, self.settle = store.note, store.relieve, store.settle
         self._store, self._subject = store, subject
 
