@@ -339,12 +339,12 @@ def test_nothing_is_refused_that_one_after_the_other_would_fit(root: Path) -> No
 
 
 def test_large_objects_share_the_connections(root: Path) -> None:
-    shelf = Shelf({f"{number}": bytes([number]) * (20 * MIB) for number in range(6)})
+    shelf = Shelf({f"{number}": bytes([number]) * (20 * MIB) for number in range(8)})
     shelf.pace = lambda key, at, halted: time.sleep(0.004)  # 64 MB/s
     cache = Cache(root, quota="400 MiB", origin=shelf)
     paths = cache.fetch_many("models", shelf.objects)
-    assert [path.read_bytes() == shelf.objects[path.key] for path in paths] == [True] * 6
-    assert 6 < shelf.most_open <= parts._TOGETHER
+    assert [path.read_bytes() == shelf.objects[path.key] for path in paths] == [True] * 8
+    assert 8 < shelf.most_open <= 2 * parts.CONNECTIONS
     assert not parts._open
 
 
@@ -384,25 +384,28 @@ def test_ctrl_c_ends_all_threads_at_once_and_keeps_what_can_be_gone_on_with(
 
 def test_a_read_that_waits_is_interrupted(cache: Cache, shelf: Shelf) -> None:
     waiting: list[str] = []
+    interrupted: list[bool] = []
 
     def pace(key: str, at: int, halted: threading.Event) -> None:
         waiting.append(key)
         if len(waiting) == 4:
             os.kill(os.getpid(), signal.SIGINT)
-        assert halted.wait(60), "nobody interrupted it"
+        interrupted.append(halted.wait(10))
 
     shelf.pace = pace
     with pytest.raises(KeyboardInterrupt):
         cache.fetch_many("models", shelf.objects, threads=4)
-    assert len(waiting) == 4
+    assert interrupted == [True] * 4
     shelf.pace = lambda key, at, halted: None
     assert len(cache.fetch_many("models", shelf.objects)) == 300
 
 
 def test_what_progress_raises_ends_the_call(cache: Cache, shelf: Shelf) -> None:
+    interrupted: list[bool] = []
+
     def pace(key: str, at: int, halted: threading.Event) -> None:
         if key > "00100.bin":
-            assert halted.wait(60), "nobody interrupted it"
+            interrupted.append(halted.wait(10))
 
     def progress(done: int, total: int, size: int) -> None:
         if done > 90:
@@ -411,6 +414,8 @@ def test_what_progress_raises_ends_the_call(cache: Cache, shelf: Shelf) -> None:
     shelf.pace = pace
     with pytest.raises(LookupError):
         cache.fetch_many("models", shelf.objects, progress=progress)
+    assert interrupted
+    assert all(interrupted)
     assert ours() == []
     assert_accounts_balance(cache)
 

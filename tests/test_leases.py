@@ -7,6 +7,7 @@ import gc
 import os
 import pickle
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from support.disk import allocated
-from support.processes import spawn
+from support.processes import spawn, wait_until
 
 import tmpcache
 from tmpcache import CachedFile, Outcome
@@ -329,3 +330,32 @@ def test_importing_the_package_loads_next_to_nothing() -> None:
     ours = [name for name in loaded if name.startswith("tmpcache")]
     assert ours == ["tmpcache", "tmpcache.errors"]
     assert not {"sqlite3", "pathlib", "boto3", "typing", "dataclasses"} & set(loaded)
+
+
+def test_threads_that_find_no_free_lease_at_once_widen_the_table_once(
+    cache: tmpcache.Cache, root: Path
+) -> None:
+    held = [cache.fetch("models", "a") for _ in range(511)]
+    (table,) = (root / "sessions").iterdir()
+    assert table.stat().st_size == 4096
+    index = sqlite3.connect(root / "index.sqlite", isolation_level=None)
+    index.execute("BEGIN IMMEDIATE")  # nobody gets past this
+    threads = [
+        threading.Thread(target=lambda: held.append(cache.fetch("models", "a"))) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+
+    def waits(thread: threading.Thread) -> bool:
+        frame = sys._current_frames().get(thread.ident or 0)
+        while frame is not None and frame.f_code.co_name != "_mended":
+            frame = frame.f_back
+        return frame is not None
+
+    wait_until(lambda: all(map(waits, threads)))
+    index.execute("ROLLBACK")
+    index.close()
+    for thread in threads:
+        thread.join()
+    assert len(held) == 519
+    assert table.stat().st_size == 8192
