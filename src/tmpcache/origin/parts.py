@@ -209,7 +209,7 @@ class Transfer:
 
     def split(self, part: _Part) -> None:
         """Leave most of a part to other connections, if this process may have more of them."""
-        if (room := _TOGETHER - len(_open)) <= 0:
+        if len(_open) >= _TOGETHER:
             return
         assert part.end is not None
         with self._lock:
@@ -221,9 +221,12 @@ class Transfer:
                 self._gaps.insert(0, (end, part.end))
                 part.end = end
             more = min(CONNECTIONS - 1, -(-missing // self._part) - 1)
-        for _ in range(min(more, room)):
+        for _ in range(more):
             line = _Line(self, leads=False)
-            _open.add(line)  # now, so that other downloads leave it its place
+            _open.add(line)  # first: of two downloads that look then, at least one sees too many
+            if len(_open) > _TOGETHER:
+                _open.discard(line)
+                return
             thread = Thread(target=line.run, name="tmpcache connection", daemon=True)
             try:
                 thread.start()
