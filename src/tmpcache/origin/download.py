@@ -82,6 +82,8 @@ def download(
         try:
             return _at_once(name, reply, sink, deadline)
         except OriginUnavailableError:  # with all the patience there is
+            if deadline is not None:
+                deadline.check(name)
             reply = None
             if not sink.etag:
                 sink.rewind()
