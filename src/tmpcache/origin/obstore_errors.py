@@ -16,8 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: A key may be quoted before this in the texts of exceptions that say the status by their kind.
 _STATUS = re.compile(r" - Server returned non-2xx status code: (\d{3})")
+#: Exceptions that say it by their kind; their texts begin with the key, whatever that looks like.
 _STATUSES = {
     "FileNotFoundError": 404,
     "PermissionDeniedError": 403,
@@ -38,7 +38,7 @@ _REDIRECTS = (301, 307, 308)
 _OTHER_REGION = "AuthorizationHeaderMalformed"
 
 
-def retold(error: Exception) -> Exception | None:
+def retold(error: Exception, key: str) -> Exception | None:
     """What botocore would have raised; None if only boto3 can find out what is the matter.
 
     That is so where an answer has headers that obstore cannot do with (or without), and where a
@@ -46,13 +46,15 @@ def retold(error: Exception) -> Exception | None:
     """
     text, _, parts = str(error).partition("\n\nDebug source")
     status = _STATUSES.get(type(error).__name__, 0)
-    if not status and type(error).__name__ == "GenericError":
-        found = _STATUS.search(text)
+    if status:
+        text = text.partition(key)[2]
+    found = _STATUS.search(text)
+    if not status:
         status = int(found.group(1)) if found else 301 if _BARE_REDIRECT in text else 0
     if status == 501:  # boto3's way knows what to leave out then
         return None
     if status:
-        return _client_error(status, text)
+        return _client_error(status, text[found.end() :] if found else "")
     if _LOST not in text or _UNHEARD in text:
         return None
     kind, system = _KIND.search(parts), _SYSTEM.search(parts)
@@ -72,20 +74,18 @@ def is_stale_connection(error: Exception) -> bool:
     return kind is not None and kind.group(1) == "Request"
 
 
-def _client_error(status: int, text: str) -> Exception:
+def _client_error(status: int, answer: str) -> Exception:
     from botocore.exceptions import ClientError
 
     response: Any = {
         "Error": {
-            "Code": _element("Code", text) or str(status),
-            "Message": _element("Message", text),
+            "Code": _element("Code", answer) or str(status),
+            "Message": _element("Message", answer),
         },
         "ResponseMetadata": {"HTTPStatusCode": status},
     }
     return ClientError(response, "GetObject")
 
 
-def _element(name: str, text: str) -> str:
-    """An element of S3's answer: the last in the text, for a key before it may look like one."""
-    _, _, inner = text.rpartition(f"<{name}>")
-    return unescape(inner.partition(f"</{name}>")[0]) if inner else ""
+def _element(name: str, answer: str) -> str:
+    return unescape(answer.partition(f"<{name}>")[2].partition(f"</{name}>")[0])
