@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import boto3
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.content import content
 from support.processes import spawn
@@ -253,6 +253,11 @@ def origin_there(wire: Wire) -> ObstoreOrigin:
         st.sampled_from("/.a%2Eé~+ ?#&\\\n\x7f🦓[") | st.characters(codec="utf-8"), min_size=1
     )
 )
+@example("a/")
+@example("/a")
+@example("a//b")
+@example("a/../b")
+@example("a\n")
 def test_the_path_on_the_wire_is_the_key(wire: Wire, origin_there: ObstoreOrigin, key: str) -> None:
     """As S3 takes it: percent-encoded once, slashes kept, nothing tidied up."""
     wire.answer = lambda: ok(b"")
