@@ -51,6 +51,22 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv(name, value)
 
 
+@pytest.fixture
+def origin(
+    request: pytest.FixtureRequest, environment: None, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """Through what S3 is asked; see `support.origins`."""
+    name: str = getattr(request, "param", "boto3")
+    monkeypatch.setenv("TMPCACHE_ORIGIN", name)
+    return name
+
+
+@pytest.fixture
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second of silence is a broken connection, for origins of the environment."""
+    monkeypatch.setattr("tmpcache.origin.s3.READ_TIMEOUT", 0.5)
+
+
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Server]:
     """The one server of the whole run."""

@@ -8,11 +8,10 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from support.content import content, holders
 from support.iam import Iam, User
+from support.origins import of_user, through_each_origin
 from support.processes import spawn
 from support.proxy import FaultProxy, Trouble
 
@@ -20,6 +19,8 @@ import tmpcache
 from tmpcache import Cache, Outcome
 from tmpcache.errors import AccessDeniedError, ObjectNotFoundError, OriginUnavailableError
 from tmpcache.testing import Bucket
+
+pytestmark = through_each_origin
 
 BODY = content("body", 300_000)
 OTHER = content("other", 300_000)
@@ -31,27 +32,23 @@ class Callers:
 
     iam: Iam
     root: Path
-    endpoint: str
+    origin: str
     alice: User
     bob: User
     caches: list[Cache] = field(default_factory=list)
 
     def cache(self, user: User, **settings: Any) -> Cache:
         """A cache of this user, as a process of theirs would have one."""
-        client = boto3.client(
-            "s3",
-            aws_access_key_id=user.key_id,
-            aws_secret_access_key=user.secret,
-            endpoint_url=self.endpoint,
-            config=Config(read_timeout=1),
-        )
-        cache = Cache(self.root, quota="64 MiB", **{"client": client, "max_age": 3600, **settings})
+        asking = of_user(self.origin, user)
+        cache = Cache(self.root, quota="64 MiB", **{"max_age": 3600, **asking, **settings})
         self.caches.append(cache)
         return cache
 
 
 @pytest.fixture
-def callers(bucket: Bucket, proxy: FaultProxy, iam: Iam, root: Path) -> Iterator[Callers]:
+def callers(
+    bucket: Bucket, proxy: FaultProxy, iam: Iam, root: Path, origin: str, short_patience: None
+) -> Iterator[Callers]:
     bucket.put("shared", BODY)
     bucket.put("alice", OTHER)
     get = ("s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket")
@@ -61,7 +58,7 @@ def callers(bucket: Bucket, proxy: FaultProxy, iam: Iam, root: Path) -> Iterator
     bob = iam.user("bob", actions=get, resources=("arn:aws:s3:::models/shared",))
     iam.enforce()
     bucket.server.forget()
-    callers = Callers(iam, root, proxy.endpoint, alice, bob)
+    callers = Callers(iam, root, origin, alice, bob)
     yield callers
     for cache in callers.caches:
         cache.close()

@@ -9,11 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.content import assert_accounts_balance, content
+from support.origins import through_each_origin
 
 import tmpcache
 from tmpcache import Cache, Outcome
 from tmpcache.errors import ConfigError
 from tmpcache.testing import Bucket
+
+pytestmark = through_each_origin
 
 #: Keys and the suffix that their files may have. Each has a text in it that no other file has.
 KEYS = {

@@ -8,9 +8,9 @@ import threading
 import warnings
 from pathlib import Path
 
-import boto3
 import pytest
 from support.iam import Iam
+from support.origins import of_user, through_each_origin
 
 import tmpcache
 from tmpcache import Outcome
@@ -23,6 +23,8 @@ from tmpcache.errors import (
 )
 from tmpcache.testing import Bucket
 from tmpcache.testing.faults import ACCESS_DENIED, INTERNAL_ERROR
+
+pytestmark = through_each_origin
 
 MIB = 1024 * 1024
 
@@ -143,19 +145,19 @@ def test_memory_does_not_bypass_permissions(
         cache.load("models", "model", loader, max_age=3600)
 
 
-def test_another_role_is_refused_from_memory_and_disk(root: Path, bucket: Bucket, iam: Iam) -> None:
+def test_another_role_is_refused_from_memory_and_disk(
+    root: Path, bucket: Bucket, iam: Iam, origin: str
+) -> None:
     loader = Loader()
     bucket.put("secret", b"secret")
-    clients = []
+    asking = []
     for name, key in (("reader", "secret"), ("stranger", "nothing")):
         rights = iam.user(
             name, actions=("s3:GetObject",), resources=(f"arn:aws:s3:::models/{key}",)
         )
-        clients.append(
-            boto3.client("s3", aws_access_key_id=rights.key_id, aws_secret_access_key=rights.secret)
-        )
+        asking.append(of_user(origin, rights))
     iam.enforce()
-    one, two = (tmpcache.Cache(root, client=client, max_age=3600) for client in clients)
+    one, two = (tmpcache.Cache(root, max_age=3600, **settings) for settings in asking)
     assert one.load("models", "secret", loader) == b"secret"
     for ask in (
         lambda: two.load("models", "secret", loader),

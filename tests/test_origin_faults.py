@@ -9,11 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-import boto3
 import pytest
-from botocore.config import Config
 from support.content import assert_accounts_balance, assert_nothing_is_left, content, holders
 from support.iam import Iam
+from support.origins import through_each_origin
 from support.proxy import FaultProxy, Trouble
 
 from tmpcache import Cache, Outcome
@@ -40,6 +39,8 @@ from tmpcache.testing.faults import (
     Fault,
 )
 
+pytestmark = through_each_origin
+
 BODY = content("body", 700_000)
 OTHER = content("other", 650_000)
 Break = Literal["close", "reset", "stall"]
@@ -57,10 +58,9 @@ class Clock:
 
 
 @pytest.fixture
-def impatient(root: Path, proxy: FaultProxy) -> Cache:
+def impatient(root: Path, proxy: FaultProxy, short_patience: None) -> Cache:
     """A cache behind the proxy that takes half a second of silence for a broken connection."""
-    client = boto3.client("s3", config=Config(read_timeout=0.5, connect_timeout=5))
-    return Cache(root, quota="256 MiB", client=client)
+    return Cache(root, quota="256 MiB")
 
 
 # ---- one conditional GET ----------------------------------------------------------------------
@@ -442,7 +442,11 @@ def test_a_part_from_elsewhere_in_the_object_is_refused(
     assert_nothing_is_left(impatient, BODY)
 
 
-def test_bytes_that_do_not_fit_the_checksum_are_refused(bucket: Bucket, cache: Cache) -> None:
+def test_bytes_that_do_not_fit_the_checksum_are_refused(
+    bucket: Bucket, cache: Cache, origin: str
+) -> None:
+    if origin == "obstore":
+        pytest.skip("obstore does not show the checksum: see test_fast_origin")
     bucket.put("a", BODY)
     bucket.inject("a", WRONG_CHECKSUM, times=1)
     with pytest.raises(IntegrityError, match=r"s3://models/a.*checksum"):
@@ -471,8 +475,10 @@ def test_without_an_etag_nothing_is_assumed(
     "fault", [SLOW_DOWN, INTERNAL_ERROR, ACCESS_DENIED, WRONG_CHECKSUM], ids=lambda f: f.code
 )
 def test_every_error_names_the_object_and_crosses_a_process_pool(
-    bucket: Bucket, cache: Cache, fault: Fault
+    bucket: Bucket, cache: Cache, fault: Fault, origin: str
 ) -> None:
+    if origin == "obstore" and fault is WRONG_CHECKSUM:
+        pytest.skip("obstore does not show the checksum: see test_fast_origin")
     bucket.put("a b.npz", BODY)
     bucket.inject("a b.npz", fault)
     with pytest.raises(TmpCacheError, match=r"s3://models/a b\.npz") as caught:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from support.content import content, holders
 from support.disk import allocated
+from support.origins import through_each_origin
 from support.processes import spawn, wait_until
 from support.proxy import FaultProxy, Trouble
 
@@ -16,6 +17,8 @@ from tmpcache import Cache
 from tmpcache.errors import AccessDeniedError, OriginUnavailableError
 from tmpcache.testing import Bucket
 from tmpcache.testing.faults import ACCESS_DENIED, IGNORE_RANGE, SLOW_DOWN
+
+pytestmark = through_each_origin
 
 MIB = 1 << 20
 BODY = content("large", 20 * MIB)

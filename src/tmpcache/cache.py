@@ -11,6 +11,7 @@ from .fetching import Fetching
 from .file import CachedFile, Outcome, cached_file
 from .memory import Memory
 from .objects import ObjectName
+from .origin.choice import chosen
 from .store import Store
 from .store.store import is_intact
 
@@ -52,10 +53,12 @@ class Cache:
         loaded_weigher, loaded_weight: what says how heavy a loaded object is, and how heavy all
             of them may be together; given together, in a unit of your choice.
         clock: what tells the time in seconds since the epoch; for tests.
-        origin: where objects come from instead of S3 (see :class:`tmpcache.origin.Origin`).
+        origin: ``"boto3"`` (the default) or ``"obstore"``, faster and an extra
+            (``tmpcache[fast]``), through which S3 is asked; or where objects come from instead of
+            S3 (see :class:`tmpcache.origin.Origin`).
 
-    The first five and `lock_timeout` also come from the environment, as ``TMPCACHE_ROOT``,
-    ``TMPCACHE_QUOTA`` and so on.
+    The first five, `lock_timeout` and `origin` also come from the environment, as
+    ``TMPCACHE_ROOT``, ``TMPCACHE_QUOTA`` and so on.
 
     Raises:
         ConfigError: a setting that cannot be.
@@ -79,18 +82,14 @@ class Cache:
         loaded_weigher: Callable[[Any], float] | None = None,
         loaded_weight: float | None = None,
         clock: Callable[[], float] = time.time,
-        origin: Origin | None = None,
+        origin: Origin | str | None = None,
     ) -> None:
         settings = Settings(root, quota, min_free, max_age, stale_if_error, lock_timeout)
         self._max_age, self._stale_if_error = settings.max_age, settings.stale_if_error
         self._clock = clock
+        self._origin = chosen(origin, client, request_options)
         self._store = Store(settings.root, settings.quota, settings.min_free, clock)
-        if origin is None:
-            from .origin.s3 import S3Origin
-
-            origin = S3Origin(client, request_options)
-        self._origin = origin
-        self._fetching = Fetching(self._store, origin, clock, settings.lock_timeout)
+        self._fetching = Fetching(self._store, self._origin, clock, settings.lock_timeout)
         self._known = self._fetching.known
         self._memory = Memory(loaded_most, loaded_weigher, loaded_weight)
 

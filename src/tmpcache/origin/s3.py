@@ -23,7 +23,7 @@ _CONNECTIONS = 64
 #: Seconds to wait for a connection, and for the next bytes. botocore waits a minute for each:
 #: longer than many functions live. A call with less time than that gets a client with less
 #: patience; botocore has no time-out for one call.
-_CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 20.0
+CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 20.0
 _LESS_PATIENT = (10.0, 5.0, 2.0, 1.0)
 #: botocore waits up to this many seconds before its second attempt.
 _BACKOFF = 1.0
@@ -203,9 +203,7 @@ class S3Origin:
             self._forked()
         if self._given is not None:
             return self._given
-        timeout = READ_TIMEOUT
-        if deadline is not None and (left := deadline.remaining()) < timeout:
-            timeout = next((less for less in _LESS_PATIENT if less <= left), _LESS_PATIENT[-1])
+        timeout = patience(deadline)
         client = self._made.get(timeout)
         if client is None:
             with self._lock:  # making clients is not thread-safe (boto3 issue 2750)
@@ -221,6 +219,13 @@ class S3Origin:
         self._pid, self._lock = os.getpid(), Lock()
         if self._given is not None:
             _repair(self._given)
+
+
+def patience(deadline: Deadline | None) -> float:
+    """Seconds that a call with this deadline may wait for the next bytes."""
+    if deadline is None or (left := deadline.remaining()) >= READ_TIMEOUT:
+        return READ_TIMEOUT
+    return next((less for less in _LESS_PATIENT if less <= left), _LESS_PATIENT[-1])
 
 
 #: What the call under way in a thread is about, for the hooks in its client.
@@ -247,7 +252,7 @@ def _make_client(timeout: float) -> Any:
     except ImportError as error:  # pragma: no cover - a broken installation
         raise OriginUnavailableError(f"boto3 cannot be imported ({error}): install it") from error
     config = Config(
-        connect_timeout=min(timeout, _CONNECT_TIMEOUT),
+        connect_timeout=min(timeout, CONNECT_TIMEOUT),
         read_timeout=timeout,
         max_pool_connections=_CONNECTIONS,
         tcp_keepalive=True,

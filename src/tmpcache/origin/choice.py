@@ -1,0 +1,69 @@
+"""Which origin is meant: an object, a name, or what the environment says."""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from . import Origin
+
+_NAMES = ("boto3", "obstore")
+_VARIABLE = "TMPCACHE_ORIGIN"
+_INSTALL = "pip install 'tmpcache[fast]'"
+
+
+def chosen(
+    origin: Origin | str | None, client: Any, request_options: Mapping[str, str] | None
+) -> Origin:
+    """The origin for these arguments of a cache.
+
+    A name given as argument is an order: :class:`ConfigError` if it cannot be followed. One in the
+    environment is a wish: where ``obstore`` is not installed or could not send the
+    `request_options`, there is a warning and boto3; a `client` is boto3 in any case.
+    """
+    if origin is not None and not isinstance(origin, str):
+        return origin
+    name = _known(origin, "origin") if origin else _known(os.environ.get(_VARIABLE), _VARIABLE)
+    if name == "obstore" and (origin or client is None):
+        reason = _impossible(client, request_options)
+        if reason is None:
+            from .obstore import ObstoreOrigin
+
+            return ObstoreOrigin(request_options)
+        if origin:
+            raise ConfigError(f"origin='obstore': {reason}")
+        import warnings
+
+        warnings.warn(f"{_VARIABLE}=obstore: {reason}. boto3 is used.", stacklevel=4)
+    from .s3 import S3Origin
+
+    return S3Origin(client, request_options)
+
+
+def _known(name: str | None, where: str) -> str:
+    if not name:
+        return "boto3"
+    if name not in _NAMES:
+        raise ConfigError(f"{where}={name!r} is no origin: there are 'boto3' and 'obstore'")
+    return name
+
+
+def _impossible(client: Any, request_options: Mapping[str, str] | None) -> str | None:
+    """Why obstore cannot be used; None if it can."""
+    from importlib.util import find_spec
+
+    if client is not None:
+        return "a boto3 client was given: leave it out, or use origin='boto3'"
+    if find_spec("obstore") is None:
+        return f"it is not installed: {_INSTALL}"
+    from .obstore import unsendable
+
+    if others := unsendable(request_options):
+        return f"it cannot send the request options {', '.join(others)}: use origin='boto3'"
+    return None

@@ -1,0 +1,36 @@
+"""Promises that hold whatever S3 is asked through: a module's tests run once for each origin.
+
+``pytestmark = through_each_origin`` does it; `origin` is the fixture that then says which.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from unittest import mock
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from support.iam import User
+from tmpcache.origin.obstore import ObstoreOrigin
+
+ORIGINS = ("boto3", "obstore")
+
+through_each_origin = [
+    pytest.mark.usefixtures("origin"),
+    pytest.mark.parametrize("origin", ORIGINS, indirect=True),
+]
+
+
+def of_user(origin: str, user: User) -> dict[str, Any]:
+    """The settings of a cache that asks as this user, whoever the environment says."""
+    if origin == "boto3":
+        keys = {"aws_access_key_id": user.key_id, "aws_secret_access_key": user.secret}
+        return {"client": boto3.client("s3", config=Config(read_timeout=1), **keys)}  # type: ignore[call-overload]
+    with mock.patch.dict(os.environ, user.environ):
+        made = ObstoreOrigin()
+        made._connected()  # as the environment is now, so it stays …
+        assert made.scope  # … and so does who it was
+    return {"origin": made}
