@@ -32,7 +32,7 @@ bold. Bytes are compared with the object's before a time counts.
 * **asking**: the object is cached, and whether it is still current is asked of the server.
 * **not asking**: the object is cached and taken as it is.
 * **peak memory**: of the process while the object arrives, above what it took after a first small
-  one. For s5cmd and curl it is the program's own.
+  one; of s5cmd and curl, all that the program took.
 * **connections**: how many answers the server was sending at the same time, at most.
 
 Everything is written to one file system, through the page cache; nobody waits for the disk. The
@@ -146,7 +146,9 @@ def _row(record: Record | None, name: str) -> Row:
 
 
 def _memory(row: Row) -> str:
-    return f"{row.memory.median / 2**20:.0f} MiB" if row.memory is not None else ""
+    if row.memory is None:
+        return ""
+    return f"{row.memory.median / 2**20:.0f} MiB" if row.memory.median >= 2**20 else "< 1 MiB"
 
 
 def _number(numbers: Sequence[int]) -> str:

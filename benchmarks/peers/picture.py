@@ -26,23 +26,28 @@ _COLUMNS = 2
 _WIDTH, _LINE, _TITLE, _GAP = 460, 18, 40, 26
 #: Where names end, the axis begins and ends, and values end.
 _NAMES, _LEFT, _RIGHT, _VALUES = 128, 142, 362, 456
-_MARGIN = 20
+_MARGIN, _HEAD = 28, 44
+#: Of memory, less is noise.
+_LEAST_BYTES = 2**20
+_CAPTION = "Dot: median. Line: quartiles. Further left is better. The axes are logarithmic."
 
 _STYLE = """
   text { font: 12px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; }
   .paper { fill: #ffffff; } text { fill: #454c54; }
   .title { font-weight: 600; font-size: 13px; fill: #1f2328; }
   .tick { font-size: 10px; fill: #6e7781; text-anchor: middle; }
-  .name, .value { text-anchor: end; } .why { fill: #6e7781; font-style: italic; }
-  .grid { stroke: #e3e7eb; } .dot { fill: #6e7781; } .range { stroke: #6e7781; stroke-width: 2; }
+  .name, .value { text-anchor: end; } .grid { stroke: #e3e7eb; }
+  .dot { fill: #6e7781; } .range { stroke: #6e7781; stroke-width: 2; }
+  text.why { fill: #6e7781; font-style: italic; font-weight: 400; }
+  .why { paint-order: stroke; stroke: #ffffff; stroke-width: 6; stroke-linejoin: round; }
   .ours .dot { fill: #0969da; } .ours .range { stroke: #0969da; }
-  .ours text { fill: #0969da; font-weight: 600; }
+  .ours .name, .ours .value { fill: #0969da; font-weight: 600; }
   .failed text.why { fill: #bc4c00; }
   @media (prefers-color-scheme: dark) {
     .paper { fill: #0d1117; } text { fill: #b3bcc6; } .title { fill: #f0f6fc; }
-    .tick, .why { fill: #8b949e; } .grid { stroke: #2a313a; }
+    .tick, text.why { fill: #8b949e; } .why { stroke: #0d1117; } .grid { stroke: #2a313a; }
     .dot { fill: #9aa4ae; } .range { stroke: #9aa4ae; }
-    .ours .dot { fill: #58a6ff; } .ours .range { stroke: #58a6ff; } .ours text { fill: #58a6ff; }
+    .ours .dot, .ours .name, .ours .value { fill: #58a6ff; } .ours .range { stroke: #58a6ff; }
     .failed text.why { fill: #f0883e; }
   }
 """
@@ -68,17 +73,16 @@ def picture(records: dict[str, Record]) -> str:
     parts = []
     for number, panel in enumerate(panels):
         row, column = divmod(number, _COLUMNS)
-        x, y = _MARGIN + column * (_WIDTH + _MARGIN), row * height
+        x, y = _MARGIN + column * (_WIDTH + _MARGIN), _HEAD + row * height
         parts.append(f'<g transform="translate({x} {y})">{"".join(_drawn(panel))}</g>')
-    whole = rows * height + _MARGIN
+    whole = _HEAD + rows * height + _MARGIN
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {whole}" '
         f'width="{width}" height="{whole}" role="img">\n'
         "<title>tmpcache and its peers: medians and quartiles</title>\n"
         f"<style>{_STYLE}</style>\n"
         f'<rect class="paper" width="{width}" height="{whole}"/>\n'
-        + "\n".join(parts)
-        + "\n</svg>\n"
+        f'<text x="{_MARGIN}" y="30">{_CAPTION}</text>\n' + "\n".join(parts) + "\n</svg>\n"
     )
 
 
@@ -132,6 +136,8 @@ def _dot(spread: Spread, place: _Axis, unit: Unit) -> Iterator[str]:
     yield f'<line class="range" x1="{low:.1f}" x2="{high:.1f}" y1="0" y2="0"/>'
     yield f'<circle class="dot" cx="{median:.1f}" cy="0" r="4"/>'
     value = shown(spread, unit).partition(" ±")[0]
+    if unit == "bytes" and spread.median < _LEAST_BYTES:
+        value = "&lt; 1 MiB"
     yield f'<text class="value" x="{_VALUES}" y="4">{value}</text>'
 
 
@@ -146,7 +152,7 @@ class _Axis:
     def of(cls, panel: _Panel) -> _Axis:
         """The axis on which all of a panel has room."""
         values = [value for spread in panel.spreads.values() for value in (spread.low, spread.high)]
-        floor = 2**20 if panel.unit == "bytes" else 1e-7  # nothing is less than can be told
+        floor = _LEAST_BYTES if panel.unit == "bytes" else 1e-7
         values = [max(value, floor) for value in values] or [floor]
         return cls(min(values) / 1.3, max(values) * 1.3)
 

@@ -56,7 +56,7 @@ PEERS = (
         "boto3 get_object",
         "with_boto3",
         (_BOTO3,),
-        "`get_object`, 1 MiB after the other into a file; asking: with `IfNoneMatch`",
+        "`get_object`, 256 KiB after the other into a file; asking: with `IfNoneMatch`",
         {"fresh": _KEEPS_NOTHING},
     ),
     Peer(

@@ -22,7 +22,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +39,7 @@ class Adapter(Protocol):
     * ``ask(bucket, key)``: the path of a cached copy, after asking whether it is current
     * ``hit(bucket, key)``: the path of a cached copy, at once
     * ``close()``
+    * ``peak``: bytes, all of the memory of a program that does the work; else it is this process's
     """
 
     def fetch(self, bucket: str, key: str) -> str:
@@ -64,7 +64,7 @@ class _Process:
     def __init__(self, make: Callable[[str], Adapter]) -> None:
         self._make = make
         self._adapter: Any = None
-        self._base: tuple[int, int] | None = None
+        self._base: int | None = None
 
     def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Do what is asked for; an error is an answer, too."""
@@ -83,7 +83,7 @@ class _Process:
         self._adapter = self._make(directory)
         path = str(self._adapter.fetch(bucket, key))
         if self._base is None:
-            self._base = _memory("VmRSS"), _children()
+            self._base = memory("VmRSS")
         return {"path": path}
 
     def _close(self) -> dict[str, Any]:
@@ -120,25 +120,19 @@ class _Process:
 
     def _peak(self) -> int | None:
         assert self._base is not None, "open comes first"
-        own, children = self._base
-        if not own:
+        if not self._base:
             return None
-        return max(_memory("VmHWM") - own, _children() - children)
+        return getattr(self._adapter, "peak", None) or memory("VmHWM") - self._base
 
 
-def _memory(name: str) -> int:
-    """Bytes of this process as Linux tells them, 0 elsewhere."""
+def memory(name: str, process: int | str = "self") -> int:
+    """Bytes of a process as Linux tells them; 0 elsewhere, and when it has ended."""
     try:
-        with open("/proc/self/status", encoding="ascii") as status:
+        with open(f"/proc/{process}/status", encoding="ascii") as status:
             found = re.search(rf"{name}:\s*(\d+) kB", status.read())
     except OSError:
         return 0
     return int(found[1]) * 1024 if found else 0
-
-
-def _children() -> int:
-    """The most that a child which has ended took, in bytes (the unit is Linux's)."""
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 
 
 def _forget_peak() -> None:

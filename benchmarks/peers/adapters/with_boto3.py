@@ -13,8 +13,8 @@ from .protocol import serve
 
 #: botocore keeps 10 connections, and opens and closes others for more threads than that.
 _CONNECTIONS = 64
-#: Bytes at once; smaller pieces make a download of 1 GiB slower, larger ones do not make it faster.
-_CHUNK = 1024 * 1024
+#: Bytes at once: with 64 KiB, 1 GiB takes half as long again; with 1 or 4 MiB, no less.
+_CHUNK = 256 * 1024
 
 
 def client() -> Any:

