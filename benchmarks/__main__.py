@@ -50,7 +50,8 @@ def main() -> int:
         machine = facts(server.name)
         results = list(_measured(chosen, directory, server))
     print(*(f"{name}: {fact}" for name, fact in machine.items()), sep="\n")
-    print(f"\n{table(results)}")
+    if results:
+        print(f"\n{table(results)}")
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
             json.dump(

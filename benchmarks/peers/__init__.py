@@ -30,7 +30,8 @@ def measure(
 ) -> Iterator[Result]:
     """The works of these names (all, if there are none) by everybody.
 
-    Writes page and picture after each, unless it is `quick`: then the page is printed.
+    Writes page and picture after each, unless it is `quick`: then the page is printed, and no mark
+    is held against anybody.
     """
     chosen = [work for work in WORKS if not works or work.name in works]
     records = {}
@@ -39,8 +40,8 @@ def measure(
             records[work.name] = record = measured(work, server, place, environments)
         if not quick:
             write({work.name: record}, DOCS)
-        if work.condition == "capped":
-            yield from _capped(work, record)
+            if work.condition == "capped":
+                yield from _capped(work, record)
     if quick:
         print(page(records))
 
@@ -63,6 +64,6 @@ def _capped(work: Work, record: Record) -> Iterator[Result]:
         if peer.name.startswith(OURS) and row is not None and row.spread is not None:
             full = [work.size / (CAP * count) for count in row.connections]
             most = max(row.connections)
-            what = f"{peer.name}, {work.title}, against {most} full"
+            what = f"{peer.name}, {work.title}, against {most} full ones"
             mark = Mark("ratio", round(1 / _CAPPED_MARK, 3))
             yield Result("peers", what, mark, row.seconds, full)
