@@ -7,8 +7,11 @@
 * ``wire``: asking S3 and downloading 10 KiB, against the same request with bare boto3
 * ``scale``: 100,000 objects in the index, against 1,000
 * ``memory``: the peak while 1 GiB arrives, against bare boto3 throwing the bytes away
+* ``peers``: what else brings S3 objects into files, on the same work; written into ``docs/``.
+  Their virtual environments are made once, from the package index, outside the tree. ``--quick``
+  shows within a minute that everything works
 
 Ours and the baseline alternate, so that whatever else the machine does hits both; differences and
 ratios are taken between neighbours, and medians of those are reported. The exit status is 1 if a
-mark is missed. Needs 2 GB under ``$TMPDIR``, and uses nginx as the S3 if it is installed.
+mark is missed. Needs 4 GB under ``$TMPDIR``, and uses nginx as the S3 if it is installed.
 """

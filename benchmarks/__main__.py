@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 
 from . import __doc__ as description
-from . import hit, memory, scale, startup, wire
+from . import hit, memory, peers, scale, startup, wire
 from .machine import facts
 from .measure import progress
+from .peers.environments import default_directory
+from .peers.works import WORKS
 from .report import Result, table
 from .server import Server, serving
 
-_GROUPS: dict[str, Callable[[str, Server], Iterator[Result]]] = {
+Group = Callable[[str, Server], Iterator[Result]]
+
+_GROUPS: dict[str, Group] = {
     "hit": hit.measure,
     "startup": startup.measure,
     "wire": wire.measure,
@@ -26,24 +31,27 @@ _GROUPS: dict[str, Callable[[str, Server], Iterator[Result]]] = {
 
 def main() -> int:
     """Run the groups that were asked for; 1 if a mark was missed."""
-    parser = argparse.ArgumentParser(
-        "python -m benchmarks",
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("group", nargs="*", help=f"one of {', '.join(_GROUPS)}; default: all")
-    parser.add_argument("--json", metavar="FILE", help="write the results there as well")
+    parser = _parser()
     arguments = parser.parse_args()
-    if unknown := sorted(set(arguments.group) - set(_GROUPS)):
-        parser.error(f"there is no group {unknown[0]!r}: choose from {', '.join(_GROUPS)}")
+    among_peers = functools.partial(
+        peers.measure,
+        works=arguments.work,
+        environments=arguments.environments,
+        quick=arguments.quick,
+    )
+    groups = _GROUPS | {"peers": among_peers}
+    if unknown := sorted(set(arguments.group) - set(groups)):
+        parser.error(f"there is no group {unknown[0]!r}: choose from {', '.join(groups)}")
+    chosen = {name: groups[name] for name in arguments.group or groups}
     with (
-        tempfile.TemporaryDirectory(prefix="tmpcache-bench-") as directory,
+        tempfile.TemporaryDirectory(prefix="tmpcache-bench-", dir=arguments.directory) as directory,
         serving(directory) as server,
     ):
         machine = facts(server.name)
-        results = list(_measured(arguments.group or list(_GROUPS), directory, server))
+        results = list(_measured(chosen, directory, server))
     print(*(f"{name}: {fact}" for name, fact in machine.items()), sep="\n")
-    print(f"\n{table(results)}")
+    if results:
+        print(f"\n{table(results)}")
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
             json.dump(
@@ -54,11 +62,39 @@ def main() -> int:
     return 0 if all(result.ok for result in results) else 1
 
 
-def _measured(groups: list[str], directory: str, server: Server) -> Iterator[Result]:
-    for name in groups:
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    names = ", ".join([*_GROUPS, "peers"])
+    parser.add_argument("group", nargs="*", help=f"one of {names}; default: all")
+    parser.add_argument("--json", metavar="FILE", help="write the results there as well")
+    parser.add_argument("--directory", help="where to put objects and caches; default: $TMPDIR")
+    among = parser.add_argument_group("peers")
+    among.add_argument("--quick", action="store_true", help="see that it works; write no page")
+    among.add_argument(
+        "--work",
+        action="append",
+        default=[],
+        choices=[work.name for work in WORKS],
+        help="only this one, and keep what the page says of others; may be repeated",
+    )
+    among.add_argument(
+        "--environments",
+        metavar="DIRECTORY",
+        default=default_directory(),
+        help="where the virtual environments of the peers are kept; default: %(default)s",
+    )
+    return parser
+
+
+def _measured(groups: dict[str, Group], directory: str, server: Server) -> Iterator[Result]:
+    for name, measure in groups.items():
         progress(f"{name} …")
         with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=directory) as place:
-            yield from _GROUPS[name](place, server)
+            yield from measure(place, server)
 
 
 if __name__ == "__main__":

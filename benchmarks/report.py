@@ -54,8 +54,8 @@ class Result:
         """The result as a row of the table."""
         return (
             f"{self.group}: {self.what}",
-            _spread(Spread.of(self.ours), self.unit),
-            _spread(Spread.of(self.baseline), self.unit) if self.baseline else "-",
+            shown(Spread.of(self.ours), self.unit),
+            shown(Spread.of(self.baseline), self.unit) if self.baseline else "-",
             self._comparison(),
             self._marked(),
             "ok" if self.ok else "MISSED",
@@ -81,7 +81,7 @@ class Result:
             return "-"
         if self.mark.of == "difference":
             sign = "+" if self.compared.median >= 0 else ""
-            return sign + _spread(self.compared, self.unit)
+            return sign + shown(self.compared, self.unit)
         return f"{self.compared.median:.2f}x ±{_half(self.compared):.2f}"
 
     def _marked(self) -> str:
@@ -103,7 +103,12 @@ def table(results: Iterable[Result]) -> str:
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
-def _spread(spread: Spread, unit: Unit) -> str:
+def shown(spread: Spread, unit: Unit) -> str:
+    """A median and half the distance of the quartiles, with three figures.
+
+    >>> shown(Spread(1.5, 1.4, 1.8), "seconds"), shown(Spread(4e-6, 4e-6, 5e-6), "seconds")
+    ('1.50 s ±0.20', '4.00 µs ±0.50')
+    """
     if unit == "modules":
         return f"{spread.median:.0f}"
     scale, name = _scale(spread.median, unit)
@@ -127,7 +132,8 @@ def _scale(value: float, unit: Unit) -> tuple[float, str]:
         return 1024 * 1024, "MiB"
     if unit == "modules":
         return 1, ""
-    return (1e-6, "µs") if abs(value) < 1e-3 else (1e-3, "ms")
+    steps = ((1e-6, "µs"), (1e-3, "ms"))
+    return next((step for step in steps if abs(value) < 1000 * step[0]), (1, "s"))
 
 
 def _digits(number: float) -> int:

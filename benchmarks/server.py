@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 BUCKET = "bench"
+#: Bytes per second that one connection to the capped endpoint carries: about what one to S3 does
+#: (85 to 90 MB/s, as S3's performance guidelines put it).
+CAP = 90_000_000
 #: Seconds that a server has to come up.
 _PATIENCE = 10.0
 
@@ -25,16 +28,34 @@ _NGINX = """
 daemon off; master_process off; worker_processes 1;
 pid {directory}/nginx.pid;
 error_log {directory}/nginx.log;
-events {{ worker_connections 64; }}
+events {{ worker_connections 1024; }}
 http {{
     access_log off; sendfile on; tcp_nodelay on; keepalive_requests 1000000;
     default_type binary/octet-stream;
     client_body_temp_path {directory}/nginx-body; proxy_temp_path {directory}/nginx-proxy;
     fastcgi_temp_path {directory}/nginx-fastcgi; uwsgi_temp_path {directory}/nginx-uwsgi;
     scgi_temp_path {directory}/nginx-scgi;
+    log_format answer "$server_port $request_method $msec $request_time $body_bytes_sent";
     server {{ listen 127.0.0.1:{port}; root {objects}; }}
+    server {{ listen 127.0.0.1:{noted}; root {objects}; access_log {answers} answer; }}
+    server {{
+        listen 127.0.0.1:{capped}; root {objects}; access_log {answers} answer; limit_rate {cap};
+    }}
 }}
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Noting:
+    """Endpoints that note each answer in the file `answers`; only nginx has them.
+
+    A line is: port, method, seconds since the epoch at the end, seconds taken, bytes of the body.
+    """
+
+    answers: str
+    plain: str
+    #: Each connection carries at most `CAP`.
+    capped: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +65,7 @@ class Server:
     name: str
     endpoint: str
     objects: str
+    noting: Noting | None = None
 
     def put(self, key: str, content: bytes) -> str:
         """Store an object; its key."""
@@ -71,10 +93,9 @@ def serving(directory: str) -> Iterator[Server]:
     os.makedirs(os.path.join(objects, BUCKET))
     with ExitStack() as stack:
         nginx = stack.enter_context(_nginx(directory, objects))
-        name, port = nginx or stack.enter_context(_plain(objects))
-        endpoint = f"http://127.0.0.1:{port}"
-        stack.enter_context(_environment(endpoint))
-        yield Server(name, endpoint, objects)
+        server = nginx or stack.enter_context(_plain(objects))
+        stack.enter_context(_environment(server.endpoint))
+        yield server
 
 
 def client() -> S3Client:
@@ -85,31 +106,45 @@ def client() -> S3Client:
 
 
 @contextmanager
-def _nginx(directory: str, objects: str) -> Iterator[tuple[str, int] | None]:
+def _nginx(directory: str, objects: str) -> Iterator[Server | None]:
     path = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
     if path is None:
         yield None
         return
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    config, log = (os.path.join(directory, name) for name in ("nginx.conf", "nginx.log"))
+    ports = _free_ports(3)
+    endpoints = [f"http://127.0.0.1:{port}" for port in ports]
+    config, log, answers = (
+        os.path.join(directory, name) for name in ("nginx.conf", "nginx.log", "answers.log")
+    )
+    places = {"directory": directory, "objects": objects, "answers": answers, "cap": CAP}
+    places |= zip(("port", "noted", "capped"), ports, strict=True)
     with open(config, "w", encoding="utf-8") as file:
-        file.write(_NGINX.format(directory=directory, objects=objects, port=port))
+        file.write(_NGINX.format(**places))
     version = subprocess.run([path, "-v"], capture_output=True, text=True).stderr
-    with _running([path, "-e", log, "-c", config]) as process:
+    with running([path, "-e", log, "-c", config]) as process:
         name = version.rpartition(" ")[2].strip()
-        yield (name, port) if _answers(process, port) else None
+        server = Server(name, endpoints[0], objects, Noting(answers, *endpoints[1:]))
+        yield server if _answers(process, ports[-1]) else None
 
 
 @contextmanager
-def _plain(objects: str) -> Iterator[tuple[str, int]]:
-    with _running([sys.executable, "-m", "benchmarks.plain_server", objects]) as process:
+def _plain(objects: str) -> Iterator[Server]:
+    with running([sys.executable, "-m", "benchmarks.plain_server", objects]) as process:
         assert process.stdout is not None
-        yield "benchmarks.plain_server (no nginx here)", int(process.stdout.readline())
+        port = int(process.stdout.readline())
+        yield Server("benchmarks.plain_server (no nginx here)", f"http://127.0.0.1:{port}", objects)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody listens on, a moment ago at least."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [probe.getsockname()[1] for probe in probes]
 
 
 @contextmanager
-def _running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+def running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """A process with a pipe to its standard output, killed at the end of ``with``."""
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )

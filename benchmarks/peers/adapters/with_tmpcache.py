@@ -1,0 +1,56 @@
+"""tmpcache, with the origin that ``TMPCACHE_ORIGIN`` names."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.util import find_spec
+from typing import Any
+
+import tmpcache
+from tmpcache import Cache
+from tmpcache.errors import ConfigError
+
+from .protocol import serve
+
+_ORIGIN = os.environ.get("TMPCACHE_ORIGIN", "boto3")
+_NOT_HERE = "not in this version"
+_FRESH = 3600.0
+
+
+class Tmpcache:
+    """Paths are given back at once, so that nothing is leased."""
+
+    def __init__(self, directory: str) -> None:
+        try:
+            self._cache: Any = Cache(os.path.join(directory, "cache"), quota="4 GiB")
+        except ConfigError as error:
+            raise NotImplementedError(_NOT_HERE) from error
+
+    def fetch(self, bucket: str, key: str) -> str:
+        """As everybody calls it."""
+        path = str(self._cache.fetch(bucket, key))
+        if _ORIGIN not in sys.modules:
+            raise NotImplementedError(_NOT_HERE)
+        return path
+
+    def fetch_many(self, bucket: str, keys: list[str], threads: int) -> list[str]:
+        """The bulk call."""
+        return [str(path) for path in self._cache.fetch_many(bucket, keys, threads=threads)]
+
+    def ask(self, bucket: str, key: str) -> str:
+        """A fetch that always asks, which is the default."""
+        return str(self._cache.fetch(bucket, key, max_age=0))
+
+    def hit(self, bucket: str, key: str) -> str:
+        """A fetch of what was confirmed within the hour."""
+        return str(self._cache.fetch(bucket, key, max_age=_FRESH))
+
+    def close(self) -> None:
+        """Close the index and the connections."""
+        self._cache.close()
+
+
+if __name__ == "__main__":
+    there = [_ORIGIN] if find_spec(_ORIGIN) else []
+    serve(Tmpcache, *there, tmpcache=tmpcache.__version__)
