@@ -24,6 +24,7 @@ from .partials import FULL
 from .quota import Quota, exceeded, totals
 from .root import Root, boot_id
 from .sessions import PAGE, Census, Session
+from .together import Together
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Access:
         self.quota = self._new_quota(cached=0)
         self._lock = RLock()
         self._writer = 0  # the thread that is in a transaction
+        self._together = Together()
         self._index: Index | None = None
         self._suspect = 0
         self._at_odds = False
@@ -96,6 +98,13 @@ class Access:
                 "a finalizer: call it later"
             )
         return self._mended(lambda index: self._transact(index, operation))
+
+    def write_together(self, operation: Callable[[Index], T]) -> T:
+        """The same, perhaps in one transaction with what other threads want to write."""
+        if self._writer == get_ident():
+            return self.write(operation)
+        result: T = self._together.run(self.write, operation)
+        return result
 
     def _transact(self, index: Index, operation: Callable[[Index], T]) -> T:
         session, self._writer = self._session, get_ident()
@@ -358,6 +367,7 @@ class Access:
     def after_fork_in_child(self) -> None:
         """Leave everything that belongs to the parent, go on with a session of one's own."""
         self._lock, self._writer = RLock(), 0
+        self._together.forked()
         if self._index is not None:
             self._index.abandon()
             self._index = None

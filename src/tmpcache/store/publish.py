@@ -47,7 +47,7 @@ def publish(
         while True:
             copy.name = choice[0]
             copy.path = f"{access.root.blobs}/{copy.name}"
-            if access.write(_Commit(access, partial, name, copy, scope, *choice[1:])):
+            if access.write_together(_Commit(access, partial, name, copy, scope, *choice[1:])):
                 break
             choice = _choose(access, partial, digest, suffix)
     except BaseException:
