@@ -32,9 +32,7 @@ def flat(sheet: Sheet, turn: float, bed: int) -> Sheet:
     size = (round(width * cosine + height * sine), round(height * cosine + width * sine))
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), turn, 1.0)
     matrix[:, 2] += ((size[0] - width) / 2, (size[1] - height) / 2)
-    return np.asarray(
-        cv2.warpAffine(sheet, matrix, size, borderValue=(bed, bed, bed)), np.uint8
-    )
+    return np.asarray(cv2.warpAffine(sheet, matrix, size, borderValue=(bed, bed, bed)), np.uint8)
 
 
 def photograph(sheet: Sheet, pose: Pose, rng: np.random.Generator) -> Sheet:
@@ -50,7 +48,11 @@ def photograph(sheet: Sheet, pose: Pose, rng: np.random.Generator) -> Sheet:
     bent = _bend(sheet, pose.bend, rng) if pose.bend else sheet
     return np.asarray(
         cv2.warpPerspective(
-            bent, matrix, (int(size[0]), int(size[1])), table, cv2.INTER_LINEAR,
+            bent,
+            matrix,
+            (int(size[0]), int(size[1])),
+            table,
+            cv2.INTER_LINEAR,
             cv2.BORDER_TRANSPARENT,
         ),
         np.uint8,
@@ -84,9 +86,7 @@ def _bend(sheet: Sheet, bend: float, rng: np.random.Generator) -> Sheet:
     )
 
 
-def _table(
-    size: tuple[int, int], corners: NDArray[np.float32], rng: np.random.Generator
-) -> Sheet:
+def _table(size: tuple[int, int], corners: NDArray[np.float32], rng: np.random.Generator) -> Sheet:
     """Return a table top with some grain, and the sheet's shadow on it."""
     small = (size[1] // 8 + 2, size[0] // 8 + 2)
     color = rng.uniform(30, 215) * rng.uniform((0.9, 0.75, 0.6), (1.0, 0.95, 0.9))

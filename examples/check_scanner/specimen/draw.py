@@ -48,9 +48,7 @@ def draw_jpeg(check: Check) -> bytes:
     return jpeg.getvalue()
 
 
-def draw_sheet(
-    check: Check, dpi: float, making: Making, rng: np.random.Generator
-) -> paper.Sheet:
+def draw_sheet(check: Check, dpi: float, making: Making, rng: np.random.Generator) -> paper.Sheet:
     """Draw the paper itself, as no camera has seen it yet."""
     place = form.Form(check, dpi)
     sheet = paper.security_paper(check.layout.inches, dpi, making.plain_below, rng)

@@ -66,9 +66,7 @@ class _Printer:
         scale = self.form.scale
         font = ImageFont.load_default(size * scale)
         place = (self.form.x(x), self.form.y(y))
-        self._pen.text(
-            place, words, fill=255, font=font, anchor=anchor, stroke_width=bold * scale
-        )
+        self._pen.text(place, words, fill=255, font=font, anchor=anchor, stroke_width=bold * scale)
 
     def rule(self, x0: float, x1: float, y: float) -> None:
         row = self.form.y(y)

@@ -21,8 +21,10 @@ FINE = 8
 MARGIN = 1.25
 
 _WIDE, _HIGH = 7, 9
+#: cv2.fillPoly also fills the pixels that the outline touches: drawn finer, that is little.
+_FINER = 4
 #: Modules. At half a stroke nothing of it would be left to round.
-_ROUNDEST = 0.42
+_ROUNDEST = 0.375
 
 # Rectangles in modules from the glyph's own top left corner: x0 y0 x1 y1.
 _PARTS = {
@@ -54,7 +56,7 @@ class Face:
     inner edges lie, up to ``loose`` beside where the table has them.
     """
 
-    corner: float = 0.45
+    corner: float = 0.375
     weight: float = 0.0
     aspect: float = 0.0
     thin_zero: bool = False
@@ -68,12 +70,16 @@ def tile(character: str, face: Face) -> Levels:
     The glyph's right edge is `MARGIN` from the tile's right, its top `MARGIN` below the tile's top.
     """
     rows, columns = (round((size + 2 * MARGIN) * FINE) for size in (_HIGH, _WIDE))
-    mask = np.zeros((rows, columns), np.uint8)
+    mask = np.zeros((rows * _FINER, columns * _FINER), np.uint8)
     if character == "0":
         _zero(mask, face.thin_zero)
     else:
         _parts(mask, character, face)
-    return _outline(mask, face)
+    mask = np.asarray(
+        cv2.resize(mask, (columns, rows), interpolation=cv2.INTER_AREA) > 127, np.uint8
+    )
+    # The standard's zero is a ring: it has no free corners.
+    return _outline(mask, face, 0.0 if character == "0" else min(face.corner, _ROUNDEST))
 
 
 def _parts(mask: NDArray[np.uint8], character: str, face: Face) -> None:
@@ -91,7 +97,7 @@ def _parts(mask: NDArray[np.uint8], character: str, face: Face) -> None:
 def _loosen(rectangles: list[list[float]], face: Face, character: str) -> list[list[float]]:
     """Move each inner edge a little, and all parts that share it alike."""
     rng = np.random.default_rng([face.cut, ord(character)])
-    moved = {}
+    moved: dict[tuple[int, float], float] = {}
     for axis in (0, 1):
         values = sorted({rectangle[side] for rectangle in rectangles for side in (axis, axis + 2)})
         shifts = rng.uniform(-face.loose, face.loose, len(values))
@@ -108,7 +114,9 @@ def _zero(mask: NDArray[np.uint8], thin: bool) -> None:
     mask[hole > 0] = 0
 
 
-def _rounded(x0: float, y0: float, x1: float, y1: float, radius: float) -> list[tuple[float, float]]:
+def _rounded(
+    x0: float, y0: float, x1: float, y1: float, radius: float
+) -> list[tuple[float, float]]:
     turn = np.linspace(0, np.pi / 2, 9)
     centres = ((x1, y1), (x0, y1), (x0, y0), (x1, y0))
     return [
@@ -128,14 +136,13 @@ def _fill(
 ) -> None:
     """Fill a polygon given in modules of a glyph ``width`` wide."""
     left = MARGIN + _WIDE - width
-    # A pixel's centre is its coordinate; 4 fractional bits.
-    points = ((np.array(corners) + [left, MARGIN]) * FINE - 0.5) * 16
-    cv2.fillPoly(mask, [points.round().astype(np.int32)], 255, shift=4)
+    points = (np.array(corners) + np.array([left, MARGIN])) * FINE * _FINER - 0.5
+    cv2.fillPoly(mask, [(points * 16).round().astype(np.int32)], 255, shift=4)
 
 
-def _outline(mask: NDArray[np.uint8], face: Face) -> Levels:
+def _outline(mask: NDArray[np.uint8], face: Face, corner: float) -> Levels:
     """Round the corners and let the ink spread: heights in modules."""
-    radius = min(face.corner, _ROUNDEST) * FINE
+    radius = round(corner * FINE)
     # Take a corner's radius off all around, and put it on again. A pixel beside the edge is half a
     # pixel from it.
     core = (_distance(mask) - 0.5 >= radius).astype(np.uint8)

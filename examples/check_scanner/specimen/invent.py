@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from random import Random
 
-from examples.check_scanner.specimen.layout import Layout, any_layout
+from examples.check_scanner.specimen.layout import PERSONAL, Layout, any_layout
 
 _FIRST = "Ada|Celia|Dorian|Edda|Fenn|Greta|Hollis|Ines|Jory|Kit|Lena|Milo|Nora|Orin|Petra"
 _LAST = "Amberly|Calloway|Dunmore|Elkins|Fairweather|Grayling|Hartsock|Ivers|Juniper"
@@ -51,7 +51,7 @@ class Check:
     deposit_email: str
     deposit_account: str
     deposit_time: datetime
-    layout: Layout = Layout()
+    layout: Layout = PERSONAL
 
     @property
     def amount_in_words(self) -> str:
@@ -115,7 +115,9 @@ def vary(seed: int) -> Check:
     check = invent(seed)
     rng = Random(f"layout {seed}")
     layout = any_layout(rng)
-    serial = f"{rng.randint(1, 9_999_999):0{rng.randint(4, 8)}}" if layout.business else check.serial
+    serial = (
+        f"{rng.randint(1, 9_999_999):0{rng.randint(4, 8)}}" if layout.business else check.serial
+    )
     account = check.account + "".join(rng.choices("0123456789", k=4))
     digits = rng.randint(6, 14 if layout.business else 12)
     return replace(

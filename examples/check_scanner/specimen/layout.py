@@ -6,6 +6,7 @@ on-us from 46 leftwards, which only business checks are wide enough for.
 
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 from random import Random
 
 from examples.check_scanner.e13b import AMOUNT, DASH, ON_US, TRANSIT
@@ -19,7 +20,7 @@ class Layout:
     """One bank's way of laying out a check.
 
     A personal check is 6 by 2.75 inches and has its serial on the right of the account, or left of
-    it (``serial_left``); a ``business`` check is 8.5 by 3.5 and has it in the auxiliary on-us field.
+    it (``serial_left``); a ``business`` check is 8.5 by 3.5 and has it in the auxiliary field.
     ``separator`` is printed after as many digits of the account as ``breaks`` say. ``encoded``:
     the amount is on the line too, as the first bank to take the check prints it there.
     ``typeset``: date, payee and amounts are printed, not written by hand.
@@ -67,12 +68,15 @@ class Layout:
 
     def _printed(self, account: str) -> str:
         ends = (0, *self.breaks, len(account))
-        return self.separator.join(account[a:b] for a, b in zip(ends, ends[1:], strict=False))
+        return self.separator.join(account[a:b] for a, b in pairwise(ends))
 
     def account_room(self, serial: str) -> int:
         """Return how many digits of an account have room beside the rest of the on-us field."""
         beside = 1 if self.business else 2 + len(serial)
         return _ON_US_ROOM - beside - len(self.breaks)
+
+
+PERSONAL = Layout()
 
 
 def any_layout(rng: Random) -> Layout:

@@ -77,10 +77,10 @@ def _strike(
     column, row = int(np.floor(x)), int(np.floor(y))
     place = cv2.getRotationMatrix2D((width / 2, height / 2), rng.normal(0, press.skew), 1.0)
     place[:, 2] += (x - column, y - row)
+    inked = glyph + np.float32(rng.normal(0, press.gain))
     struck = cv2.warpAffine(
-        glyph, place, (width + 1, height + 1), borderMode=cv2.BORDER_CONSTANT, borderValue=(-1.0,)
+        inked, place, (width + 1, height + 1), borderMode=cv2.BORDER_CONSTANT, borderValue=(-1.0,)
     )
-    struck += np.float32(rng.normal(0, press.gain))
     top, left = max(0, row), max(0, column)
     region = strip[top : row + height + 1, left : column + width + 1]
     cut = struck[top - row :, left - column :][: region.shape[0], : region.shape[1]]
@@ -106,4 +106,4 @@ def _soak(strip: Levels, press: Press, rng: np.random.Generator) -> NDArray[np.u
         rows, columns = strip.shape
         coarse = 1 - press.fade * rng.random((2, columns // 250 + 2)).astype(np.float32)
         ink *= cv2.resize(coarse, (columns, rows), interpolation=cv2.INTER_LINEAR)
-    return (ink * 255).astype(np.uint8)
+    return np.asarray(ink * 255, np.uint8)

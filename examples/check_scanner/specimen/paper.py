@@ -42,9 +42,7 @@ def security_paper(
     return _through(table, (strength * 255).astype(np.uint8))
 
 
-def ink(
-    sheet: Sheet, coverage: Coverage, color: tuple[float, float, float], top: int = 0
-) -> None:
+def ink(sheet: Sheet, coverage: Coverage, color: tuple[float, float, float], top: int = 0) -> None:
     """Print on a sheet from row ``top`` on: where ``coverage`` is 255 only ``color`` comes back."""
     rows = sheet[top : top + coverage.shape[0]]
     covered = (np.arange(256) / 255)[:, None]
@@ -95,12 +93,12 @@ def _hatching(lines: Coverage, dpi: float, rng: np.random.Generator) -> None:
     lean = rng.uniform(-1, 1) * height
     starts = np.arange(-abs(lean), width + abs(lean), rng.uniform(0.05, 0.08) * dpi)
     tops = np.stack([starts, np.zeros_like(starts)], axis=1)
-    _curves(lines, np.stack([tops, tops + [lean, height]], axis=1))
+    _curves(lines, np.stack([tops, tops + np.array([lean, height])], axis=1))
 
 
 def _small_print(lines: Coverage, dpi: float, rng: np.random.Generator) -> None:
     """The same word over and over, in rows."""
-    height, width = lines.shape
+    height = lines.shape[0]
     word = "SPECIMEN  " * 40
     scale = 0.35 * dpi / 200
     for row, y in enumerate(range(0, height, max(6, round(0.09 * dpi)))):

@@ -17,7 +17,7 @@ _EDGE = 0.038 / 0.3302
 def any_face(rng: Random) -> Face:
     """Choose a cut: corners from square to rounder than the standard's, weight about its limits."""
     return Face(
-        corner=rng.choice((0.0, 0.2, 0.35, 0.42, 0.42)),
+        corner=rng.choice((0.0, 0.25, 0.375, 0.375)),
         weight=max(-1.3 * _EDGE, min(1.3 * _EDGE, rng.gauss(0, 0.6 * _EDGE))),
         aspect=rng.choice((0.0, 0.0, 0.07, -0.07)),
         thin_zero=rng.random() < 0.4,
@@ -57,17 +57,19 @@ def strokes(size: tuple[int, int], dpi: float, rng: Random) -> NDArray[np.uint8]
     """Return what a pen left in the MICR band: a signature that runs over, or a careless line."""
     width, height = size
     mask = np.zeros((height, width), np.uint8)
-    pen = Pen(mask, rng, width=rng.uniform(0.010, 0.016) * dpi)
+    pen = Pen(mask, rng, width=rng.uniform(0.007, 0.013) * dpi)
     if rng.random() < 0.5:
         left = rng.uniform(0.25, 0.6) * width
         baseline = height - rng.uniform(0.18, 0.35) * dpi
         pen.sign(left, baseline, rng.uniform(1.2, 2.0) * dpi, rng.uniform(0.35, 0.7) * dpi)
         return mask
     for _ in range(rng.randint(1, 3)):
-        x, y = rng.uniform(0.1, 0.8) * width, height - rng.uniform(0.3, 0.9) * dpi
-        run = [(x, y)]
-        for _ in range(rng.randint(2, 4)):
-            x, y = x + rng.uniform(-0.1, 0.6) * dpi, y + rng.uniform(-0.1, 0.35) * dpi
-            run.append((x, y))
-        pen.line(np.array(run))
+        steps = rng.randint(2, 5)
+        x = (
+            rng.uniform(0.1, 0.8) * width
+            + np.cumsum([rng.uniform(0, 0.5) for _ in range(steps)]) * dpi
+        )
+        # From above the band down to the line at least.
+        y = height - np.linspace(rng.uniform(0.45, 0.9), rng.uniform(0.1, 0.3), steps) * dpi
+        pen.line(np.column_stack([x, y]))
     return mask
