@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import io
 import os
 import re
@@ -17,6 +19,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from examples.check_scanner import e13b, specimen
 from examples.check_scanner.e13b import AMOUNT, DASH, ON_US, TRANSIT
@@ -66,6 +69,12 @@ def test_no_two_samples_are_of_the_same_check(samples: list[specimen.Sample]) ->
     assert len({sample.upload for sample in samples}) == len(samples)
     assert len({sample.truth.line for sample in samples}) == len(samples)
     assert len({sample.file_name for sample in samples}) == len(samples)
+
+
+@pytest.mark.parametrize("name", ["specimen", "specimen.invent", "specimen.samples"])
+def test_the_examples_in_docstrings_run(name: str) -> None:
+    module = importlib.import_module(f"examples.check_scanner.{name}")
+    assert doctest.testmod(module).failed == 0
 
 
 def test_an_unknown_tier_is_an_error() -> None:
@@ -166,6 +175,7 @@ def test_some_scans_are_black_and_white_as_banks_exchange_them() -> None:
     (tiff, *_) = [sample for sample in made if sample.suffix == ".tif"]
     with Image.open(io.BytesIO(tiff.upload)) as image:
         assert (image.format, image.mode, image.info["compression"]) == ("TIFF", "1", "group4")
+        assert isinstance(image, TiffImageFile)
         assert image.tag_v2[262] == 0  # zero is white
         assert 0.01 < 1 - np.asarray(image).mean() < 0.25
     assert len(tiff.upload) < 60_000

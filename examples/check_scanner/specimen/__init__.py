@@ -8,7 +8,7 @@
 
 from examples.check_scanner.specimen.draw import DPI, SIZE, draw, draw_jpeg
 from examples.check_scanner.specimen.invent import Check, check_digit, invent, vary
-from examples.check_scanner.specimen.sample import TIERS, Sample, Truth, sample
+from examples.check_scanner.specimen.samples import TIERS, Sample, Truth, sample
 
 __all__ = [
     "DPI",
