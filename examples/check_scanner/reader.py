@@ -1,0 +1,67 @@
+"""Stages 4 and 5, read: the place where a recogniser is plugged in.
+
+Another one is another pair of functions here: one that makes its data out of a file, one that makes
+a `Reading` out of an image.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from PIL import Image
+
+import tmpcache
+from examples.check_scanner.reading import Decision, Field, Reading
+
+#: What reads the MICR line, and what reads the amount in figures.
+ReadLine = Callable[[Image.Image], Reading]
+ReadAmount = Callable[[Image.Image], Field]
+
+_NOTHING = Field(None, 0.0)
+
+_log = logging.getLogger(__name__)
+
+
+def from_s3(bucket: str, key: str, max_age: float) -> ReadLine:
+    """What reads MICR lines, with the model as it is on S3 now.
+
+    Within ``max_age`` seconds of the last time S3 confirmed it, this is a look-up in memory. Raises
+    what `tmpcache.load` raises.
+    """
+    from examples.check_scanner import micr
+
+    return partial(micr.read, tmpcache.load(bucket, key, micr.load, max_age=max_age))
+
+
+def built_here() -> ReadLine:
+    """What reads MICR lines, with a model built in this process: no S3, no file."""
+    from examples.check_scanner import micr
+
+    return partial(micr.read, micr.build())
+
+
+def courtesy() -> ReadAmount | None:
+    """What reads the amount in figures; None if its libraries are not installed."""
+    from examples.check_scanner import courtesy as figures
+
+    return figures.read_amount if figures.available() else None
+
+
+def line(read_line: ReadLine, image: Image.Image) -> Reading:
+    """Read the MICR line; a recogniser that fails leaves the image to people, not to retries."""
+    try:
+        return read_line(image)
+    except Exception as error:
+        _log.exception("The recogniser failed.")
+        reason = f"The recogniser failed on this image: {error!r}."
+        nothing = (_NOTHING,) * 4
+        return Reading("", *nothing, Decision.REVIEW, reason, 0.0, "none")
+
+
+def amount(read_amount: ReadAmount, image: Image.Image) -> Field:
+    """Read the amount in figures; a reader that fails has read nothing."""
+    try:
+        return read_amount(image)
+    except Exception:
+        _log.exception("The reader of amounts failed.")
+        return _NOTHING
