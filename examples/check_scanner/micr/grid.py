@@ -1,0 +1,138 @@
+"""The grid that characters stand on: every eighth of an inch, whatever lens and paper do to it."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from examples.check_scanner import e13b
+from examples.check_scanner.micr.find import Glimpse
+from examples.check_scanner.micr.locate import PITCH
+from examples.check_scanner.micr.track import Track, fitted
+
+Floats = NDArray[np.float64]
+
+# What a character may be off its place when seen from its neighbour, as a share of the pitch.
+_LOOSE = 0.2
+# Blank positions that a line is followed across: an empty amount field and more.
+_WIDEST_GAP = 16
+_FEWEST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Characters on a grid: ``track`` has position i's window at u = i * PITCH, v = -1.
+
+    ``first`` and ``last`` are the outermost positions where characters were found, ``position``
+    and ``found`` what was found on the grid.
+    """
+
+    track: Track
+    position: NDArray[np.intp]
+    found: Glimpse
+
+    @property
+    def first(self) -> int:
+        """The leftmost position."""
+        return int(self.position[0])
+
+    @property
+    def last(self) -> int:
+        """The rightmost position."""
+        return int(self.position[-1])
+
+
+def on_grid(track: Track, found: Glimpse) -> Line | None:
+    """Number the characters' positions; None if there is no regular run of them."""
+    chain = _chain(found.u)
+    if chain is None:
+        return None
+    members, position = chain
+    for _ in range(3):
+        order = 3 if len(members) >= 14 else 2 if len(members) >= 8 else 1
+        place = np.polyfit(position, found.u[members], order)
+        lift = np.polyfit(position, found.v[members], order - 1, w=found.score[members])
+        off = np.abs(np.polyval(place, position) - found.u[members])
+        up = np.abs(np.polyval(lift, position) - found.v[members])
+        keep = (off < 0.18 * PITCH) & (up < 1.6)
+        if keep.all():
+            break
+        members, position = members[keep], position[keep]
+        if len(members) < _FEWEST:
+            return None
+    return Line(_regular(track, place, lift, position), position, found.chosen(members))
+
+
+def split(line: Line) -> tuple[Line, Line | None]:
+    """Take the amount field off the right end: another machine, often another bank, prints it."""
+    amount = e13b.CHARACTERS.index(e13b.AMOUNT)
+    opens = np.flatnonzero(line.found.character == amount)
+    if not len(opens):
+        return line, None
+    # An amount is twelve characters long; the first symbol may be hidden.
+    closing = int(opens[-1])
+    within = np.flatnonzero(line.position > line.position[closing] - 12)
+    start = int(opens[0]) if len(opens) > 1 else int(within[0])
+    start = max(start, int(within[0]))
+    if start < _FEWEST or len(line.position) - start < _FEWEST:
+        return line, None
+    return _part(line, slice(0, start)), _part(line, slice(start, None))
+
+
+def _part(line: Line, which: slice) -> Line:
+    keep = np.arange(len(line.position))[which]
+    return replace(line, position=line.position[keep], found=line.found.chosen(keep))
+
+
+def _chain(u: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
+    """Return members and their positions, grown both ways from the longest regular run."""
+    gap = np.diff(u)
+    near = gap[(gap > 0.8 * PITCH) & (gap < 1.2 * PITCH)]
+    if len(near) < _FEWEST - 1:
+        return None
+    pitch = float(np.median(near))
+    regular = np.abs(gap / pitch - 1) < 0.12
+    ends = np.flatnonzero(np.diff(np.concatenate([[0], regular.astype(np.int8), [0]])))
+    longest = int(np.argmax(ends[1::2] - ends[::2]))
+    start, stop = int(ends[2 * longest]), int(ends[2 * longest + 1])
+    seed = list(range(start, stop + 1))
+    if len(seed) < _FEWEST - 1:
+        return None
+    right = _grown(u, seed, pitch, range(stop + 1, len(u)))
+    # The same to the left, in a mirror.
+    left = _grown(-u, seed[::-1], pitch, range(start - 1, -1, -1))
+    position = {member: place for member, place in right}
+    width = len(seed) - 1
+    position |= {member: width - place for member, place in left}
+    members = sorted(position)
+    return np.array(members), np.array([position[member] for member in members])
+
+
+def _grown(
+    u: Floats, seed: list[int], pitch: float, others: range
+) -> list[tuple[int, int]]:
+    """Number ``seed`` from 0 and go on with those of ``others`` that keep the step."""
+    run = [(member, place) for place, member in enumerate(seed)]
+    for other in others:
+        tail = run[-8:]
+        places = np.array([place for _, place in tail], float)
+        at = u[[member for member, _ in tail]]
+        step = float(np.polyfit(places, at, 1)[0]) if len(tail) >= 4 else pitch
+        step = min(max(step, 0.9 * pitch), 1.1 * pitch)
+        steps = (u[other] - at[-1]) / step
+        whole = round(steps)
+        if 1 <= whole <= _WIDEST_GAP and abs(steps - whole) < _LOOSE + 0.01 * whole:
+            run.append((other, tail[-1][1] + whole))
+    return run
+
+
+def _regular(track: Track, place: Floats, lift: Floats, position: NDArray[np.intp]) -> Track:
+    """Return the track in which the characters stand on whole positions, their tops at v 0."""
+    low, high = int(position[0]) - 3, int(position[-1]) + 3
+    i = np.linspace(low, high, 60)[None, :]
+    v = np.array([[-1.0], [5.0], [11.0]])
+    down = np.polyval(lift, i) + 1
+    x, y = track.points(np.polyval(place, i), v + down)
+    u = np.broadcast_to(i * PITCH, x.shape)
+    centre, reach = (low + high) / 2 * PITCH, (high - low) / 2 * PITCH
+    return fitted(u, np.broadcast_to(v, x.shape), x, y, centre, reach)
