@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from examples.check_scanner.micr.bank import FINE, HEIGHT, MARGIN, WIDTH, Bank
 from examples.check_scanner.micr.locate import PITCH
-from examples.check_scanner.micr.planes import Grey
+from examples.check_scanner.micr.grey import Grey
 from examples.check_scanner.micr.track import Floats, Track, inked, strip
 
 Ink = NDArray[np.float32]
@@ -24,13 +24,15 @@ class Cells:
     """What each position of a line looks like.
 
     ``score``: positions x characters, the best correlation near the place; ``window`` the pixels
-    where the best character fits best; ``shift`` by how many modules (right, down) that is off.
+    where the best character fits best; ``shift`` by how many modules (right, down) that is off,
+    and ``around`` the windows up to a pixel from there.
     """
 
     first: int
     score: Floats
     window: Ink
     shift: Floats
+    around: Ink
 
 
 def cells(grey: Grey, track: Track, bank: Bank, variant: int, first: int, last: int) -> Cells:
@@ -53,11 +55,20 @@ def cells(grey: Grey, track: Track, bank: Bank, variant: int, first: int, last: 
     shift = np.stack(
         [aside[best % len(aside)] + column - exact, up[best // len(aside)]], axis=1
     ) / FINE
+    middle_x = np.clip(best % len(aside), 1, len(aside) - 2)
+    middle_y = np.clip(best // len(aside), 1, len(up) - 2)
+    near = np.arange(-1, 2)
+    around = windows[
+        picked[:, None, None],
+        middle_y[:, None, None] + near[None, :, None],
+        middle_x[:, None, None] + near[None, None, :],
+    ]
     return Cells(
         first,
         scores.max(axis=1).astype(np.float64),
         windows.reshape(count, -1, HEIGHT * FINE, WIDTH * FINE)[picked, best],
         shift,
+        around.reshape(count, 9, HEIGHT * FINE, WIDTH * FINE),
     )
 
 

@@ -14,9 +14,12 @@ _DIGITS = np.array([CHARACTERS.index(digit) for digit in "0123456789"])
 _TRANSIT, _AMOUNT, _ON_US, _DASH = (CHARACTERS.index(c) for c in (TRANSIT, AMOUNT, ON_US, DASH))
 #: Lengths of fields in positions, symbols included.
 TRANSIT_LENGTH, AMOUNT_LENGTH = 11, 12
+#: Positions behind the transit field: a blank, the on-us field's 18, and what the amount field
+#: leaves to lines that are longer than they should be.
+ON_US_LENGTH = 22
 
-# A position whose best character correlates less is blank or cannot be read.
-LEGIBLE = 0.5
+# A position whose best character is less likely cannot be read.
+LEGIBLE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,8 @@ def parse(score: Floats, blank: NDArray[np.bool_]) -> Parsed:
         middle = f"{TRANSIT}{routing.text[:4]}{DASH}{routing.text[4:]}{TRANSIT}"
     free = np.array([*_DIGITS, _ON_US, _DASH])
     before = _text(score[:start], blank[:start], free)
-    after = _text(score[span[-1] + 1 :], blank[span[-1] + 1 :], free)
+    beyond = slice(span[-1] + 1, span[-1] + 1 + ON_US_LENGTH)
+    after = _text(score[beyond], blank[beyond], free)
     auxiliary = _auxiliary(before)
     account, serial, end, doubts = _on_us(after, span[-1] + 1, auxiliary is not None)
     left = start
@@ -115,7 +119,7 @@ def _best(score: Floats, length: int, symbol: int) -> int | None:
     frame = score[starts, symbol] + score[starts + length - 1, symbol]
     start = int(starts[(inside + length / 4 * frame).argmax()])
     ends = score[[start, start + length - 1], symbol]
-    return start if ends.max() > LEGIBLE and ends.min() > 0.25 else None
+    return start if ends.max() > 0.5 and ends.min() > 0.15 else None
 
 
 def _auxiliary(text: str) -> Found | None:

@@ -10,7 +10,7 @@ from examples.check_scanner import e13b
 from examples.check_scanner.micr import bank as banks
 from examples.check_scanner.micr.bank import COARSE, Bank
 from examples.check_scanner.micr.locate import PITCH
-from examples.check_scanner.micr.planes import Grey
+from examples.check_scanner.micr.grey import Grey
 from examples.check_scanner.micr.track import Track, inked, strip
 
 Floats = NDArray[np.float64]

@@ -17,6 +17,9 @@ _LOOSE = 0.2
 # Blank positions that a line is followed across: an empty amount field and more.
 _WIDEST_GAP = 16
 _FEWEST = 5
+_MOST_LINES = 3
+_AMOUNT = e13b.CHARACTERS.index(e13b.AMOUNT)
+_TRANSIT = e13b.CHARACTERS.index(e13b.TRANSIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +45,60 @@ class Line:
         return int(self.position[-1])
 
 
-def on_grid(track: Track, found: Glimpse) -> Line | None:
-    """Number the characters' positions; None if there is no regular run of them."""
-    chain = _chain(found.u)
-    if chain is None:
+def on_grid(track: Track, found: Glimpse) -> list[Line]:
+    """Number the characters' positions; a list of what stands on one grid, longest run first."""
+    lines: list[Line] = []
+    while len(lines) < _MOST_LINES:
+        chain = _chain(found.u)
+        if chain is None:
+            break
+        line = _numbered(track, found, *chain)
+        if line is not None:
+            lines.append(line)
+        found = found.chosen(np.setdiff1d(np.arange(len(found.u)), chain[0]))
+    return lines
+
+
+def fields_of(lines: list[Line]) -> tuple[Line, Line | None] | None:
+    """Return the line with the transit field and the amount field's, if there is one.
+
+    Another machine, often of another bank, prints the amount: it has a grid of its own even where
+    the two happen to agree.
+    """
+    if not lines:
         return None
-    members, position = chain
+    parts = [part for line in lines for part in split(line) if part is not None]
+    main = max(
+        parts, key=lambda p: len(p.position) + 8 * int((p.found.character == _TRANSIT).sum())
+    )
+    amounts = [
+        part
+        for part in parts
+        if part is not main
+        and part.found.u[0] > main.found.u[-1]
+        and _is_amount(part, main)
+    ]
+    return main, max(amounts, key=lambda part: len(part.position), default=None)
+
+
+def _is_amount(part: Line, main: Line) -> bool:
+    """Tell an amount from pen strokes: it has both symbols, or one where it should be."""
+    symbols = np.flatnonzero(part.found.character == _AMOUNT)
+    if not len(symbols):
+        return False
+    if part.position[symbols[-1]] - part.position[symbols[0]] == 11:
+        return True
+    transits = main.found.u[main.found.character == _TRANSIT]
+    if not len(transits):
+        return False
+    # Position 12 and 1, seen from 33 or 43.
+    away = (part.found.u[symbols][:, None] - transits) / PITCH
+    return bool((np.abs(away[..., None] - np.array([21, 31, 32, 42])) < 1.6).any())
+
+
+def _numbered(
+    track: Track, found: Glimpse, members: NDArray[np.intp], position: NDArray[np.intp]
+) -> Line | None:
     for _ in range(3):
         order = 3 if len(members) >= 14 else 2 if len(members) >= 8 else 1
         place = np.polyfit(position, found.u[members], order)
@@ -65,8 +116,7 @@ def on_grid(track: Track, found: Glimpse) -> Line | None:
 
 def split(line: Line) -> tuple[Line, Line | None]:
     """Take the amount field off the right end: another machine, often another bank, prints it."""
-    amount = e13b.CHARACTERS.index(e13b.AMOUNT)
-    opens = np.flatnonzero(line.found.character == amount)
+    opens = np.flatnonzero(line.found.character == _AMOUNT)
     if not len(opens):
         return line, None
     # An amount is twelve characters long; the first symbol may be hidden.

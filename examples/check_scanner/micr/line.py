@@ -5,14 +5,17 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from examples.check_scanner.micr.bank import BLURS, FINE, WEIGHTS, WIDTH, Bank
+from examples.check_scanner import e13b
+from examples.check_scanner.micr.bank import BLURS, WEIGHTS, WIDTH, Bank
 from examples.check_scanner.micr.cells import Cells, cells, correlation
+from examples.check_scanner.micr.evidence import Evidence, weighed
+from examples.check_scanner.micr.fields import AMOUNT_LENGTH, ON_US_LENGTH, TRANSIT_LENGTH
 from examples.check_scanner.micr.find import Glimpse, glimpse
-from examples.check_scanner.micr.grid import Line, on_grid, split
+from examples.check_scanner.micr.grid import Line, fields_of, on_grid
 from examples.check_scanner.micr.locate import HEIGHT, PITCH, rows
-from examples.check_scanner.micr.planes import Grey, fit
+from examples.check_scanner.micr.grey import Grey, fit
 from examples.check_scanner.micr.refine import refined
-from examples.check_scanner.micr.track import Track, from_row, inked, strip, turned
+from examples.check_scanner.micr.track import Track, from_row, turned
 
 # The longer side of the picture in which the line is looked for: 8.5 inches at 190 dpi.
 _LONGEST = 1600
@@ -23,6 +26,7 @@ _LINE, _CERTAIN = 7.0, 14.0
 # The variant that lines are refined with: usual weight, blur of 0.45 modules.
 _USUAL = len(BLURS) * (len(WEIGHTS) // 2) + 1
 _ENDS = 2
+_TRANSIT = e13b.CHARACTERS.index(e13b.TRANSIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +35,8 @@ class Group:
 
     track: Track
     cells: Cells
-    second: Cells
-    variant: int
+    evidence: Evidence
+    second: Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +56,25 @@ class Seen:
 def see(value: Grey, luminance: Grey, bank: Bank) -> Seen | None:
     """Find and compare; None if there is no MICR line."""
     small, factor = fit(value, _LONGEST)
-    line = _line(small, bank)
-    if line is None:
+    fields = fields_of(_lines(small, bank))
+    if fields is None:
         return None
-    main, amount = split(line)
+    main, amount = fields
     near, other, zoom, left, top = _closer(value, luminance, small, main, factor)
     main = _moved(main, zoom, factor, left, top)
-    room = _ENDS if amount is None else min(_ENDS, amount.first - main.last - 1)
-    group = _group(near, other, main, bank, _ENDS, room)
+    group = _group(near, other, main, bank, *_reach(main, amount, near))
     second = None
     if amount is not None:
         amount = _moved(amount, zoom, factor, left, top)
-        second = _group(near, other, amount, bank, room, _ENDS)
+        missing = max(_ENDS, AMOUNT_LENGTH - (amount.last - amount.first))
+        free = max(0, _free(main, amount) - 1)
+        reach = _inside(amount, amount.first - min(missing, free), amount.last + missing, near)
+        second = _group(near, other, amount, bank, *reach)
     return Seen(group, second, zoom, left, top)
 
 
-def _line(grey: Grey, bank: Bank) -> Line | None:
-    """Return the most convincing line of the picture, upright or not."""
+def _lines(grey: Grey, bank: Bank) -> list[Line]:
+    """Return the most convincing line of the picture, upright or not; in parts."""
     best: tuple[float, Track, Glimpse] | None = None
     for row in rows(grey):
         track, length = from_row(row, grey.shape[1])
@@ -80,7 +86,7 @@ def _line(grey: Grey, bank: Bank) -> Line | None:
         if best[0] > _CERTAIN:
             break
     if best is None or best[0] < _LINE:
-        return None
+        return []
     return on_grid(best[1], best[2])
 
 
@@ -92,6 +98,40 @@ def _turned(found: Glimpse, length: float) -> Glimpse:
         found.character[::-1],
         found.score[::-1],
     )
+
+
+def _reach(main: Line, amount: Line | None, plane: Grey) -> tuple[int, int]:
+    """Return the first and last position to look at: all that the fields may take.
+
+    Characters under pen strokes are not found when the line is looked for, so its ends are where
+    the grammar has them: the on-us field ends 19 positions after the transit field.
+    """
+    transits = main.position[main.found.character == _TRANSIT]
+    first, last = main.first - _ENDS, main.last + _ENDS
+    closing = [int(p) for p in transits if p - TRANSIT_LENGTH + 1 in transits]
+    if closing:
+        last = max(main.last, closing[-1] + ON_US_LENGTH)
+    else:
+        first, last = first - TRANSIT_LENGTH, last + TRANSIT_LENGTH
+    if amount is not None:
+        last = min(last, main.last + max(0, _free(main, amount) - 1))
+    return _inside(main, first, last, plane)
+
+
+def _free(main: Line, amount: Line) -> int:
+    """Return how many positions the amount's first character is right of the main line's last."""
+    return round((amount.found.u[0] - main.found.u[-1]) / PITCH)
+
+
+def _inside(line: Line, first: int, last: int, plane: Grey) -> tuple[int, int]:
+    """Cut a range of positions down to those that the picture shows."""
+    middle = np.arange(first, last + 1) * PITCH + WIDTH / 2
+    x, y = line.track.points(middle, np.array(HEIGHT / 2))
+    rows_, columns = plane.shape
+    seen = np.flatnonzero((x > 0) & (x < columns) & (y > 0) & (y < rows_))
+    if not len(seen):
+        return line.first, line.last
+    return first + int(seen[0]), first + int(seen[-1])
 
 
 def _closer(
@@ -108,7 +148,9 @@ def _closer(
     step = line.track.down[:, -1]
     module = float(np.hypot(*step)) / factor
     zoom = min(1.0, _SHARPEST / module)
-    cut = [plane[top:bottom, left:right] for plane in (value, luminance)]
+    cut = [value[top:bottom, left:right]]
+    if luminance is not value:
+        cut.append(luminance[top:bottom, left:right])
     if zoom < 0.85:
         cut = [
             np.asarray(cv2.resize(c, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA))
@@ -116,7 +158,7 @@ def _closer(
         ]
     else:
         zoom = 1.0
-    return cut[0], cut[1], zoom, left, top
+    return cut[0], cut[-1], zoom, left, top
 
 
 def _moved(line: Line, zoom: float, factor: float, left: float, top: float) -> Line:
@@ -125,15 +167,25 @@ def _moved(line: Line, zoom: float, factor: float, left: float, top: float) -> L
 
 
 def _group(
-    near: Grey, other: Grey, line: Line, bank: Bank, before: int, after: int
+    near: Grey, other: Grey, line: Line, bank: Bank, first: int, last: int
 ) -> Group:
     track = refined(near, line, bank, _USUAL)
-    first, last = line.first - before, line.last + after
-    first_look = cells(near, track, bank, _USUAL, first, last)
-    variant = _variant(first_look, bank)
+    look = cells(near, track, bank, _USUAL, first, last)
+    variant = _variant(look, bank)
     if variant != _USUAL:
-        first_look = cells(near, track, bank, variant, first, last)
-    return Group(track, first_look, cells(other, track, bank, variant, first, last), variant)
+        look = cells(near, track, bank, variant, first, last)
+    return _compared(near, other, track, look, bank, variant)
+
+
+def _compared(
+    near: Grey, other: Grey, track: Track, look: Cells, bank: Bank, variant: int
+) -> Group:
+    evidence = weighed(look, bank, variant)
+    if other is near:
+        return Group(track, look, evidence, evidence)
+    last = look.first + len(look.score) - 1
+    again = cells(other, track, bank, variant, look.first, last)
+    return Group(track, look, evidence, weighed(again, bank, variant))
 
 
 def _variant(look: Cells, bank: Bank) -> int:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from examples.check_scanner.micr.bank import FINE, HEIGHT, MARGIN, WIDTH, Bank
 from examples.check_scanner.micr.grid import Line
 from examples.check_scanner.micr.locate import PITCH
-from examples.check_scanner.micr.planes import Grey
+from examples.check_scanner.micr.grey import Grey
 from examples.check_scanner.micr.track import Floats, Track, inked, strip
 
 Ink = NDArray[np.float32]

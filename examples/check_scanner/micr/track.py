@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from examples.check_scanner.micr.locate import HEIGHT, PITCH, Row
-from examples.check_scanner.micr.planes import Grey
+from examples.check_scanner.micr.grey import Grey
 
 Floats = NDArray[np.float64]
 Ink = NDArray[np.float32]

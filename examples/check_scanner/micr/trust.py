@@ -13,50 +13,47 @@ def nothing(version: str) -> Reading:
     return Reading("", none, none, none, none, Decision.REJECT, "There is no MICR line in the picture.", 0.0, version)
 
 
-def _blank(group: Group):
-    s = group.cells.score
-    best = s.max(1)
-    ink = np.clip(group.cells.window, 0, 1)[:, 3:-3, 3:-3].mean((1, 2))
-    typical = np.median(ink[best > 0.7]) if (best > 0.7).any() else 0.2
-    return (ink < 0.25 * typical) | ((best < 0.5) & (ink < 0.5 * typical)), ink / typical
-
-
 def aba(r):
     return len(r) == 9 and r.isdigit() and sum(int(d) * w for d, w in zip(r, (3, 7, 1) * 3)) % 10 == 0
 
 
 def judged(seen: Seen, version: str) -> Reading:
-    score = seen.main.cells.score
-    blank, ink = _blank(seen.main)
+    cost = seen.main.evidence.cost
+    score = seen.main.evidence.likely
+    blank = cost.argmin(1) == cost.shape[1] - 1
     p = fields.parse(score, blank)
-    order = np.sort(score, 1)
     def f(found, sc):
         if found is None: return Field(None, 0.0)
         o = np.sort(sc[found.digits], 1)
-        return Field(found.text if '?' not in found.text else None, float((o[:, -1] - o[:, -2]).min()))
+        return Field(found.text if '?' not in found.text else None, float((o[:, 1] - o[:, 0]).min()))
     amount = None
     am = Field(None, 0.0)
     doubts = list(p.doubts)
     if seen.amount is not None:
-        amount = fields.parse_amount(seen.amount.cells.score)
-        am = f(amount, seen.amount.cells.score)
+        amount = fields.parse_amount(seen.amount.evidence.likely)
+        am = f(amount, seen.amount.evidence.cost)
         if amount is None: doubts.append('amount not readable')
         else: am = Field(str(int(amount.text)), am.confidence)
-    r, a, s = f(p.routing, score), f(p.account, score), f(p.serial, score)
+    r, a, s = f(p.routing, cost), f(p.account, cost), f(p.serial, cost)
     if p.routing and not p.dashed and not aba(p.routing.text): doubts.append("check digit")
     if p.dashed: doubts.append('dashed')
     u0, u1 = p.used
     use = np.arange(u0, u1 + 1)
-    use = use[~blank[use]]
-    m = order[use, -1] - order[use, -2]
-    low, marg = order[use, -1].min(), m.min()
-    agree = (seen.main.second.score[use].argmax(1) == score[use].argmax(1)).all()
-    if amount is not None:
-        o = np.sort(seen.amount.cells.score[amount.span], 1)
-        low, marg = min(low, o[:, -1].min()), min(marg, (o[:, -1] - o[:, -2]).min())
-        agree &= (seen.amount.second.score[amount.span].argmax(1) == seen.amount.cells.score[amount.span].argmax(1)).all()
-    if low < 0.75: doubts.append(f"low {low:.2f}")
-    if marg < 0.1: doubts.append(f"margin {marg:.2f}")
-    if not agree: doubts.append("second")
+    both=[]
+    for g, at in ((seen.main, use), (seen.amount, amount.span if amount else [])):
+        if g is None: continue
+        o = np.sort(g.evidence.cost[at], 1)
+        k = g.evidence.cost[at].argmin(1)
+        o2 = g.second.cost[at].argmin(1)
+        sc = g.cells.score[at].argmax(1)
+        for j in range(len(k)): both.append((o[j, 0], o[j, 1] - o[j, 0], o2[j] == k[j], (sc[j] == k[j]) or k[j] == 14, g.evidence.clean[at][j]))
+    b = np.array(both)
+    DEBUG['cells'] = b
+    DEBUG['extra'] = cost[u1 + 1:, -1] if u1 + 1 < len(cost) else []
+    low, marg = b[:, 0].max(), b[:, 1].min()
+    dirty = b[b[:, 4] == 0]
+    if len(dirty) and (dirty[:, 0].max() > 0.5 or dirty[:, 1].min() < 0.4): doubts.append(f"cost {dirty[:, 0].max():.2f} margin {dirty[:, 1].min():.2f}")
+    if not b[:, 2].all(): doubts.append("second")
+    if not b[:, 3].all(): doubts.append("corr")
     if a.text is None: doubts.append('account')
     return Reading(p.text, r, a, s, am, Decision.REVIEW if doubts else Decision.ACCEPT, '; '.join(doubts), float(marg), version)

@@ -1,0 +1,106 @@
+"""What speaks for each character at a position, if pen strokes may lie over it.
+
+A stroke adds ink and never takes any away. So ink that a character does not explain is cheap, ink
+that it needs and that is not there is dear, and neither costs more than so much per pixel, however
+black. Costs are in square modules of full ink: a digit has about twenty.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from examples.check_scanner.micr.bank import FINE, Bank
+from examples.check_scanner.micr.cells import Cells
+
+Ink = NDArray[np.float32]
+Floats = NDArray[np.float64]
+
+# What a pixel of unexplained ink costs, missing ink costing 1: strictly, and if it may be a pen's,
+# when more than a share of full ink costs no more.
+_OVER = 0.4
+_PEN, _PEN_CAP = 0.2, 0.3
+# A pen that leaves as much ink as a character has where there is none is rare.
+_EMPTY = 1.0
+#: Strict cost of a character that nothing lies over, and how much dearer any other has to be.
+CLEAN, APART = 0.5, 0.8
+_SURE, _CLEAR = 0.8, 0.08
+_TOUCH = np.ones((3, 3), np.uint8)
+#: How far around the place of the best correlation is looked, in pixels of the fine grid.
+_ASIDE, _UP = 1, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Costs: positions x (characters and, last, nothing at all); strict where ``clean``."""
+
+    cost: Floats
+    clean: NDArray[np.bool_]
+    strict: Floats
+    lenient: Floats
+
+    @property
+    def likely(self) -> Floats:
+        """How each character compares with the best of its position, nothing included: 1 is it."""
+        least = self.cost.min(axis=1, keepdims=True)
+        return np.asarray(np.exp(least - self.cost[:, :-1]))
+
+
+def levels(look: Cells, ink: Ink) -> Floats:
+    """Return how black the ink is at each position, from the characters that are certain."""
+    order = np.sort(look.score, axis=1)
+    sure = np.flatnonzero((order[:, -1] > _SURE) & (order[:, -1] - order[:, -2] > _CLEAR))
+    everywhere = np.arange(len(look.score))
+    if not len(sure):
+        return np.full(len(everywhere), max(0.2, float(np.percentile(look.window, 97))))
+    drawn = ink[look.score[sure].argmax(axis=1)]
+    level = (drawn * look.window[sure]).sum(axis=(1, 2)) / (drawn**2).sum(axis=(1, 2))
+    near = np.abs(sure[None] - sure[:, None]) <= 3
+    smooth = np.array([np.median(level[row]) for row in near])
+    return np.interp(everywhere, sure, smooth)
+
+
+def weighed(look: Cells, bank: Bank, variant: int) -> Evidence:
+    """Compare each position with all characters and with nothing at all."""
+    ink = bank.ink[variant]
+    drawn = np.concatenate([ink, np.zeros_like(ink[:1])])
+    wide = np.array([cv2.dilate(glyph, _TOUCH) for glyph in drawn])
+    level = levels(look, ink).astype(np.float32)
+    strict = np.empty((len(look.score), len(drawn)))
+    lenient = np.empty_like(strict)
+    for index in range(len(strict)):
+        seen = np.clip(look.window[index][None] / level[index], 0, 1)
+        strict[index], lenient[index] = (cost[0] for cost in _costs(seen, drawn, wide))
+        order = np.sort(strict[index])
+        if order[0] > CLEAN or order[1] - order[0] < APART:
+            seen = np.clip(look.around[index] / level[index], 0, 1)
+            strict[index], lenient[index] = (c.min(axis=0) for c in _costs(seen, drawn, wide))
+    lenient[:, -1] *= _EMPTY
+    alike = _unlikeness(look.score)
+    order = np.sort(alike, axis=1)
+    plain = (order[:, 0] < 10 * (1 - 0.80)) & (order[:, 1] - order[:, 0] > 1.0)
+    cost = np.where(plain[:, None], alike, lenient)
+    order = np.sort(strict, axis=1)
+    clean = plain | (strict.argmin(axis=1) == len(drawn) - 1)
+    clean &= (order[:, 0] < CLEAN) & (order[:, 1] - order[:, 0] > APART)
+    clean &= strict.argmin(axis=1) == cost.argmin(axis=1)
+    return Evidence(cost, clean, strict, lenient)
+
+
+def _unlikeness(score: Floats) -> Floats:
+    """Turn correlations into costs of about the same size."""
+    return np.hstack([10 * (1 - score), np.full((len(score), 1), 5.0)])
+
+
+def _costs(seen: Ink, drawn: Ink, wide: Ink) -> tuple[Floats, Floats]:
+    """Return shifts x characters, strict and lenient; edges may be a pixel off either way."""
+    spread = np.array([cv2.dilate(window, _TOUCH) for window in seen])
+    extra = np.maximum(seen[:, None] - wide[None], 0)
+    missing = np.maximum(drawn[None] - spread[:, None], 0)
+    short = np.einsum("sckl,sckl->sc", missing, missing)
+    over = np.einsum("sckl,sckl->sc", extra, extra)
+    np.minimum(extra, _PEN_CAP, out=extra)
+    pen = np.einsum("sckl,sckl->sc", extra, extra)
+    area = FINE**2
+    return (short + _OVER * over) / area, (short + _PEN * pen) / area
