@@ -61,9 +61,9 @@ def levels(look: Cells, ink: Ink) -> Floats:
     return np.interp(everywhere, sure, smooth)
 
 
-def weighed(look: Cells, bank: Bank, variant: int) -> Evidence:
+def weighed(look: Cells, bank: Bank) -> Evidence:
     """Compare each position with all characters and with nothing at all."""
-    ink = bank.ink[variant]
+    ink = bank.ink[look.variant]
     drawn = np.concatenate([ink, np.zeros_like(ink[:1])])
     wide = np.array([cv2.dilate(glyph, _TOUCH) for glyph in drawn])
     level = levels(look, ink).astype(np.float32)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from examples.check_scanner import e13b
 from examples.check_scanner.micr import bank as banks
 from examples.check_scanner.micr.bank import COARSE, Bank
-from examples.check_scanner.micr.locate import PITCH
+from examples.check_scanner.micr.cells import spreads
 from examples.check_scanner.micr.grey import Grey
 from examples.check_scanner.micr.track import Track, inked, strip
 
@@ -56,16 +56,17 @@ def glimpse(
         strip(grey, track, left, right, -reach - 1, 10 + reach, COARSE), COARSE
     )
     size = (banks.HEIGHT * COARSE, banks.WIDTH * COARSE)
-    windows = sliding_window_view(seen, size)[::COARSE // 2 if reach > 2 else 1]
+    every = COARSE // 2 if reach > 2 else 1
+    windows = sliding_window_view(seen, size)[::every]
     rows, columns = windows.shape[:2]
     flat = np.ascontiguousarray(windows).reshape(rows * columns, -1)
-    spread = np.sqrt(np.maximum((flat * flat).sum(axis=1) - flat.sum(axis=1) ** 2 / flat.shape[1], 0))
+    spread = spreads(seen, *size)[: rows * every : every, :columns].ravel()
     scores = flat @ bank.coarse
     # Noise correlates with something too: next to nothing of ink is no character.
     floor = 0.35 * np.percentile(spread, 90) + 1e-6
     scores /= np.maximum(spread, floor)[:, None]
     scores = scores.reshape(rows, columns, 2, _COUNT)
-    step = (COARSE // 2 if reach > 2 else 1) / COARSE
+    step = every / COARSE
     return tuple(  # type: ignore[return-value]
         _peaks(scores[:, :, way], left, -reach - 1, step) for way in (0, 1)
     )

@@ -7,7 +7,7 @@ import numpy as np
 
 from examples.check_scanner import e13b
 from examples.check_scanner.micr.bank import BLURS, WEIGHTS, WIDTH, Bank
-from examples.check_scanner.micr.cells import Cells, cells, correlation
+from examples.check_scanner.micr.cells import Cells, cells, same_places
 from examples.check_scanner.micr.evidence import Evidence, weighed
 from examples.check_scanner.micr.fields import AMOUNT_LENGTH, ON_US_LENGTH, TRANSIT_LENGTH
 from examples.check_scanner.micr.find import Glimpse, glimpse
@@ -171,31 +171,7 @@ def _group(
 ) -> Group:
     track = refined(near, line, bank, _USUAL)
     look = cells(near, track, bank, _USUAL, first, last)
-    variant = _variant(look, bank)
-    if variant != _USUAL:
-        look = cells(near, track, bank, variant, first, last)
-    return _compared(near, other, track, look, bank, variant)
-
-
-def _compared(
-    near: Grey, other: Grey, track: Track, look: Cells, bank: Bank, variant: int
-) -> Group:
-    evidence = weighed(look, bank, variant)
+    evidence = weighed(look, bank)
     if other is near:
         return Group(track, look, evidence, evidence)
-    last = look.first + len(look.score) - 1
-    again = cells(other, track, bank, variant, look.first, last)
-    return Group(track, look, evidence, weighed(again, bank, variant))
-
-
-def _variant(look: Cells, bank: Bank) -> int:
-    """Return the weight and blur that the line was printed and seen with."""
-    order = np.sort(look.score, axis=1)
-    sure = (order[:, -1] > 0.8) & (order[:, -1] - order[:, -2] > 0.08)
-    if not sure.any():
-        return _USUAL
-    flat = look.window[sure].reshape(int(sure.sum()), -1)
-    character = look.score[sure].argmax(axis=1)
-    picked = np.arange(len(flat))
-    fits = [correlation(flat, columns)[picked, character].mean() for columns in bank.fine]
-    return int(np.argmax(fits))
+    return Group(track, look, evidence, weighed(same_places(other, track, look), bank))

@@ -42,14 +42,17 @@ def judged(seen: Seen, version: str) -> Reading:
     both=[]
     for g, at in ((seen.main, use), (seen.amount, amount.span if amount else [])):
         if g is None: continue
-        o = np.sort(g.evidence.cost[at], 1)
-        k = g.evidence.cost[at].argmin(1)
-        o2 = g.second.cost[at].argmin(1)
-        sc = g.cells.score[at].argmax(1)
-        for j in range(len(k)): both.append((o[j, 0], o[j, 1] - o[j, 0], o2[j] == k[j], (sc[j] == k[j]) or k[j] == 14, g.evidence.clean[at][j]))
-    b = np.array(both)
+        def bm(c):
+            o = np.sort(c[at], 1); return o[:, 0], o[:, 1] - o[:, 0], c[at].argmin(1)
+        e = g.evidence
+        cb, cm, ck = bm(e.cost); sb, sm, sk = bm(e.strict); lb, lm, lk = bm(e.lenient)
+        ns = np.sort(g.cells.score[at], 1); nk = g.cells.score[at].argmax(1)
+        eb, em, ek = bm(g.second.cost); tk = g.second.strict[at].argmin(1)
+        for j in range(len(ck)):
+            k = ck[j]
+            both.append((cb[j], cm[j], ek[j] == k, nk[j] == k or k == 14, e.clean[at][j], k == 14, sb[j], sm[j], sk[j] == k, lb[j], lm[j], lk[j] == k, ns[j, -1], ns[j, -1] - ns[j, -2], em[j], tk[j] == k, e.strict[at][j, 14], e.lenient[at][j, k], e.strict[at][j, k]))
+    b = np.array(both, float)
     DEBUG['cells'] = b
-    DEBUG['extra'] = cost[u1 + 1:, -1] if u1 + 1 < len(cost) else []
     low, marg = b[:, 0].max(), b[:, 1].min()
     dirty = b[b[:, 4] == 0]
     if len(dirty) and (dirty[:, 0].max() > 0.5 or dirty[:, 1].min() < 0.4): doubts.append(f"cost {dirty[:, 0].max():.2f} margin {dirty[:, 1].min():.2f}")
