@@ -7,7 +7,9 @@ Says of each file what the recogniser made of it. With ``--json``, one object pe
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     parser.add_argument("file", nargs="+", help="JPEG, PNG, TIFF, BMP or GIF")
     arguments = parser.parse_args(argv)
+    if isinstance(sys.stdout, TextIOWrapper):  # a file's name may be anything
+        sys.stdout.reconfigure(errors="backslashreplace")
     for line in look(arguments.file, reader.built_here()):
         print(json.dumps(line) if arguments.json else describe(line), flush=True)
     return 0
@@ -50,7 +54,8 @@ def look(names: list[str], read_line: ReadLine) -> Iterator[dict[str, Any]]:
         except BadImageError as error:
             yield _line(name, Decision.REJECT, str(error))
         except (OSError, ValueError) as error:  # ValueError: a null character in the name
-            yield _line(name, Decision.REJECT, f"The file cannot be opened: {error}")
+            reason = getattr(error, "strerror", None) or str(error)
+            yield _line(name, Decision.REJECT, f"The file cannot be opened: {reason}.")
         else:
             yield _read(name, picture.image, read_line)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from examples.check_scanner.errors import BadImageError
 
@@ -24,7 +24,7 @@ ENOUGH = 1_700
 #: nobody's measurement (cameras write 72).
 PLAUSIBLE_DPI = (75.0, 1_200.0)
 
-_FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "BMP", "GIF")
+_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,12 @@ def open_picture(path: Path) -> Picture:
             return _decode(file)
         except BadImageError:
             raise
+        except UnidentifiedImageError as error:
+            raise BadImageError("The file is no JPEG, PNG, TIFF, BMP or GIF image.") from error
         except Exception as error:
             # Whatever a crafted file makes a decoder raise (Pillow: OSError and SyntaxError, but
             # also KeyError, struct.error, MemoryError), it will raise the next time, too.
-            raise BadImageError(f"Not an image that can be decoded: {error}") from error
+            raise BadImageError(f"The image cannot be decoded: {error}.") from error
 
 
 def too_large(size: int) -> BadImageError:

@@ -7,15 +7,21 @@ a `Reading` out of an image.
 import logging
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from PIL import Image
 
 import tmpcache
+from examples.check_scanner import micr, model
 from examples.check_scanner.reading import Decision, Field, Reading
 
 #: What reads the MICR line, and what reads the amount in figures.
 ReadLine = Callable[[Image.Image], Reading]
 ReadAmount = Callable[[Image.Image], Field]
+
+# As fine as the recogniser can use.
+_PIXELS_PER_MODULE = 4
 
 _NOTHING = Field(None, 0.0)
 
@@ -28,16 +34,15 @@ def from_s3(bucket: str, key: str, max_age: float) -> ReadLine:
     Within ``max_age`` seconds of the last time S3 confirmed it, this is a look-up in memory. Raises
     what `tmpcache.load` raises.
     """
-    from examples.check_scanner import micr
-
-    return partial(micr.read, tmpcache.load(bucket, key, micr.load, max_age=max_age))
+    return partial(micr.read, tmpcache.load(bucket, key, model.load, max_age=max_age))
 
 
 def built_here() -> ReadLine:
-    """What reads MICR lines, with a model built in this process: no S3, no file."""
-    from examples.check_scanner import micr
-
-    return partial(micr.read, micr.build())
+    """What reads MICR lines, with a model built in this process: no S3."""
+    with TemporaryDirectory() as directory:
+        path = Path(directory, "model.npz")
+        path.write_bytes(model.build("built here", _PIXELS_PER_MODULE))
+        return partial(micr.read, model.load(path))
 
 
 def courtesy() -> ReadAmount | None:

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
@@ -21,6 +22,7 @@ from moto.moto_server.werkzeug_app import (
     MotoRequestHandler,
     create_backend_app,
 )
+from moto.s3.models import s3_backends
 from moto.ses.models import ses_backends
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Response
@@ -35,15 +37,19 @@ BUCKET, MODELS, PREFIX, SENDER = "checks", "models", "test-", "bank@example.com"
 
 @dataclass
 class Trouble:
-    """What goes wrong with the request of this number, counted from 0.
+    """What goes wrong with one request: that of this number, counted from 0, or of this name.
 
     ``request``: it never arrives. ``answer``: it is carried out, and the answer is lost. ``kill``:
     the same, and the process ``pid`` dies of it.
     """
 
-    number: int
+    which: int | str
     how: Literal["request", "answer", "kill"]
     pid: int = 0
+
+    def strikes(self, number: int, name: str) -> bool:
+        """Whether that request is the one."""
+        return self.which == number if isinstance(self.which, int) else self.which in name
 
 
 class _Quiet(MotoRequestHandler):
@@ -71,11 +77,12 @@ class Cloud:
             trouble, number = None, len(self.calls)
             if self._counting:
                 self.calls.append(_name(environ))
-                trouble = self.trouble
-            if trouble and trouble.number == number and trouble.how == "request":
+                if self.trouble and self.trouble.strikes(number, self.calls[-1]):
+                    trouble = self.trouble
+            if trouble and trouble.how == "request":
                 return _lost(environ, start)
             response = Response.from_app(self.app, environ, buffered=True)
-            if trouble and trouble.number == number:
+            if trouble:
                 if trouble.how == "kill":
                     os.kill(trouble.pid, signal.SIGKILL)
                 return _lost(environ, start)
@@ -103,17 +110,17 @@ class Cloud:
         finally:
             self._counting = before
 
-    @property
+    @cached_property
     def s3(self) -> Any:
         """A client of the test's own."""
         return boto3.client("s3", endpoint_url=self.endpoint)
 
-    @property
+    @cached_property
     def ses(self) -> Any:
         """A client of the test's own."""
         return boto3.client("ses", endpoint_url=self.endpoint)
 
-    @property
+    @cached_property
     def dynamodb(self) -> Any:
         """A client of the test's own."""
         return boto3.resource("dynamodb", endpoint_url=self.endpoint).meta.client
@@ -125,13 +132,8 @@ class Cloud:
 
     def objects(self, prefix: str = "") -> dict[str, bytes]:
         """What is in the bucket of checks."""
-        with self.unseen():
-            s3 = self.s3
-            found = s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", ())
-            return {
-                thing["Key"]: s3.get_object(Bucket=BUCKET, Key=thing["Key"])["Body"].read()
-                for thing in found
-            }
+        keys = s3_backends["123456789012"]["aws"].buckets[BUCKET].keys
+        return {key: keys[key].value for key in keys if key.startswith(prefix)}
 
     def table(self, name: str) -> list[dict[str, Any]]:
         """All items of one table."""
