@@ -18,6 +18,8 @@ _LOOSE = 0.2
 _WIDEST_GAP = 16
 _FEWEST = 5
 _MOST_LINES = 3
+# How many positions from what is on the grid more is looked for at a time.
+_BEYOND = 6
 _AMOUNT = e13b.CHARACTERS.index(e13b.AMOUNT)
 _TRANSIT = e13b.CHARACTERS.index(e13b.TRANSIT)
 
@@ -52,33 +54,45 @@ def on_grid(track: Track, found: Glimpse) -> list[Line]:
         chain = _chain(found.u)
         if chain is None:
             break
-        line = _numbered(track, found, *chain)
+        members, line = _numbered(track, found, *chain)
         if line is not None:
             lines.append(line)
-        found = found.chosen(np.setdiff1d(np.arange(len(found.u)), chain[0]))
+        found = found.chosen(np.setdiff1d(np.arange(len(found.u)), members))
     return lines
 
 
-def fields_of(lines: list[Line]) -> tuple[Line, Line | None] | None:
+def fields_of(track: Track, found: Glimpse) -> tuple[Line, Line | None] | None:
     """Return the line with the transit field and the amount field's, if there is one.
 
     Another machine, often of another bank, prints the amount: it has a grid of its own even where
     the two happen to agree.
     """
+    lines = on_grid(track, found)
     if not lines:
         return None
-    parts = [part for line in lines for part in split(line) if part is not None]
     main = max(
-        parts, key=lambda p: len(p.position) + 8 * int((p.found.character == _TRANSIT).sum())
+        lines, key=lambda p: len(p.position) + 8 * int((p.found.character == _TRANSIT).sum())
     )
-    amounts = [
-        part
-        for part in parts
-        if part is not main
-        and part.found.u[0] > main.found.u[-1]
-        and _is_amount(part, main)
-    ]
+    start = _amount_start(main)
+    if start is None:
+        return split(main)
+    kept = main.position < start
+    if kept.sum() < _FEWEST:
+        return None
+    border = float(np.interp(start, main.position, main.found.u)) if not kept.all() else (
+        float(main.found.u[-1] + (start - main.last) * PITCH)
+    )
+    main = replace(main, position=main.position[kept], found=main.found.chosen(kept))
+    rest = on_grid(track, found.chosen(found.u > border - 0.7 * PITCH))
+    amounts = [part for part in rest if _is_amount(part, main)]
     return main, max(amounts, key=lambda part: len(part.position), default=None)
+
+
+def _amount_start(main: Line) -> int | None:
+    """Return where the amount field begins: position 12, if both transit symbols are seen."""
+    transits = main.position[main.found.character == _TRANSIT]
+    closing = [int(p) for p in transits if p - 10 in transits]
+    return closing[0] + 21 if closing else None
 
 
 def _is_amount(part: Line, main: Line) -> bool:
@@ -98,20 +112,51 @@ def _is_amount(part: Line, main: Line) -> bool:
 
 def _numbered(
     track: Track, found: Glimpse, members: NDArray[np.intp], position: NDArray[np.intp]
-) -> Line | None:
-    for _ in range(3):
-        order = 3 if len(members) >= 14 else 2 if len(members) >= 8 else 1
-        place = np.polyfit(position, found.u[members], order)
-        lift = np.polyfit(position, found.v[members], order - 1, w=found.score[members])
-        off = np.abs(np.polyval(place, position) - found.u[members])
-        up = np.abs(np.polyval(lift, position) - found.v[members])
-        keep = (off < 0.18 * PITCH) & (up < 1.6)
-        if keep.all():
-            break
-        members, position = members[keep], position[keep]
+) -> tuple[NDArray[np.intp], Line | None]:
+    """Fit a smooth grid to a chain, take in what else stands on it; return the members and it."""
+    taken = members
+    place = lift = np.zeros(1)
+    for _ in range(4):
         if len(members) < _FEWEST:
-            return None
-    return Line(_regular(track, place, lift, position), position, found.chosen(members))
+            return taken, None
+        order = 3 if len(members) >= 14 else 2 if len(members) >= 8 else 1
+        place = _robust(position, found.u[members], order, found.score[members], 1.0)
+        lift = _robust(position, found.v[members], order - 1, found.score[members], 0.8)
+        members, position = _on(found, place, lift, int(position.min()), int(position.max()))
+    if len(members) < _FEWEST:
+        return taken, None
+    track = _regular(track, place, lift, position)
+    return np.union1d(taken, members), Line(track, position, found.chosen(members))
+
+
+def _robust(x: NDArray[np.intp], y: Floats, order: int, score: Floats, scale: float) -> Floats:
+    """Fit a polynomial that is not drawn by what lies some ``scale`` off: Tukey's weights."""
+    weight = trust = np.maximum(score - 0.5, 0.05)
+    for _ in range(4):
+        fit = np.polyfit(x, y, order, w=weight)
+        off = np.abs(np.polyval(fit, x) - y) / (2.5 * scale)
+        weight = trust * np.maximum(1 - off**2, 0.02)
+    return np.asarray(fit)
+
+
+def _on(
+    found: Glimpse, place: Floats, lift: Floats, low: int, high: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return what stands on a grid: members and positions, up to some positions off its ends."""
+    position = np.arange(low - _BEYOND, high + _BEYOND + 1)
+    inside = np.clip(position, low, high)
+    # Polynomials run wild outside of what they were fitted to; straight lines do not.
+    slope = np.clip(np.polyval(np.polyder(place), inside), 0.9 * PITCH, 1.1 * PITCH)
+    at = np.polyval(place, inside) + (position - inside) * slope
+    nearest = np.abs(found.u[:, None] - at[None]).argmin(axis=1)
+    off = np.abs(found.u - at[nearest])
+    up = np.abs(found.v - np.polyval(lift, inside[nearest]))
+    good = np.flatnonzero((off < 0.16 * PITCH) & (up < 1.3))
+    # One per position, the best; and back into the order of positions.
+    good = good[np.argsort(-found.score[good], kind="stable")]
+    _, first = np.unique(nearest[good], return_index=True)
+    members = good[first]
+    return members, position[nearest[members]]
 
 
 def split(line: Line) -> tuple[Line, Line | None]:

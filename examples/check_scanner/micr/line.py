@@ -11,7 +11,7 @@ from examples.check_scanner.micr.cells import Cells, cells, same_places
 from examples.check_scanner.micr.evidence import Evidence, weighed
 from examples.check_scanner.micr.fields import AMOUNT_LENGTH, ON_US_LENGTH, TRANSIT_LENGTH
 from examples.check_scanner.micr.find import Glimpse, glimpse
-from examples.check_scanner.micr.grid import Line, fields_of, on_grid
+from examples.check_scanner.micr.grid import Line, fields_of
 from examples.check_scanner.micr.locate import HEIGHT, PITCH, rows
 from examples.check_scanner.micr.grey import Grey, fit
 from examples.check_scanner.micr.refine import refined
@@ -56,7 +56,8 @@ class Seen:
 def see(value: Grey, luminance: Grey, bank: Bank) -> Seen | None:
     """Find and compare; None if there is no MICR line."""
     small, factor = fit(value, _LONGEST)
-    fields = fields_of(_lines(small, bank))
+    found = _found(small, bank)
+    fields = fields_of(*found) if found else None
     if fields is None:
         return None
     main, amount = fields
@@ -73,8 +74,8 @@ def see(value: Grey, luminance: Grey, bank: Bank) -> Seen | None:
     return Seen(group, second, zoom, left, top)
 
 
-def _lines(grey: Grey, bank: Bank) -> list[Line]:
-    """Return the most convincing line of the picture, upright or not; in parts."""
+def _found(grey: Grey, bank: Bank) -> tuple[Track, Glimpse] | None:
+    """Return the most convincing line of the picture, upright or not, and what is on it."""
     best: tuple[float, Track, Glimpse] | None = None
     for row in rows(grey):
         track, length = from_row(row, grey.shape[1])
@@ -86,8 +87,8 @@ def _lines(grey: Grey, bank: Bank) -> list[Line]:
         if best[0] > _CERTAIN:
             break
     if best is None or best[0] < _LINE:
-        return []
-    return on_grid(best[1], best[2])
+        return None
+    return best[1], best[2]
 
 
 def _turned(found: Glimpse, length: float) -> Glimpse:
