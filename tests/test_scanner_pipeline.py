@@ -16,7 +16,7 @@ from support.cloud import BUCKET, MODELS, PREFIX, SENDER, Cloud, running
 from support.scanner import Scanner, drawing, name, reading, same_every_time
 
 import tmpcache
-from examples.check_scanner import archive, handler, model, scan, specimen
+from examples.check_scanner import archive, handler, model, pipeline, scan, specimen
 from examples.check_scanner.errors import BadEventError
 from examples.check_scanner.reading import Decision, Field
 from examples.check_scanner.receive import PREFIX as INCOMING
@@ -402,7 +402,7 @@ def test_one_upload_that_fails_does_not_hold_up_the_others(
     function: Scanner, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uploads = [drawn(function, seed)[1] for seed in (1, 2)]
-    true_process = handler.process
+    true_process = pipeline.process
 
     def fail_once(upload: Upload, services: Any) -> Result:
         if upload is not None and upload.id == uploads[0].id:

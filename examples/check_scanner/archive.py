@@ -1,8 +1,7 @@
-"""Stage 8, archive: an original moves when all that is known of it is on record, not before.
+"""Stages 7 and 9, archive: an original moves when all that is known of it is on record, not before.
 
 It is copied under ``archived/`` before the decision is written down, and removed from ``incoming/``
-afterwards. So what is under ``incoming/`` is what is still to be done, and nothing else needs to
-remember it.
+last of all.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Stage 9, notify: tell the uploader what became of the check.
+"""Stage 8, notify: tell the uploader what became of the check.
 
 A mail cannot be sent and noted in one step. So it is claimed, sent, noted: a process that dies
 between SES's answer and the note leaves a claim, and whoever finds it a minute later sends the mail

@@ -4,7 +4,9 @@ The steps are in the order that makes a crash harmless at any point. What is wri
 decision can be written again; the decision is one transaction; what comes after it is repeated
 until it is done, by whoever is given the same upload next::
 
-    note that it is here ─► scan, archive pictures ─► DECIDE ─► remove the original ─► mail
+    note that it is here ─► scan, archive pictures ─► DECIDE ─► mail ─► remove the original
+
+So what is under ``incoming/`` is what is still to be done.
 
 The same function serves the Lambda handler, a local run and a batch: it may be called by any number
 of processes, for the same upload at once.
@@ -41,11 +43,11 @@ def process(upload: Upload, services: Services) -> Result:
         findings = scan(upload, services, watch)
         with watch("record"):
             entry, decided_here = records.decide(entry, findings, services.clock())
+    with watch("notify"):
+        notify(services.ses, records, entry, services.settings.mail_from, services.clock())
     with watch("archive"):
         if "original" in entry["copies"]:
             remove_original(services.s3, upload)
-    with watch("notify"):
-        notify(services.ses, records, entry, services.settings.mail_from, services.clock())
     reading, courtesy = findings.reading, findings.courtesy
     if not decided_here:
         with watch("record"):

@@ -14,6 +14,7 @@ from examples.check_scanner.copies import TYPES, write_copies
 from examples.check_scanner.decide import decide
 from examples.check_scanner.errors import BadNameError, GoneError, RejectedCheckError
 from examples.check_scanner.picture import MAX_BYTES, open_picture, too_large
+from examples.check_scanner.reading import Decision
 from examples.check_scanner.receive import Upload, parse_key
 from examples.check_scanner.records import Findings
 from examples.check_scanner.result import State, Stopwatch, Verdict
@@ -57,7 +58,8 @@ def scan(upload: Upload, services: Services, watch: Stopwatch) -> Findings:
                 read_line = services.reader()
             with watch("read"):
                 findings.reading = reader.line(read_line, picture.image)
-            if services.courtesy is not None:
+            wanted = findings.reading.decision is not Decision.REJECT
+            if services.courtesy is not None and wanted:
                 with watch("courtesy"):
                     findings.courtesy = reader.amount(services.courtesy, picture.image)
             findings.verdict = decide(
