@@ -1,6 +1,6 @@
 """The grammar of the line: which positions belong to which field."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,23 +10,31 @@ from examples.check_scanner.e13b import AMOUNT, CHARACTERS, DASH, ON_US, TRANSIT
 Floats = NDArray[np.float64]
 Positions = NDArray[np.intp]
 
-_DIGITS = np.array([CHARACTERS.index(digit) for digit in "0123456789"])
+DIGITS = np.array([CHARACTERS.index(digit) for digit in "0123456789"])
 _TRANSIT, _AMOUNT, _ON_US, _DASH = (CHARACTERS.index(c) for c in (TRANSIT, AMOUNT, ON_US, DASH))
+_IN_ON_US = np.array([*DIGITS, _ON_US, _DASH])
+
 #: Lengths of fields in positions, symbols included.
 TRANSIT_LENGTH, AMOUNT_LENGTH = 11, 12
 #: Positions behind the transit field: a blank, the on-us field's 18, and what the amount field
 #: leaves to lines that are longer than they should be.
 ON_US_LENGTH = 22
 
-# A position whose best character is less likely cannot be read.
-LEGIBLE = 0.2
+# The better and the worse of a field's two symbols must be about this likely.
+_SYMBOL, _DAMAGED = 0.5, 0.15
+# A serial stands at most so many positions behind the on-us symbol, its parts so near together.
+_SERIAL_WITHIN, _SERIAL_GAP = 4, 2
+# The longest serial that is looked for left of an account.
+_SERIAL_LENGTH = 6
+# Two numbers whose lengths differ by less could be each other.
+_TELLING = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A field: its digits and the positions (rows of the scores) that it is made of.
+    """A field: its digits and the positions that it is made of.
 
-    ``span`` are all its positions from symbol to symbol, ``digits`` those with digits.
+    ``digits`` are the positions of ``text``, ``span`` all from symbol to symbol.
     """
 
     text: str
@@ -38,163 +46,168 @@ class Found:
 class Parsed:
     """The fields of the main line; ``text`` has one character per position, blanks included.
 
-    ``used`` are the first and last position that belong to a field, ``doubts`` sentences on what
-    does not fit the grammar.
+    ``first`` and ``last`` are the outermost positions of fields, ``dashed`` says that the transit
+    field is one of four and four digits, ``doubts`` are sentences on what the grammar leaves open.
     """
 
     text: str
-    used: tuple[int, int]
-    dashed: bool
-    routing: Found | None
-    account: Found | None
-    serial: Found | None
-    doubts: tuple[str, ...]
+    first: int
+    last: int
+    dashed: bool = False
+    routing: Found | None = None
+    account: Found | None = None
+    serial: Found | None = None
+    doubts: tuple[str, ...] = ()
 
 
-def parse(score: Floats, blank: NDArray[np.bool_]) -> Parsed:
-    """Find the fields in ``score`` (positions x characters); ``blank`` says where no ink is."""
-    text = _text(score, blank, np.arange(len(CHARACTERS)))
-    start = _best(score, TRANSIT_LENGTH, _TRANSIT)
+def parse(likely: Floats, blank: NDArray[np.bool_]) -> Parsed:
+    """Find the fields.
+
+    ``likely`` (positions x characters) is 1 for a position's best reading, less for others;
+    ``blank`` tells where nothing at all is the best.
+    """
+    start = _framed(likely, TRANSIT_LENGTH, _TRANSIT)
     if start is None:
-        return Parsed(text, (0, len(text) - 1), False, None, None, None, ("no transit field",))
-    inside = np.arange(start + 1, start + TRANSIT_LENGTH - 1)
-    dashed = bool(score[inside[4], _DASH] > score[inside[4], _DIGITS].max())
-    if dashed:
-        inside = np.delete(inside, 4)
-    span = np.arange(start, start + TRANSIT_LENGTH)
-    routing = Found(_digits(score, inside), inside, span)
-    middle = TRANSIT + routing.text + TRANSIT
-    if dashed:
-        middle = f"{TRANSIT}{routing.text[:4]}{DASH}{routing.text[4:]}{TRANSIT}"
-    free = np.array([*_DIGITS, _ON_US, _DASH])
-    before = _text(score[:start], blank[:start], free)
-    beyond = slice(span[-1] + 1, span[-1] + 1 + ON_US_LENGTH)
-    after = _text(score[beyond], blank[beyond], free)
-    auxiliary = _auxiliary(before)
-    account, serial, end, doubts = _on_us(after, span[-1] + 1, auxiliary is not None)
-    left = start
-    if auxiliary is not None:
-        left = int(auxiliary.span[0])
-        serial = auxiliary
-    used = (left, max(end, int(span[-1])))
-    line = (before + middle + after)
-    return Parsed(line, used, dashed, routing, account, serial, tuple(doubts))
-
-
-def parse_amount(score: Floats) -> Found | None:
-    """Find the amount field: ten digits between two symbols."""
-    start = _best(score, AMOUNT_LENGTH, _AMOUNT)
-    if start is None:
-        return None
-    digits = np.arange(start + 1, start + AMOUNT_LENGTH - 1)
-    return Found(_digits(score, digits), digits, np.arange(start, start + AMOUNT_LENGTH))
-
-
-def _text(score: Floats, blank: NDArray[np.bool_], allowed: NDArray[np.intp]) -> str:
-    if not len(score):
-        return ""
-    best = allowed[score[:, allowed].argmax(axis=1)]
-    return "".join(
-        " " if empty else CHARACTERS[character] if value > LEGIBLE else "?"
-        for empty, character, value in zip(
-            blank, best, score[:, allowed].max(axis=1), strict=True
-        )
+        text = _text(likely, blank, np.arange(len(CHARACTERS)))
+        return Parsed(text, 0, len(text) - 1)
+    routing, dashed = _transit(likely, start)
+    end = start + TRANSIT_LENGTH
+    middle = f"{routing.text[:4]}{DASH}{routing.text[4:]}" if dashed else routing.text
+    before = _text(likely[:start], blank[:start], _IN_ON_US)
+    beyond = slice(end, end + ON_US_LENGTH)
+    after = _text(likely[beyond], blank[beyond], _IN_ON_US)
+    parsed = _on_us(after, end, auxiliary := _auxiliary(before))
+    return replace(
+        parsed,
+        text=f"{before}{TRANSIT}{middle}{TRANSIT}{after}",
+        first=start if auxiliary is None else int(auxiliary.span[0]),
+        dashed=dashed,
+        routing=routing,
     )
 
 
-def _digits(score: Floats, positions: Positions) -> str:
-    return "".join(CHARACTERS[_DIGITS[k]] for k in score[positions][:, _DIGITS].argmax(axis=1))
+def parse_amount(likely: Floats) -> Found | None:
+    """Find the amount field: ten digits between two symbols."""
+    start = _framed(likely, AMOUNT_LENGTH, _AMOUNT)
+    if start is None:
+        return None
+    digits = np.arange(start + 1, start + AMOUNT_LENGTH - 1)
+    return Found(_digits(likely, digits), digits, np.arange(start, start + AMOUNT_LENGTH))
 
 
-def _best(score: Floats, length: int, symbol: int) -> int | None:
+def _framed(likely: Floats, length: int, symbol: int) -> int | None:
     """Return where a field of that length, between two symbols, fits best."""
-    starts = np.arange(len(score) - length + 1)
+    starts = np.arange(len(likely) - length + 1)
     if not len(starts):
         return None
-    digit = score[:, _DIGITS].max(axis=1)
-    digit = np.maximum(digit, score[:, _DASH]) if symbol == _TRANSIT else digit
+    digit = likely[:, DIGITS].max(axis=1)
+    if symbol == _TRANSIT:
+        digit = np.maximum(digit, likely[:, _DASH])
     sums = np.concatenate([[0.0], np.cumsum(digit)])
     inside = sums[starts + length - 1] - sums[starts + 1]
-    # The symbols weigh as much as half of the digits: they are what tells a field from another.
-    frame = score[starts, symbol] + score[starts + length - 1, symbol]
+    # The symbols weigh half as much as the digits: they are what tells a field from another.
+    frame = likely[starts, symbol] + likely[starts + length - 1, symbol]
     start = int(starts[(inside + length / 4 * frame).argmax()])
-    ends = score[[start, start + length - 1], symbol]
-    return start if ends.max() > 0.5 and ends.min() > 0.15 else None
+    ends = likely[[start, start + length - 1], symbol]
+    return start if ends.max() > _SYMBOL and ends.min() > _DAMAGED else None
+
+
+def _transit(likely: Floats, start: int) -> tuple[Found, bool]:
+    """Read the routing number: nine digits, or four and four around a dash."""
+    inside = np.arange(start + 1, start + TRANSIT_LENGTH - 1)
+    dashed = bool(likely[inside[4], _DASH] > likely[inside[4], DIGITS].max())
+    digits = np.delete(inside, 4) if dashed else inside
+    span = np.arange(start, start + TRANSIT_LENGTH)
+    return Found(_digits(likely, digits), digits, span), dashed
 
 
 def _auxiliary(text: str) -> Found | None:
-    """Find the auxiliary on-us field left of the transit field: digits between two symbols."""
+    """Find the auxiliary on-us field left of the transit field: a serial between two symbols."""
     closing = text.rfind(ON_US)
     opening = text.rfind(ON_US, 0, closing) if closing > 0 else -1
     if opening < 0:
         return None
-    inside = np.arange(opening + 1, closing)
-    return _gathered(text, inside, 0, np.arange(opening, closing + 1))
+    found = _gathered(text, np.arange(opening + 1, closing), 0)
+    return found and replace(found, span=np.arange(opening, closing + 1))
 
 
-def _on_us(
-    text: str, offset: int, business: bool
-) -> tuple[Found | None, Found | None, int, list[str]]:
-    """Take the on-us field apart: account, serial, last position, doubts."""
+def _on_us(text: str, offset: int, auxiliary: Found | None) -> Parsed:
+    """Take the on-us field apart; position 0 of ``text`` is ``offset`` of the line.
+
+    The account ends at the on-us symbol. The serial is in the auxiliary field, right of the
+    symbol, or left of the account with a blank in between.
+    """
     closing = text.rfind(ON_US)
     if closing < 0:
-        return None, None, offset, ["no on-us symbol behind the account"]
-    left, right = np.arange(closing), np.arange(closing + 1, len(text))
-    # What stands far off behind a gap is not of this field.
-    serial = _tokens(text, right)
-    serial_at = serial[0] if serial and serial[0][0] - closing <= 4 else np.array([], np.intp)
-    for token in serial[1:]:
-        if token[0] - serial_at[-1] > 2 if len(serial_at) else True:
-            break
-        serial_at = np.concatenate([serial_at, token])
-    end = int(max(serial_at[-1] if len(serial_at) else closing, closing))
+        return Parsed(text, 0, offset - 1, serial=auxiliary)
+    right = _serial_right(text, closing)
+    parts = [part for part in _cut(text, closing) if _runs(text, part)]
+    account = np.array([p for part in parts for p in part], np.intp)
+    left: Positions = np.array([], np.intp)
     doubts: list[str] = []
-    parts = [np.array(part, np.intp) for part in _cut(text, left) if len(_tokens(text, part))]
-    if not parts:
-        return None, None, offset + end, ["no account before the on-us symbol"]
-    account_at = parts[-1]
-    own: NDArray[np.intp] = serial_at
     if len(parts) > 1:
-        shorter, account_at = sorted((parts[0], np.concatenate(parts[1:])), key=len)
-        own = shorter if not len(serial_at) else serial_at
-        if len(account_at) - len(shorter) < 3:
-            doubts.append("it is not clear which number is the account")
-    elif not len(serial_at) and not business:
-        tokens = _tokens(text, account_at)
-        if len(tokens) > 1 and len(tokens[0]) <= 6:
-            own, account_at = tokens[0], np.arange(tokens[1][0], account_at[-1] + 1)
-            if len(tokens) > 2:
-                doubts.append("it is not clear where the account begins")
-    account = _gathered(text, account_at, offset, offset + account_at)
-    found = _gathered(text, own, offset, offset + own) if len(own) else None
-    return account, found, offset + end, doubts
+        # Two numbers with an on-us symbol between them: serials are shorter.
+        left, account = sorted((parts[0], np.concatenate(parts[1:])), key=len)
+        if len(account) - len(left) < _TELLING:
+            doubts.append("It is not clear which number is the account.")
+    elif len(parts) == 1 and not len(right) and auxiliary is None:
+        first, *others = _runs(text, account)
+        if others and len(first) <= _SERIAL_LENGTH:
+            left, account = first, np.arange(others[0][0], account[-1] + 1)
+            if len(others) > 1:
+                doubts.append("It is not clear where the account begins.")
+    serial = auxiliary or _gathered(text, right if len(right) else left, offset)
+    last = int(right[-1]) if len(right) else closing
+    return Parsed(
+        text,
+        0,
+        offset + last,
+        account=_gathered(text, account, offset),
+        serial=serial,
+        doubts=tuple(doubts),
+    )
 
 
-def _cut(text: str, positions: Positions) -> list[list[int]]:
-    """Split positions at on-us symbols."""
-    parts: list[list[int]] = [[]]
-    for position in positions:
-        if text[position] == ON_US:
-            parts.append([])
-        else:
-            parts[-1].append(int(position))
-    return parts
+def _serial_right(text: str, closing: int) -> Positions:
+    """Return the positions of the number right of the on-us symbol, if there is one."""
+    serial: list[int] = []
+    for run in _runs(text, np.arange(closing + 1, len(text))):
+        if serial and run[0] - serial[-1] > _SERIAL_GAP:
+            break
+        if not serial and run[0] - closing > _SERIAL_WITHIN:
+            break
+        serial.extend(int(p) for p in run)
+    return np.array(serial, np.intp)
 
 
-def _tokens(text: str, positions: Positions | list[int]) -> list[Positions]:
-    """Return runs without blanks."""
-    runs: list[list[int]] = [[]]
-    for position in positions:
-        if text[position] == " ":
-            runs.append([])
-        else:
-            runs[-1].append(int(position))
-    return [np.array(run, np.intp) for run in runs if run]
+def _cut(text: str, end: int) -> list[Positions]:
+    """Split the positions before ``end`` at on-us symbols."""
+    marks = [-1, *(p for p in range(end) if text[p] == ON_US), end]
+    return [np.arange(a + 1, b) for a, b in zip(marks, marks[1:], strict=False)]
 
 
-def _gathered(text: str, positions: Positions, offset: int, span: Positions) -> Found | None:
-    digits = [int(p) for p in positions if text[p] not in (" ", DASH, ON_US)]
-    if not digits:
+def _runs(text: str, positions: Positions) -> list[Positions]:
+    """Return runs of positions without blanks."""
+    filled = np.array([p for p in positions if text[p] != " "], np.intp)
+    if not len(filled):
+        return []
+    return np.split(filled, np.flatnonzero(np.diff(filled) > 1) + 1)
+
+
+def _gathered(text: str, positions: Positions, offset: int) -> Found | None:
+    """Return the field of these positions; dashes and blanks are not part of its text."""
+    digits = np.array([p for p in positions if text[p].isdigit()], np.intp)
+    if not len(digits):
         return None
-    at = np.array(digits, np.intp)
-    return Found("".join(text[p] for p in digits), at + offset, span)
+    return Found("".join(text[p] for p in digits), digits + offset, positions + offset)
+
+
+def _text(likely: Floats, blank: NDArray[np.bool_], allowed: NDArray[np.intp]) -> str:
+    best = allowed[likely[:, allowed].argmax(axis=1)] if len(likely) else []
+    return "".join(
+        " " if empty else CHARACTERS[k] for empty, k in zip(blank, best, strict=True)
+    )
+
+
+def _digits(likely: Floats, positions: Positions) -> str:
+    return "".join(CHARACTERS[DIGITS[k]] for k in likely[positions][:, DIGITS].argmax(axis=1))

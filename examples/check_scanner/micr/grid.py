@@ -18,6 +18,8 @@ _LOOSE = 0.2
 _WIDEST_GAP = 16
 _FEWEST = 5
 _MOST_LINES = 3
+# What is certainly a character, and how many of them are no accident.
+_SEEN, _SOME = 0.75, 2
 # How many positions from what is on the grid more is looked for at a time.
 _BEYOND = 6
 _AMOUNT = e13b.CHARACTERS.index(e13b.AMOUNT)
@@ -61,12 +63,21 @@ def on_grid(track: Track, found: Glimpse) -> list[Line]:
     return lines
 
 
-def fields_of(track: Track, found: Glimpse) -> tuple[Line, Line | None] | None:
-    """Return the line with the transit field and the amount field's, if there is one.
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The line with the transit field, and the amount field's, if there is one.
 
     Another machine, often of another bank, prints the amount: it has a grid of its own even where
-    the two happen to agree.
+    the two happen to agree. ``loose``: likely characters in its place that make no line.
     """
+
+    main: Line
+    amount: Line | None
+    loose: int = 0
+
+
+def fields_of(track: Track, found: Glimpse) -> Parts | None:
+    """Return the line's parts; None if nothing stands on a grid."""
     lines = on_grid(track, found)
     if not lines:
         return None
@@ -75,17 +86,20 @@ def fields_of(track: Track, found: Glimpse) -> tuple[Line, Line | None] | None:
     )
     start = _amount_start(main)
     if start is None:
-        return split(main)
+        return Parts(*split(main))
     kept = main.position < start
     if kept.sum() < _FEWEST:
         return None
-    border = float(np.interp(start, main.position, main.found.u)) if not kept.all() else (
-        float(main.found.u[-1] + (start - main.last) * PITCH)
-    )
+    border = float(main.found.u[-1] + (start - main.last) * PITCH)
+    if not kept.all():
+        border = float(np.interp(start, main.position, main.found.u))
     main = replace(main, position=main.position[kept], found=main.found.chosen(kept))
-    rest = on_grid(track, found.chosen(found.u > border - 0.7 * PITCH))
-    amounts = [part for part in rest if _is_amount(part, main)]
-    return main, max(amounts, key=lambda part: len(part.position), default=None)
+    rest = found.chosen(found.u > border - 0.7 * PITCH)
+    amounts = [part for part in on_grid(track, rest) if _is_amount(part, main)]
+    if amounts:
+        return Parts(main, max(amounts, key=lambda part: len(part.position)))
+    likely = int((rest.score > _SEEN).sum())
+    return Parts(main, None, likely if likely >= _SOME else 0)
 
 
 def _amount_start(main: Line) -> int | None:

@@ -1,6 +1,6 @@
 """From a picture's grey planes to the characters of its MICR line, position by position."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,16 +16,20 @@ from examples.check_scanner.micr.locate import HEIGHT, PITCH, rows
 from examples.check_scanner.micr.grey import Grey, fit
 from examples.check_scanner.micr.refine import refined
 from examples.check_scanner.micr.track import Track, from_row, turned
+from examples.check_scanner.reading import Point
 
 # The longer side of the picture in which the line is looked for: 8.5 inches at 190 dpi.
 _LONGEST = 1600
 # Pixels per module with which it is read: 300 dpi. More is averaged down.
 _SHARPEST = 4.0
+_WORTH_IT = 0.85
 # Worth (see `Glimpse`) of a line that is one, and of one that need not be doubted.
-_LINE, _CERTAIN = 7.0, 14.0
+_LINE, _CERTAIN = 5.5, 8.0
 # The variant that lines are refined with: usual weight, blur of 0.45 modules.
 _USUAL = len(BLURS) * (len(WEIGHTS) // 2) + 1
 _ENDS = 2
+# Positions left and right of what was found that may belong to the line.
+_AROUND = 26
 _TRANSIT = e13b.CHARACTERS.index(e13b.TRANSIT)
 
 
@@ -43,35 +47,49 @@ class Group:
 class Seen:
     """The line: ``main`` with transit and on-us fields, ``amount`` if there is one.
 
-    Tracks map to the pixels of a plane cut at (left, top) and scaled by ``factor``.
+    Position 0 of the amount's grid is ``between`` positions right of position 0 of the main one.
+    ``loose`` characters were seen where an amount would be, but make none. Tracks map to the
+    pixels of a plane cut at (left, top) and scaled by ``factor``.
     """
 
     main: Group
     amount: Group | None
+    between: int
+    loose: int
     factor: float
     left: float
     top: float
+
+    def place(self, x: float, y: float) -> Point:
+        """Return where a track's pixel lies in the picture."""
+        return x / self.factor + self.left, y / self.factor + self.top
 
 
 def see(value: Grey, luminance: Grey, bank: Bank) -> Seen | None:
     """Find and compare; None if there is no MICR line."""
     small, factor = fit(value, _LONGEST)
     found = _found(small, bank)
-    fields = fields_of(*found) if found else None
-    if fields is None:
+    parts = fields_of(*found) if found else None
+    if parts is None:
         return None
-    main, amount = fields
-    near, other, zoom, left, top = _closer(value, luminance, small, main, factor)
-    main = _moved(main, zoom, factor, left, top)
-    group = _group(near, other, main, bank, *_reach(main, amount, near))
-    second = None
-    if amount is not None:
-        amount = _moved(amount, zoom, factor, left, top)
-        missing = max(_ENDS, AMOUNT_LENGTH - (amount.last - amount.first))
-        free = max(0, _free(main, amount) - 1)
-        reach = _inside(amount, amount.first - min(missing, free), amount.last + missing, near)
-        second = _group(near, other, amount, bank, *reach)
-    return Seen(group, second, zoom, left, top)
+    zoom, left, top, (near, other) = _closer((value, luminance), parts.main, factor)
+
+    def moved(line: Line) -> Line:
+        return replace(line, track=line.track.scaled(1 / factor).scaled(zoom, left, top))
+
+    main = moved(parts.main)
+    group = _group(near, other, main, bank, *_reach(main, parts.amount, near))
+    if parts.amount is None:
+        return Seen(group, None, 0, parts.loose, zoom, left, top)
+    amount = moved(parts.amount)
+    free = _free(main, amount)
+    missing = max(_ENDS, AMOUNT_LENGTH - (amount.last - amount.first))
+    first = amount.first - min(missing, max(0, free - 1))
+    reach = _inside(amount, first, amount.last + missing, near)
+    between = main.last + free - amount.first
+    return Seen(
+        group, _group(near, other, amount, bank, *reach), between, parts.loose, zoom, left, top
+    )
 
 
 def _found(grey: Grey, bank: Bank) -> tuple[Track, Glimpse] | None:
@@ -136,35 +154,30 @@ def _inside(line: Line, first: int, last: int, plane: Grey) -> tuple[int, int]:
 
 
 def _closer(
-    value: Grey, luminance: Grey, small: Grey, line: Line, factor: float
-) -> tuple[Grey, Grey, float, float, float]:
-    """Cut the line's surroundings out of the full picture, at no more than what is needed."""
-    u = np.linspace(line.first * PITCH - 150, line.last * PITCH + 250, 50)[None]
+    planes: tuple[Grey, Grey], line: Line, factor: float
+) -> tuple[float, float, float, tuple[Grey, Grey]]:
+    """Cut the line's surroundings out of the full picture, no sharper than needed.
+
+    Returns the factor by which they were resized, left and top of the cut, and the planes.
+    """
+    u = np.linspace(line.first - _AROUND, line.last + _AROUND, 50)[None] * PITCH
     x, y = line.track.points(u, np.array([[-20.0], [30.0]]))
-    x0, y0, x1, y1 = x.min() / factor, y.min() / factor, x.max() / factor, y.max() / factor
-    rows_, columns = value.shape
-    left, top = max(0, int(x0)), max(0, int(y0))
-    right, bottom = min(columns, int(np.ceil(x1))), min(rows_, int(np.ceil(y1)))
-    _, down = line.track.points(np.array([line.first, line.last]) * PITCH, np.array([0.0]))
-    step = line.track.down[:, -1]
-    module = float(np.hypot(*step)) / factor
-    zoom = min(1.0, _SHARPEST / module)
-    cut = [value[top:bottom, left:right]]
-    if luminance is not value:
-        cut.append(luminance[top:bottom, left:right])
-    if zoom < 0.85:
-        cut = [
-            np.asarray(cv2.resize(c, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA))
-            for c in cut
-        ]
-    else:
-        zoom = 1.0
-    return cut[0], cut[-1], zoom, left, top
+    rows_, columns = planes[0].shape
+    left, top = max(0, int(x.min() / factor)), max(0, int(y.min() / factor))
+    right = min(columns, int(np.ceil(x.max() / factor)))
+    bottom = min(rows_, int(np.ceil(y.max() / factor)))
+    zoom = _SHARPEST * factor / float(np.hypot(*line.track.down[:, -1]))
+    zoom = zoom if zoom < _WORTH_IT else 1.0
 
+    def cut(plane: Grey) -> Grey:
+        part = plane[top:bottom, left:right]
+        if zoom == 1.0:
+            return part
+        size = (round((right - left) * zoom), round((bottom - top) * zoom))
+        return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
 
-def _moved(line: Line, zoom: float, factor: float, left: float, top: float) -> Line:
-    full = line.track.scaled(1 / factor)
-    return Line(full.scaled(zoom, left, top), line.position, line.found)
+    near = cut(planes[0])
+    return zoom, left, top, (near, near if planes[1] is planes[0] else cut(planes[1]))
 
 
 def _group(

@@ -1,62 +1,197 @@
-"""Whether to believe it."""
+"""From positions to a reading: the fields, and whether they may be used without a person."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
-from examples.check_scanner import e13b
-from examples.check_scanner.micr import fields
+from examples.check_scanner.e13b import CHARACTERS, GLYPH_HEIGHT
+from examples.check_scanner.micr import fields, routing
+from examples.check_scanner.micr.fields import Found, Parsed
 from examples.check_scanner.micr.line import Group, Seen
-from examples.check_scanner.reading import Decision, Field, Reading
+from examples.check_scanner.micr.locate import PITCH
+from examples.check_scanner.micr.verdict import Verdict, verdict
+from examples.check_scanner.reading import Decision, Field, Point, Reading
 
-DEBUG = {}
+_NONE = Field(None, 0.0)
+_BLANK = len(CHARACTERS)
+# Positions right of a serial that have to be seen empty: only blanks end it.
+_QUIET = 2
+#: Fewest and most digits of an account.
+_ACCOUNT = (3, 17)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A group with what was made of it."""
+
+    group: Group
+    verdict: Verdict
+
+
 def nothing(version: str) -> Reading:
-    none = Field(None, 0.0)
-    return Reading("", none, none, none, none, Decision.REJECT, "There is no MICR line in the picture.", 0.0, version)
-
-
-def aba(r):
-    return len(r) == 9 and r.isdigit() and sum(int(d) * w for d, w in zip(r, (3, 7, 1) * 3)) % 10 == 0
+    """Return the reading of a picture without a MICR line."""
+    reason = "There is no MICR line in the picture."
+    return Reading("", _NONE, _NONE, _NONE, _NONE, Decision.REJECT, reason, 0.0, version)
 
 
 def judged(seen: Seen, version: str) -> Reading:
-    cost = seen.main.evidence.cost
-    score = seen.main.evidence.likely
-    blank = cost.argmin(1) == cost.shape[1] - 1
-    p = fields.parse(score, blank)
-    def f(found, sc):
-        if found is None: return Field(None, 0.0)
-        o = np.sort(sc[found.digits], 1)
-        return Field(found.text if '?' not in found.text else None, float((o[:, 1] - o[:, 0]).min()))
+    """Return the reading of a line that was seen: accept what leaves no doubt."""
+    main = _Line(seen.main, verdict(seen.main.cells, seen.main.evidence, seen.main.second))
+    evidence = seen.main.evidence
+    parsed = fields.parse(evidence.likely, main.verdict.best == _BLANK)
+    if parsed.routing is None:
+        return _illegible(seen, parsed, version)
+    number, mended = _routing(parsed, main)
+    found = {"routing number": number, "account": parsed.account, "serial": parsed.serial}
+    doubts = [*_doubtful(found, main), *parsed.doubts]
     amount = None
-    am = Field(None, 0.0)
-    doubts = list(p.doubts)
     if seen.amount is not None:
+        other = _Line(
+            seen.amount, verdict(seen.amount.cells, seen.amount.evidence, seen.amount.second)
+        )
         amount = fields.parse_amount(seen.amount.evidence.likely)
-        am = f(amount, seen.amount.evidence.cost)
-        if amount is None: doubts.append('amount not readable')
-        else: am = Field(str(int(amount.text)), am.confidence)
-    r, a, s = f(p.routing, cost), f(p.account, cost), f(p.serial, cost)
-    if p.routing and not p.dashed and not aba(p.routing.text): doubts.append("check digit")
-    if p.dashed: doubts.append('dashed')
-    u0, u1 = p.used
-    use = np.arange(u0, u1 + 1)
-    both=[]
-    for g, at in ((seen.main, use), (seen.amount, amount.span if amount else [])):
-        if g is None: continue
-        def bm(c):
-            o = np.sort(c[at], 1); return o[:, 0], o[:, 1] - o[:, 0], c[at].argmin(1)
-        e = g.evidence
-        cb, cm, ck = bm(e.cost); sb, sm, sk = bm(e.strict); lb, lm, lk = bm(e.lenient)
-        ns = np.sort(g.cells.score[at], 1); nk = g.cells.score[at].argmax(1)
-        eb, em, ek = bm(g.second.cost); tk = g.second.strict[at].argmin(1)
-        for j in range(len(ck)):
-            k = ck[j]
-            both.append((cb[j], cm[j], ek[j] == k, nk[j] == k or k == 14, e.clean[at][j], k == 14, sb[j], sm[j], sk[j] == k, lb[j], lm[j], lk[j] == k, ns[j, -1], ns[j, -1] - ns[j, -2], em[j], tk[j] == k, e.strict[at][j, 14], e.lenient[at][j, k], e.strict[at][j, k]))
-    b = np.array(both, float)
-    DEBUG['cells'] = b
-    low, marg = b[:, 0].max(), b[:, 1].min()
-    dirty = b[b[:, 4] == 0]
-    if len(dirty) and (dirty[:, 0].max() > 0.5 or dirty[:, 1].min() < 0.4): doubts.append(f"cost {dirty[:, 0].max():.2f} margin {dirty[:, 1].min():.2f}")
-    if not b[:, 2].all(): doubts.append("second")
-    if not b[:, 3].all(): doubts.append("corr")
-    if a.text is None: doubts.append('account')
-    return Reading(p.text, r, a, s, am, Decision.REVIEW if doubts else Decision.ACCEPT, '; '.join(doubts), float(marg), version)
+        if amount is None:
+            doubts.append("There is an amount field that cannot be read.")
+        else:
+            doubts += _doubtful({"amount": amount}, other)
+    elif seen.loose:
+        doubts.append("There is something where the amount would be.")
+    if mended:
+        doubts.insert(0, "One digit of the routing number was read by means of the check digit.")
+    doubts += _grammar(parsed) + _ends(parsed, main, seen)
+    decision, reason = _decision(number, parsed, main, doubts)
+    read = {
+        "routing": _field(number, main, seen),
+        "account": _field(parsed.account, main, seen),
+        "serial": _field(parsed.serial, main, seen),
+        "amount": _field(amount, other, seen, cents=True) if amount is not None else _NONE,
+    }
+    present = [field.confidence for field in read.values() if field.text is not None]
+    return Reading(
+        line=_whole(parsed, amount, seen),
+        decision=decision,
+        reason=reason,
+        confidence=round(min(present) if decision is not Decision.REVIEW else min(present) / 2, 3),
+        model_version=version,
+        **read,
+    )
+
+
+def _illegible(seen: Seen, parsed: Parsed, version: str) -> Reading:
+    reason = "There is a MICR line, but no routing number can be read in it."
+    text = parsed.text.strip()
+    return Reading(text, _NONE, _NONE, _NONE, _NONE, Decision.REVIEW, reason, 0.0, version)
+
+
+def _routing(parsed: Parsed, main: _Line) -> tuple[Found, bool]:
+    """Return the routing number, if need be as its check digit says; and whether it was needed."""
+    number = parsed.routing
+    assert number is not None
+    if parsed.dashed or routing.checks(number.text):
+        return number, False
+    cost = main.group.evidence.cost[number.digits][:, fields.DIGITS]
+    text = routing.mended(number.text, cost, ~main.verdict.sure[number.digits])
+    if text is None:
+        return number, False
+    return Found(text, number.digits, number.span), True
+
+
+def _doubtful(found: dict[str, Found | None], line: _Line) -> list[str]:
+    """Return a sentence for each field with positions that are not sure."""
+    sentences = []
+    for name, field in found.items():
+        if field is None:
+            continue
+        unsure = [int(p) for p in field.span if not line.verdict.sure[p]]
+        digits = [p for p in unsure if p in field.digits]
+        if digits:
+            places = " and ".join(str(int(np.flatnonzero(field.digits == p)[0]) + 1) for p in digits)
+            plural = "s" if len(digits) > 1 else ""
+            sentences.append(f"Digit{plural} {places} of the {name} cannot be read for certain.")
+        elif unsure:
+            sentences.append(f"The symbols or blanks of the {name} cannot be read for certain.")
+    return sentences
+
+
+def _grammar(parsed: Parsed) -> list[str]:
+    """Return what is missing or not as it should be."""
+    doubts = []
+    if parsed.dashed:
+        doubts.append("The routing number has the old form, four and four digits, without a check digit.")
+    if parsed.account is None:
+        doubts.append("There is no account that ends with an on-us symbol.")
+    elif not _ACCOUNT[0] <= len(parsed.account.text) <= _ACCOUNT[1]:
+        doubts.append(f"An account of {len(parsed.account.text)} digits is unusual.")
+    return doubts
+
+
+def _ends(parsed: Parsed, main: _Line, seen: Seen) -> list[str]:
+    """Return doubts about where the line begins and ends.
+
+    Symbols enclose every field but a serial right of the account, which ends where blanks begin.
+    """
+    judged, doubts = main.verdict, []
+    between = np.arange(parsed.first, parsed.last + 1)
+    if not judged.sure[between].all() and not _covered(parsed, judged):
+        doubts.append("There is something between the fields.")
+    behind = np.arange(parsed.last + 1, parsed.last + 1 + _QUIET)
+    if seen.amount is None and behind[-1] >= len(judged.best):
+        doubts.append("The line may go on outside of the picture.")
+    behind = behind[behind < len(judged.best)]
+    if (judged.best[behind] != _BLANK).any() or not judged.sure[behind].all():
+        doubts.append("There is something right of the last field.")
+    outside = np.ones(len(judged.best), bool)
+    outside[parsed.first : parsed.last + 1 + _QUIET] = False
+    if (outside & judged.sure & (judged.best != _BLANK)).any():
+        doubts.append("There are characters outside of the fields.")
+    return doubts
+
+
+def _covered(parsed: Parsed, judged: Verdict) -> bool:
+    """Tell whether all that is not sure belongs to a field, which has been said then."""
+    unsure = {int(p) for p in np.flatnonzero(~judged.sure) if parsed.first <= p <= parsed.last}
+    known = [f.span for f in (parsed.routing, parsed.account, parsed.serial) if f is not None]
+    return unsure <= {int(p) for span in known for p in span}
+
+
+def _decision(
+    number: Found, parsed: Parsed, main: _Line, doubts: list[str]
+) -> tuple[Decision, str]:
+    if not parsed.dashed and main.verdict.sure[number.span].all():
+        if not routing.checks(number.text):
+            return Decision.REJECT, f"The check digit of the routing number {number.text} is wrong."
+        if not routing.exists(number.text):
+            return Decision.REJECT, f"No routing number begins with {number.text[:2]}."
+    elif not parsed.dashed and not (routing.checks(number.text) and routing.exists(number.text)):
+        doubts.insert(0, f"{number.text} is no routing number.")
+    return (Decision.REVIEW, " ".join(doubts)) if doubts else (Decision.ACCEPT, "")
+
+
+def _field(found: Found | None, line: _Line, seen: Seen, cents: bool = False) -> Field:
+    if found is None:
+        return _NONE
+    text = str(int(found.text)) if cents else found.text
+    confidence = float(line.verdict.confidence[found.digits].min())
+    return Field(text, round(confidence, 3), _box(found, line.group, seen))
+
+
+def _box(found: Found, group: Group, seen: Seen) -> tuple[Point, Point, Point, Point]:
+    left = (group.cells.first + found.span[0]) * PITCH + 1
+    right = (group.cells.first + found.span[-1]) * PITCH + 8
+    x, y = group.track.points(
+        np.array([left, right, right, left]), np.array([0.0, 0.0, GLYPH_HEIGHT, GLYPH_HEIGHT])
+    )
+    corners = [seen.place(float(a), float(b)) for a, b in zip(x, y, strict=True)]
+    return corners[0], corners[1], corners[2], corners[3]
+
+
+def _whole(parsed: Parsed, amount: Found | None, seen: Seen) -> str:
+    """Return the line with its amount field, blanks between them counted out."""
+    main = parsed.text[parsed.first : parsed.last + 1]
+    if amount is None or seen.amount is None:
+        return main
+    blanks = seen.between + seen.amount.cells.first + int(amount.span[0]) - (
+        seen.main.cells.first + parsed.last
+    )
+    symbol = CHARACTERS[int(np.argmax([c == "\u2447" for c in CHARACTERS]))]
+    return f"{main}{' ' * max(0, blanks - 1)}{symbol}{amount.text}{symbol}"
