@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from examples.check_scanner.micr import trust
-from examples.check_scanner.micr.line import see
 from examples.check_scanner.micr.grey import planes
+from examples.check_scanner.micr.line import see
 from examples.check_scanner.reading import Reading
 
 if TYPE_CHECKING:  # the model is made ready by `micr.bank`

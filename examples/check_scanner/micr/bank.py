@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Ink = NDArray[np.float32]
+from examples.check_scanner.micr.arrays import Grey, Ink
 
 #: Modules of white around a glyph that count as part of its shape.
 MARGIN = 1
@@ -36,7 +35,7 @@ class Bank:
     ink: Ink
 
 
-def prepare(templates: NDArray[np.uint8]) -> Bank:
+def prepare(templates: Grey) -> Bank:
     """Make the matrices; ``templates`` as in `model.Model`."""
     ppm = templates.shape[2] // WIDTH
     if templates.shape[1:] != (HEIGHT * ppm, WIDTH * ppm) or not ppm:
@@ -59,11 +58,11 @@ def prepare(templates: NDArray[np.uint8]) -> Bank:
     )
 
 
-def _variant(mask: NDArray[np.uint8], grid: int, weight: float, blur: float) -> Ink:
+def _variant(mask: Grey, grid: int, weight: float, blur: float) -> Ink:
     """Move the outline outwards by ``weight`` modules and blur by ``blur``."""
     inside = cv2.distanceTransform((mask > 127).astype(np.uint8), cv2.DIST_L2, 5)
     outside = cv2.distanceTransform((mask <= 127).astype(np.uint8), cv2.DIST_L2, 5)
-    moved = np.clip(inside - outside + weight * grid + 0.5 * (outside == 0) , 0, 1)
+    moved = np.clip(inside - outside + weight * grid + 0.5 * (outside == 0), 0, 1)
     return np.asarray(
         cv2.GaussianBlur(
             moved.astype(np.float32), (0, 0), blur * grid, borderType=cv2.BORDER_CONSTANT

@@ -5,14 +5,11 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
+from examples.check_scanner.micr.arrays import Floats, Grey, Indices, Ink
 from examples.check_scanner.micr.bank import FINE, HEIGHT, MARGIN, WIDTH, Bank
 from examples.check_scanner.micr.locate import PITCH
-from examples.check_scanner.micr.grey import Grey
-from examples.check_scanner.micr.track import Floats, Track, inked, strip
-
-Ink = NDArray[np.float32]
+from examples.check_scanner.micr.track import Track, inked, strip
 
 # How far a character is looked for around its place, in pixels of the fine grid: the standard lets
 # it be 0.8 modules off along the line and half a module in height.
@@ -35,7 +32,7 @@ class Cells:
     variant: int
     score: Floats
     shift: Floats
-    place: NDArray[np.intp]
+    place: Indices
     window: Ink
     around: Ink
 
@@ -95,7 +92,7 @@ def _band(grey: Grey, track: Track, first: int, last: int) -> tuple[Ink, Floats,
     return seen, exact, round((_AIR - MARGIN) * FINE)
 
 
-def _windows(views: Ink, place: NDArray[np.intp]) -> tuple[Ink, Ink]:
+def _windows(views: Ink, place: Indices) -> tuple[Ink, Ink]:
     """Return the windows at the places, and the nine at and around each."""
     near = np.arange(-1, 2)
     rows = place[:, 0, None, None] + near[None, :, None]

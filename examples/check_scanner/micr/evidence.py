@@ -9,13 +9,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from examples.check_scanner.micr.arrays import Flags, Floats, Ink
 from examples.check_scanner.micr.bank import FINE, Bank
 from examples.check_scanner.micr.cells import Cells
-
-Ink = NDArray[np.float32]
-Floats = NDArray[np.float64]
 
 # What a pixel of unexplained ink costs, missing ink costing 1: strictly, and if it may be a pen's,
 # when more than a share of full ink costs no more.
@@ -36,7 +33,7 @@ class Evidence:
     """Costs: positions x (characters and, last, nothing at all); strict where ``clean``."""
 
     cost: Floats
-    clean: NDArray[np.bool_]
+    clean: Flags
     strict: Floats
     lenient: Floats
 
@@ -58,7 +55,7 @@ def levels(look: Cells, ink: Ink) -> Floats:
     level = (drawn * look.window[sure]).sum(axis=(1, 2)) / (drawn**2).sum(axis=(1, 2))
     near = np.abs(sure[None] - sure[:, None]) <= 3
     smooth = np.array([np.median(level[row]) for row in near])
-    return np.interp(everywhere, sure, smooth)
+    return np.asarray(np.interp(everywhere, sure, smooth))
 
 
 def weighed(look: Cells, bank: Bank) -> Evidence:

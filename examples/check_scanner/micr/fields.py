@@ -1,14 +1,12 @@
 """The grammar of the line: which positions belong to which field."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from examples.check_scanner.e13b import AMOUNT, CHARACTERS, DASH, ON_US, TRANSIT
-
-Floats = NDArray[np.float64]
-Positions = NDArray[np.intp]
+from examples.check_scanner.micr.arrays import Flags, Floats, Indices
 
 DIGITS = np.array([CHARACTERS.index(digit) for digit in "0123456789"])
 _TRANSIT, _AMOUNT, _ON_US, _DASH = (CHARACTERS.index(c) for c in (TRANSIT, AMOUNT, ON_US, DASH))
@@ -16,7 +14,7 @@ _IN_ON_US = np.array([*DIGITS, _ON_US, _DASH])
 
 #: Lengths of fields in positions, symbols included.
 TRANSIT_LENGTH, AMOUNT_LENGTH = 11, 12
-#: Positions behind the transit field: a blank, the on-us field's 18, and what the amount field
+#: Indices behind the transit field: a blank, the on-us field's 18, and what the amount field
 #: leaves to lines that are longer than they should be.
 ON_US_LENGTH = 22
 
@@ -38,8 +36,8 @@ class Found:
     """
 
     text: str
-    digits: Positions
-    span: Positions
+    digits: Indices
+    span: Indices
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,7 @@ class Parsed:
     doubts: tuple[str, ...] = ()
 
 
-def parse(likely: Floats, blank: NDArray[np.bool_]) -> Parsed:
+def parse(likely: Floats, blank: Flags) -> Parsed:
     """Find the fields.
 
     ``likely`` (positions x characters) is 1 for a position's best reading, less for others;
@@ -143,7 +141,7 @@ def _on_us(text: str, offset: int, auxiliary: Found | None) -> Parsed:
     right = _serial_right(text, closing)
     parts = [part for part in _cut(text, closing) if _runs(text, part)]
     account = np.array([p for part in parts for p in part], np.intp)
-    left: Positions = np.array([], np.intp)
+    left: Indices = np.array([], np.intp)
     doubts: list[str] = []
     if len(parts) > 1:
         # Two numbers with an on-us symbol between them: serials are shorter.
@@ -168,7 +166,7 @@ def _on_us(text: str, offset: int, auxiliary: Found | None) -> Parsed:
     )
 
 
-def _serial_right(text: str, closing: int) -> Positions:
+def _serial_right(text: str, closing: int) -> Indices:
     """Return the positions of the number right of the on-us symbol, if there is one."""
     serial: list[int] = []
     for run in _runs(text, np.arange(closing + 1, len(text))):
@@ -180,13 +178,13 @@ def _serial_right(text: str, closing: int) -> Positions:
     return np.array(serial, np.intp)
 
 
-def _cut(text: str, end: int) -> list[Positions]:
+def _cut(text: str, end: int) -> list[Indices]:
     """Split the positions before ``end`` at on-us symbols."""
     marks = [-1, *(p for p in range(end) if text[p] == ON_US), end]
-    return [np.arange(a + 1, b) for a, b in zip(marks, marks[1:], strict=False)]
+    return [np.arange(a + 1, b) for a, b in pairwise(marks)]
 
 
-def _runs(text: str, positions: Positions) -> list[Positions]:
+def _runs(text: str, positions: Indices) -> list[Indices]:
     """Return runs of positions without blanks."""
     filled = np.array([p for p in positions if text[p] != " "], np.intp)
     if not len(filled):
@@ -194,7 +192,7 @@ def _runs(text: str, positions: Positions) -> list[Positions]:
     return np.split(filled, np.flatnonzero(np.diff(filled) > 1) + 1)
 
 
-def _gathered(text: str, positions: Positions, offset: int) -> Found | None:
+def _gathered(text: str, positions: Indices, offset: int) -> Found | None:
     """Return the field of these positions; dashes and blanks are not part of its text."""
     digits = np.array([p for p in positions if text[p].isdigit()], np.intp)
     if not len(digits):
@@ -202,12 +200,10 @@ def _gathered(text: str, positions: Positions, offset: int) -> Found | None:
     return Found("".join(text[p] for p in digits), digits + offset, positions + offset)
 
 
-def _text(likely: Floats, blank: NDArray[np.bool_], allowed: NDArray[np.intp]) -> str:
+def _text(likely: Floats, blank: Flags, allowed: Indices) -> str:
     best = allowed[likely[:, allowed].argmax(axis=1)] if len(likely) else []
-    return "".join(
-        " " if empty else CHARACTERS[k] for empty, k in zip(blank, best, strict=True)
-    )
+    return "".join(" " if empty else CHARACTERS[k] for empty, k in zip(blank, best, strict=True))
 
 
-def _digits(likely: Floats, positions: Positions) -> str:
+def _digits(likely: Floats, positions: Indices) -> str:
     return "".join(CHARACTERS[DIGITS[k]] for k in likely[positions][:, DIGITS].argmax(axis=1))

@@ -4,16 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
 from examples.check_scanner import e13b
 from examples.check_scanner.micr import bank as banks
+from examples.check_scanner.micr.arrays import Flags, Floats, Grey, Indices, Ink
 from examples.check_scanner.micr.bank import COARSE, Bank
 from examples.check_scanner.micr.cells import spreads
-from examples.check_scanner.micr.grey import Grey
 from examples.check_scanner.micr.track import Track, inked, strip
 
-Floats = NDArray[np.float64]
 _COUNT = len(e13b.CHARACTERS)
 
 # Correlation from which on something is taken for a character when the grid is looked for.
@@ -32,7 +30,7 @@ class Glimpse:
 
     u: Floats
     v: Floats
-    character: NDArray[np.intp]
+    character: Indices
     score: Floats
 
     @property
@@ -43,7 +41,7 @@ class Glimpse:
         """
         return float((((self.score - 0.55) / 0.45) ** 2).sum())
 
-    def chosen(self, keep: NDArray[np.bool_] | NDArray[np.intp]) -> "Glimpse":
+    def chosen(self, keep: Flags | Indices) -> "Glimpse":
         """Return some of the characters."""
         return Glimpse(self.u[keep], self.v[keep], self.character[keep], self.score[keep])
 
@@ -55,29 +53,24 @@ def glimpse(
 
     Returns what was found upright, and upside down (places still along the track as it is).
     """
-    seen = inked(
-        strip(grey, track, left, right, -reach - 1, 10 + reach, COARSE), COARSE
-    )
+    seen = inked(strip(grey, track, left, right, -reach - 1, 10 + reach, COARSE), COARSE)
     size = (banks.HEIGHT * COARSE, banks.WIDTH * COARSE)
-    every = COARSE // 2 if reach > 2 else 1
-    windows = sliding_window_view(seen, size)[::every]
+    windows = sliding_window_view(seen, size)
     rows, columns = windows.shape[:2]
     flat = np.ascontiguousarray(windows).reshape(rows * columns, -1)
-    spread = spreads(seen, *size)[: rows * every : every, :columns].ravel()
+    spread = spreads(seen, *size)[:rows, :columns].ravel()
     scores = flat @ bank.coarse
     # Noise correlates with something too: next to nothing of ink is no character.
     floor = 0.35 * np.percentile(spread, 90) + 1e-6
     scores /= np.maximum(spread, floor)[:, None]
     scores = scores.reshape(rows, columns, 2, _COUNT)
-    step = every / COARSE
-    return tuple(  # type: ignore[return-value]
-        _peaks(scores[:, :, way], left, -reach - 1, step) for way in (0, 1)
-    )
+    upright, turned = (_peaks(scores[:, :, way], left, -reach - 1) for way in (0, 1))
+    return upright, turned
 
 
-def _peaks(scores: NDArray[np.float32], left: float, top: float, step: float) -> Glimpse:
+def _peaks(scores: Ink, left: float, top: float) -> Glimpse:
     """Take the best character, then the best that is not too near to it, and so on."""
-    rows, columns, count = scores.shape
+    _, columns, count = scores.shape
     best = scores.transpose(1, 0, 2).reshape(columns, -1)
     what = best.argmax(axis=1)
     score = best[np.arange(columns), what].astype(np.float64)
@@ -93,7 +86,7 @@ def _peaks(scores: NDArray[np.float32], left: float, top: float, step: float) ->
     places = np.array(sorted(taken), np.intp)
     return Glimpse(
         left + places / COARSE,
-        top + what[places] // count * step,
+        top + what[places] // count / COARSE,
         what[places] % count,
         score[places],
     )

@@ -2,10 +2,9 @@
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-Grey = NDArray[np.uint8]
+from examples.check_scanner.micr.arrays import Grey
 
 
 def planes(image: Image.Image) -> tuple[Grey, Grey]:

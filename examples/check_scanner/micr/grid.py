@@ -3,14 +3,12 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from examples.check_scanner import e13b
+from examples.check_scanner.micr.arrays import Floats, Indices
 from examples.check_scanner.micr.find import Glimpse
 from examples.check_scanner.micr.locate import PITCH
 from examples.check_scanner.micr.track import Track, fitted
-
-Floats = NDArray[np.float64]
 
 # What a character may be off its place when seen from its neighbour, as a share of the pitch.
 _LOOSE = 0.2
@@ -18,8 +16,6 @@ _LOOSE = 0.2
 _WIDEST_GAP = 16
 _FEWEST = 5
 _MOST_LINES = 3
-# What is certainly a character, and how many of them are no accident.
-_SEEN, _SOME = 0.75, 2
 # How many positions from what is on the grid more is looked for at a time.
 _BEYOND = 6
 _AMOUNT = e13b.CHARACTERS.index(e13b.AMOUNT)
@@ -35,7 +31,7 @@ class Line:
     """
 
     track: Track
-    position: NDArray[np.intp]
+    position: Indices
     found: Glimpse
 
     @property
@@ -68,11 +64,13 @@ class Parts:
     """The line with the transit field, and the amount field's, if there is one.
 
     Another machine, often of another bank, prints the amount: it has a grid of its own even where
-    the two happen to agree. ``loose``: likely characters in its place that make no line.
+    the two happen to agree. From ``border`` (in modules of the track) on there is room for it;
+    None if that is not known. ``loose`` characters were found there.
     """
 
     main: Line
     amount: Line | None
+    border: float | None = None
     loose: int = 0
 
 
@@ -94,12 +92,15 @@ def fields_of(track: Track, found: Glimpse) -> Parts | None:
     if not kept.all():
         border = float(np.interp(start, main.position, main.found.u))
     main = replace(main, position=main.position[kept], found=main.found.chosen(kept))
-    rest = found.chosen(found.u > border - 0.7 * PITCH)
-    amounts = [part for part in on_grid(track, rest) if _is_amount(part, main)]
-    if amounts:
-        return Parts(main, max(amounts, key=lambda part: len(part.position)))
-    likely = int((rest.score > _SEEN).sum())
-    return Parts(main, None, likely if likely >= _SOME else 0)
+    border -= 0.7 * PITCH
+    return with_amount(Parts(main, None, border), track, found.chosen(found.u > border))
+
+
+def with_amount(parts: Parts, track: Track, found: Glimpse) -> Parts:
+    """Look for the amount field in what was found right of the border."""
+    amounts = [part for part in on_grid(track, found) if _is_amount(part, parts.main)]
+    best = max(amounts, key=lambda part: len(part.position), default=None)
+    return replace(parts, amount=best, loose=max(parts.loose, len(found.u)))
 
 
 def _amount_start(main: Line) -> int | None:
@@ -125,11 +126,12 @@ def _is_amount(part: Line, main: Line) -> bool:
 
 
 def _numbered(
-    track: Track, found: Glimpse, members: NDArray[np.intp], position: NDArray[np.intp]
-) -> tuple[NDArray[np.intp], Line | None]:
+    track: Track, found: Glimpse, members: Indices, position: Indices
+) -> tuple[Indices, Line | None]:
     """Fit a smooth grid to a chain, take in what else stands on it; return the members and it."""
     taken = members
-    place = lift = np.zeros(1)
+    place: Floats = np.zeros(1)
+    lift = place
     for _ in range(4):
         if len(members) < _FEWEST:
             return taken, None
@@ -143,7 +145,7 @@ def _numbered(
     return np.union1d(taken, members), Line(track, position, found.chosen(members))
 
 
-def _robust(x: NDArray[np.intp], y: Floats, order: int, score: Floats, scale: float) -> Floats:
+def _robust(x: Indices, y: Floats, order: int, score: Floats, scale: float) -> Floats:
     """Fit a polynomial that is not drawn by what lies some ``scale`` off: Tukey's weights."""
     weight = trust = np.maximum(score - 0.5, 0.05)
     for _ in range(4):
@@ -155,7 +157,7 @@ def _robust(x: NDArray[np.intp], y: Floats, order: int, score: Floats, scale: fl
 
 def _on(
     found: Glimpse, place: Floats, lift: Floats, low: int, high: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+) -> tuple[Indices, Indices]:
     """Return what stands on a grid: members and positions, up to some positions off its ends."""
     position = np.arange(low - _BEYOND, high + _BEYOND + 1)
     inside = np.clip(position, low, high)
@@ -193,7 +195,7 @@ def _part(line: Line, which: slice) -> Line:
     return replace(line, position=line.position[keep], found=line.found.chosen(keep))
 
 
-def _chain(u: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
+def _chain(u: Floats) -> tuple[Indices, Indices] | None:
     """Return members and their positions, grown both ways from the longest regular run."""
     gap = np.diff(u)
     near = gap[(gap > 0.8 * PITCH) & (gap < 1.2 * PITCH)]
@@ -210,16 +212,14 @@ def _chain(u: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
     right = _grown(u, seed, pitch, range(stop + 1, len(u)))
     # The same to the left, in a mirror.
     left = _grown(-u, seed[::-1], pitch, range(start - 1, -1, -1))
-    position = {member: place for member, place in right}
+    position = dict(right)
     width = len(seed) - 1
     position |= {member: width - place for member, place in left}
     members = sorted(position)
     return np.array(members), np.array([position[member] for member in members])
 
 
-def _grown(
-    u: Floats, seed: list[int], pitch: float, others: range
-) -> list[tuple[int, int]]:
+def _grown(u: Floats, seed: list[int], pitch: float, others: range) -> list[tuple[int, int]]:
     """Number ``seed`` from 0 and go on with those of ``others`` that keep the step."""
     run = [(member, place) for place, member in enumerate(seed)]
     for other in others:
@@ -235,7 +235,7 @@ def _grown(
     return run
 
 
-def _regular(track: Track, place: Floats, lift: Floats, position: NDArray[np.intp]) -> Track:
+def _regular(track: Track, place: Floats, lift: Floats, position: Indices) -> Track:
     """Return the track in which the characters stand on whole positions, their tops at v 0."""
     low, high = int(position[0]) - 3, int(position[-1]) + 3
     i = np.linspace(low, high, 60)[None, :]

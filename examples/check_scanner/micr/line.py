@@ -6,14 +6,15 @@ import cv2
 import numpy as np
 
 from examples.check_scanner import e13b
+from examples.check_scanner.micr.arrays import Grey
 from examples.check_scanner.micr.bank import BLURS, WEIGHTS, WIDTH, Bank
 from examples.check_scanner.micr.cells import Cells, cells, same_places
 from examples.check_scanner.micr.evidence import Evidence, weighed
 from examples.check_scanner.micr.fields import AMOUNT_LENGTH, ON_US_LENGTH, TRANSIT_LENGTH
 from examples.check_scanner.micr.find import Glimpse, glimpse
-from examples.check_scanner.micr.grid import Line, fields_of
+from examples.check_scanner.micr.grey import fit
+from examples.check_scanner.micr.grid import Line, fields_of, with_amount
 from examples.check_scanner.micr.locate import HEIGHT, PITCH, rows
-from examples.check_scanner.micr.grey import Grey, fit
 from examples.check_scanner.micr.refine import refined
 from examples.check_scanner.micr.track import Track, from_row, turned
 from examples.check_scanner.reading import Point
@@ -28,7 +29,10 @@ _LINE, _CERTAIN = 5.5, 8.0
 # The variant that lines are refined with: usual weight, blur of 0.45 modules.
 _USUAL = len(BLURS) * (len(WEIGHTS) // 2) + 1
 _ENDS = 2
-# Positions left and right of what was found that may belong to the line.
+# Characters that call for a closer look for an amount, and how far up and down that goes; and as
+# many as make a field that a person should look at.
+_SOME, _HIGH, _MANY = 3, 4.0, 6
+# Indices left and right of what was found that may belong to the line.
 _AROUND = 26
 _TRANSIT = e13b.CHARACTERS.index(e13b.TRANSIT)
 
@@ -70,8 +74,14 @@ def see(value: Grey, luminance: Grey, bank: Bank) -> Seen | None:
     small, factor = fit(value, _LONGEST)
     found = _found(small, bank)
     parts = fields_of(*found) if found else None
-    if parts is None:
+    if found is None or parts is None:
         return None
+    if parts.border is not None and parts.amount is None and parts.loose >= _SOME:
+        # Two machines may print at heights that differ by three modules.
+        end = parts.border + (AMOUNT_LENGTH + 4) * PITCH
+        again, _ = glimpse(small, found[0], bank, parts.border, end, _HIGH)
+        parts = with_amount(parts, found[0], again)
+    loose = parts.loose if parts.loose >= _MANY else 0
     zoom, left, top, (near, other) = _closer((value, luminance), parts.main, factor)
 
     def moved(line: Line) -> Line:
@@ -80,16 +90,14 @@ def see(value: Grey, luminance: Grey, bank: Bank) -> Seen | None:
     main = moved(parts.main)
     group = _group(near, other, main, bank, *_reach(main, parts.amount, near))
     if parts.amount is None:
-        return Seen(group, None, 0, parts.loose, zoom, left, top)
+        return Seen(group, None, 0, loose, zoom, left, top)
     amount = moved(parts.amount)
     free = _free(main, amount)
     missing = max(_ENDS, AMOUNT_LENGTH - (amount.last - amount.first))
     first = amount.first - min(missing, max(0, free - 1))
     reach = _inside(amount, first, amount.last + missing, near)
     between = main.last + free - amount.first
-    return Seen(
-        group, _group(near, other, amount, bank, *reach), between, parts.loose, zoom, left, top
-    )
+    return Seen(group, _group(near, other, amount, bank, *reach), between, 0, zoom, left, top)
 
 
 def _found(grey: Grey, bank: Bank) -> tuple[Track, Glimpse] | None:
@@ -139,7 +147,7 @@ def _reach(main: Line, amount: Line | None, plane: Grey) -> tuple[int, int]:
 
 def _free(main: Line, amount: Line) -> int:
     """Return how many positions the amount's first character is right of the main line's last."""
-    return round((amount.found.u[0] - main.found.u[-1]) / PITCH)
+    return round(float(amount.found.u[0] - main.found.u[-1]) / PITCH)
 
 
 def _inside(line: Line, first: int, last: int, plane: Grey) -> tuple[int, int]:
@@ -180,9 +188,7 @@ def _closer(
     return zoom, left, top, (near, near if planes[1] is planes[0] else cut(planes[1]))
 
 
-def _group(
-    near: Grey, other: Grey, line: Line, bank: Bank, first: int, last: int
-) -> Group:
+def _group(near: Grey, other: Grey, line: Line, bank: Bank, first: int, last: int) -> Group:
     track = refined(near, line, bank, _USUAL)
     look = cells(near, track, bank, _USUAL, first, last)
     evidence = weighed(look, bank)

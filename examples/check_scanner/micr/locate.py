@@ -4,12 +4,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from examples.check_scanner import e13b
-from examples.check_scanner.micr.grey import Grey
-
-Floats = NDArray[np.float64]
+from examples.check_scanner.micr.arrays import Floats, Grey, Indices
 
 #: Glyph height and pitch in modules, and pitch over height: 1.068.
 HEIGHT = float(e13b.GLYPH_HEIGHT)
@@ -54,7 +51,7 @@ def rows(grey: Grey, most: int = 4) -> list[Row]:
     return sorted(found, key=lambda row: -row.members)[:most]
 
 
-def _dark(grey: Grey) -> NDArray[np.uint8]:
+def _dark(grey: Grey) -> Grey:
     """Mark what is darker than half way between the paper and the ink around it."""
     height, width = grey.shape
     smooth = cv2.blur(grey, (3, 3))
@@ -73,7 +70,7 @@ def _dark(grey: Grey) -> NDArray[np.uint8]:
     return np.asarray(cv2.compare(smooth, threshold, cv2.CMP_LT))
 
 
-def _blobs(dark: NDArray[np.uint8]) -> Floats:
+def _blobs(dark: Grey) -> Floats:
     """Return one row (x, y, height, width; middles) for each blob that may be a glyph."""
     _, _, stats, _ = cv2.connectedComponentsWithStats(dark, connectivity=8, ltype=cv2.CV_32S)
     left, top, width, height, area = (stats[1:, column] for column in range(5))
@@ -90,10 +87,10 @@ def _blobs(dark: NDArray[np.uint8]) -> Floats:
         # Specks are many and small, or few and large; neither extreme is a line of glyphs.
         order = np.argsort(np.abs(np.log(blobs[:, 2] / np.median(blobs[:, 2]))))
         blobs = blobs[order[:_MOST_BLOBS]]
-    return blobs
+    return np.asarray(blobs)
 
 
-def _lines(blobs: Floats, most: int) -> list[NDArray[np.intp]]:
+def _lines(blobs: Floats, most: int) -> list[Indices]:
     """Return sets of blobs in a row, found from pairs a few characters apart."""
     x, y, h, _ = blobs.T
     dx, dy = x[None] - x[:, None], y[None] - y[:, None]
@@ -118,7 +115,7 @@ def _lines(blobs: Floats, most: int) -> list[NDArray[np.intp]]:
     alike = np.abs(h[None] - tall) < (0.12 + 0.0004 * np.abs(away)) * tall + 1
     member = (off < reach) & alike & (np.abs(away) < 45 * tall)
     count = member.sum(axis=1)
-    lines: list[NDArray[np.intp]] = []
+    lines: list[Indices] = []
     while len(lines) < most:
         best = int(count.argmax())
         if count[best] < _FEWEST:

@@ -1,15 +1,13 @@
 """Fitting a track to what it shows: the line as it was printed against the line as it is seen."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from examples.check_scanner.micr.arrays import Grey, Ink
 from examples.check_scanner.micr.bank import FINE, HEIGHT, MARGIN, WIDTH, Bank
 from examples.check_scanner.micr.grid import Line
 from examples.check_scanner.micr.locate import PITCH
-from examples.check_scanner.micr.grey import Grey
-from examples.check_scanner.micr.track import Floats, Track, inked, strip
+from examples.check_scanner.micr.track import Track, inked, strip
 
-Ink = NDArray[np.float32]
 _ROUNDS = 2
 _AIR = 2.0
 
@@ -48,9 +46,7 @@ def _drawn(line: Line, ink: Ink, left: float, right: float) -> Ink:
     return canvas
 
 
-def _step(
-    track: Track, seen: Ink, drawn: Ink, left: float, right: float, long: bool
-) -> Track:
+def _step(track: Track, seen: Ink, drawn: Ink, left: float, right: float, long: bool) -> Track:
     level = _level(seen, drawn)
     difference = level * drawn - seen
     # The mean of both gradients converges from further away than either.

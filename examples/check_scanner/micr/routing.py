@@ -1,9 +1,8 @@
 """What makes nine digits an ABA routing number."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from examples.check_scanner.micr.arrays import Flags, Floats
 
 #: First two digits: government, Federal Reserve districts, thrifts, electronic, traveler's checks.
 PREFIXES = (range(0, 1), range(1, 13), range(21, 33), range(61, 73), range(80, 81))
@@ -27,7 +26,7 @@ def exists(text: str) -> bool:
     return any(int(text[:2]) in prefix for prefix in PREFIXES)
 
 
-def mended(text: str, cost: Floats, open_to_doubt: NDArray[np.bool_]) -> str | None:
+def mended(text: str, cost: Floats, open_to_doubt: Flags) -> str | None:
     """Return the number with the one doubtful digit changed that makes it check most cheaply.
 
     ``cost``: positions x digits. The check digit finds every single wrong digit, and so it says

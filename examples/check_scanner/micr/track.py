@@ -4,13 +4,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from examples.check_scanner.micr.arrays import Floats, Grey, Ink
 from examples.check_scanner.micr.locate import HEIGHT, PITCH, Row
-from examples.check_scanner.micr.grey import Grey
-
-Floats = NDArray[np.float64]
-Ink = NDArray[np.float32]
 
 #: Degrees of the polynomials: along the line, and of the way down. A straight line seen in
 #: perspective needs the second degree, bent paper more.
@@ -122,7 +118,8 @@ def inked(seen: Ink, scale: float) -> Ink:
     """
     rows, columns = seen.shape
     small = cv2.resize(
-        seen, (max(1, round(columns / scale)), max(1, round(rows / scale))),
+        seen,
+        (max(1, round(columns / scale)), max(1, round(rows / scale))),
         interpolation=cv2.INTER_AREA,
     )
     paper = cv2.dilate(small, np.ones((7, 9), np.uint8))

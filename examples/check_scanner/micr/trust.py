@@ -14,7 +14,7 @@ from examples.check_scanner.reading import Decision, Field, Point, Reading
 
 _NONE = Field(None, 0.0)
 _BLANK = len(CHARACTERS)
-# Positions right of a serial that have to be seen empty: only blanks end it.
+# Indices right of a serial that have to be seen empty: only blanks end it.
 _QUIET = 2
 #: Fewest and most digits of an account.
 _ACCOUNT = (3, 17)
@@ -105,7 +105,9 @@ def _doubtful(found: dict[str, Found | None], line: _Line) -> list[str]:
         unsure = [int(p) for p in field.span if not line.verdict.sure[p]]
         digits = [p for p in unsure if p in field.digits]
         if digits:
-            places = " and ".join(str(int(np.flatnonzero(field.digits == p)[0]) + 1) for p in digits)
+            places = " and ".join(
+                str(int(np.flatnonzero(field.digits == p)[0]) + 1) for p in digits
+            )
             plural = "s" if len(digits) > 1 else ""
             sentences.append(f"Digit{plural} {places} of the {name} cannot be read for certain.")
         elif unsure:
@@ -117,7 +119,9 @@ def _grammar(parsed: Parsed) -> list[str]:
     """Return what is missing or not as it should be."""
     doubts = []
     if parsed.dashed:
-        doubts.append("The routing number has the old form, four and four digits, without a check digit.")
+        doubts.append(
+            "The routing number has the old form, four and four digits, without a check digit."
+        )
     if parsed.account is None:
         doubts.append("There is no account that ends with an on-us symbol.")
     elif not _ACCOUNT[0] <= len(parsed.account.text) <= _ACCOUNT[1]:
@@ -190,8 +194,11 @@ def _whole(parsed: Parsed, amount: Found | None, seen: Seen) -> str:
     main = parsed.text[parsed.first : parsed.last + 1]
     if amount is None or seen.amount is None:
         return main
-    blanks = seen.between + seen.amount.cells.first + int(amount.span[0]) - (
-        seen.main.cells.first + parsed.last
+    blanks = (
+        seen.between
+        + seen.amount.cells.first
+        + int(amount.span[0])
+        - (seen.main.cells.first + parsed.last)
     )
     symbol = CHARACTERS[int(np.argmax([c == "\u2447" for c in CHARACTERS]))]
     return f"{main}{' ' * max(0, blanks - 1)}{symbol}{amount.text}{symbol}"

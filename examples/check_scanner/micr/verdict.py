@@ -3,13 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from examples.check_scanner.micr.arrays import Flags, Floats, Indices
 from examples.check_scanner.micr.cells import Cells
 from examples.check_scanner.micr.evidence import APART, CLEAN, Evidence
-
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 # A character that something lies over, or that is blurred, is believed if correlation, strict and
 # lenient costs agree on it in both planes, and all by a margin. Of 7,600 positions in 238 photos
@@ -33,8 +30,8 @@ class Verdict:
     it would be instead.
     """
 
-    best: NDArray[np.intp]
-    rival: NDArray[np.intp]
+    best: Indices
+    rival: Indices
     sure: Flags
     confidence: Floats
 
@@ -65,19 +62,23 @@ def verdict(look: Cells, value: Evidence, luminance: Evidence) -> Verdict:
     touched = (value.strict[:, -1] < _TOUCHED) & (strict > _STILL_BLANK) & (second[0] > 0)
     sure = np.where(best == nothing, clean | touched, clean | through)
     # Shares of what makes a clean character, the smallest of them.
-    shares = np.stack([(unlike + 0.05) / 0.2, (strict + 0.1) / APART, CLEAN / (value_of(value, best) + 1e-3)])
+    shares = np.stack(
+        [(unlike + 0.05) / 0.2, (strict + 0.1) / APART, CLEAN / (value_of(value, best) + 1e-3)]
+    )
     doubtful = np.clip(shares.min(axis=0), 0.05, 1) * 0.9
     blank = np.where(sure, 0.99, 0.5)
-    shown = np.where(sure, np.maximum(0.9 + 0.1 * np.clip(strict / (2 * APART), 0, 0.99), doubtful), doubtful)
+    shown = np.where(
+        sure, np.maximum(0.9 + 0.1 * np.clip(strict / (2 * APART), 0, 0.99), doubtful), doubtful
+    )
     return Verdict(best, rival, sure, np.where(best == nothing, blank, shown))
 
 
-def value_of(evidence: Evidence, best: NDArray[np.intp]) -> Floats:
+def value_of(evidence: Evidence, best: Indices) -> Floats:
     """Return the strict cost of the readings."""
     return np.asarray(evidence.strict[np.arange(len(best)), best])
 
 
-def _lead(cost: Floats, best: NDArray[np.intp]) -> Floats:
+def _lead(cost: Floats, best: Indices) -> Floats:
     """Return how much dearer anything else is than ``best``; negative if something is cheaper."""
     at = np.arange(len(best))
     others = cost.copy()
