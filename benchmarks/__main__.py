@@ -7,9 +7,10 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from . import __doc__ as description
-from . import hit, memory, scale, startup, wire
+from . import hit, memory, micr, scale, startup, wire
 from .machine import facts
 from .measure import progress
 from .report import Result, table
@@ -21,6 +22,7 @@ _GROUPS: dict[str, Callable[[str, Server], Iterator[Result]]] = {
     "wire": wire.measure,
     "scale": scale.measure,
     "memory": memory.measure,
+    "micr": micr.measure,
 }
 
 
@@ -32,8 +34,10 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("group", nargs="*", help=f"one of {', '.join(_GROUPS)}; default: all")
+    parser.add_argument("--n", type=int, default=100, help="checks per tier that micr reads")
     parser.add_argument("--json", metavar="FILE", help="write the results there as well")
     arguments = parser.parse_args()
+    _GROUPS["micr"] = partial(micr.measure, checks=arguments.n)
     if unknown := sorted(set(arguments.group) - set(_GROUPS)):
         parser.error(f"there is no group {unknown[0]!r}: choose from {', '.join(_GROUPS)}")
     with (

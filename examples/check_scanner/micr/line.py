@@ -33,7 +33,7 @@ _ENDS = 2
 # many as make a field that a person should look at.
 _SOME, _HIGH, _MANY = 3, 4.0, 6
 # Indices left and right of what was found that may belong to the line.
-_AROUND = 26
+_AROUND = 40
 _TRANSIT = e13b.CHARACTERS.index(e13b.TRANSIT)
 
 
