@@ -197,7 +197,8 @@ def _gathered(text: str, positions: Indices, offset: int) -> Found | None:
     digits = np.array([p for p in positions if text[p].isdigit()], np.intp)
     if not len(digits):
         return None
-    return Found("".join(text[p] for p in digits), digits + offset, positions + offset)
+    span = np.arange(digits[0], digits[-1] + 1) + offset
+    return Found("".join(text[p] for p in digits), digits + offset, span)
 
 
 def _text(likely: Floats, blank: Flags, allowed: Indices) -> str:
