@@ -15,7 +15,7 @@ _DEAREST = 1.0
 def checks(text: str) -> bool:
     """Tell whether the weighted digits add up to tens.
 
-    >>> checks("083297521"), checks("083297512")
+    >>> checks("125000024"), checks("125000042")
     (True, False)
     """
     return len(text) == 9 and int((np.array([int(d) for d in text]) * _WEIGHTS).sum()) % 10 == 0
