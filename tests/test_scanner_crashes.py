@@ -6,6 +6,7 @@ import io
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote_plus
 
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 from support.cloud import BUCKET, MODELS, PREFIX, SENDER, Cloud, Trouble, running
 from support.processes import crowd, release, spawn
-from support.scanner import Scanner, drawing, name, reading, same_every_time
+from support.scanner import Scanner, drawing, name, reading, same_every_time, scanner_on
 
 import tmpcache
 from examples.check_scanner import model, specimen
@@ -33,14 +34,10 @@ def server() -> Iterator[Cloud]:
 
 @pytest.fixture
 def scanner(
-    server: Cloud, environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+    server: Cloud, environment: None, monkeypatch: pytest.MonkeyPatch, root: Path
 ) -> Iterator[Scanner]:
-    for service in ("", "_S3"):
-        monkeypatch.setenv("AWS_ENDPOINT_URL" + service, server.endpoint)
-    server.reset()
-    tmpcache.configure(root=tmp_path / "cache", quota="64 MB")
-    yield Scanner(server)
-    tmpcache.default_cache().close()
+    with scanner_on(server, monkeypatch, root) as scanner:
+        yield scanner
 
 
 def assert_all_done(scanner: Scanner, upload: Upload, decision: str, body: bytes) -> list[Any]:

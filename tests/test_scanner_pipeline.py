@@ -8,20 +8,18 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote_plus
 
+import numpy as np
 import pytest
 from PIL import Image
-from support.cloud import BUCKET, MODELS, PREFIX, SENDER, Cloud, running
-from support.scanner import Scanner, drawing, name, reading, same_every_time
+from support.cloud import BUCKET, SENDER, Cloud, running
+from support.scanner import Scanner, drawing, name, reading, same_every_time, scanner_on
 
-import tmpcache
-from examples.check_scanner import archive, handler, model, pipeline, scan, specimen
+from examples.check_scanner import archive, scan
 from examples.check_scanner.errors import BadEventError
 from examples.check_scanner.reading import Decision, Field
 from examples.check_scanner.receive import PREFIX as INCOMING
 from examples.check_scanner.receive import Upload
-from examples.check_scanner.result import Result
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +32,8 @@ def server() -> Iterator[Cloud]:
 def scanner(
     server: Cloud, environment: None, monkeypatch: pytest.MonkeyPatch, root: Path
 ) -> Iterator[Scanner]:
-    for service in ("", "_S3"):
-        monkeypatch.setenv("AWS_ENDPOINT_URL" + service, server.endpoint)
-    server.reset()
-    tmpcache.configure(root=root, quota="64 MB")
-    yield Scanner(server)
-    tmpcache.default_cache().close()
-
-
-# ---- one upload ------------------------------------------------------------------------------
+    with scanner_on(server, monkeypatch, root) as scanner:
+        yield scanner
 
 
 def test_a_good_check_is_deposited_archived_and_its_sender_told(scanner: Scanner) -> None:
@@ -306,6 +297,15 @@ def test_a_recogniser_that_fails_leaves_the_check_to_a_person(
     assert "no pitch" in result.reason
 
 
+def test_what_cannot_be_written_down_was_not_read(
+    scanner: Scanner, caplog: pytest.LogCaptureFixture
+) -> None:
+    for confidence in (float("nan"), np.float32(0.9)):
+        scanner.read_line = same_every_time(reading(confidence=confidence))
+        with caplog.at_level(logging.CRITICAL):
+            assert scanner.process(scanner.upload(name())).decision == "review"
+
+
 def test_the_amount_in_figures_is_compared_where_it_can_be_read(scanner: Scanner) -> None:
     strict = Scanner(scanner.cloud, read_amount=lambda _: Field("2099", 0.9))
     result = strict.process(strict.upload(name(amount="19.99")))
@@ -333,120 +333,15 @@ def test_what_is_not_under_incoming_is_refused_untouched(scanner: Scanner) -> No
     assert list(scanner.cloud.objects()) == ["archived/x.png"]
 
 
-# ---- the function ----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def function(scanner: Scanner, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scanner]:
-    """The deployed function: settings in the environment, the real recogniser's model on S3."""
-    for variable, value in {
-        "MODEL_BUCKET": MODELS,
-        "MAIL_FROM": SENDER,
-        "TABLE_PREFIX": PREFIX,
-    }.items():
-        monkeypatch.setenv(variable, value)
-    with scanner.cloud.unseen():
-        scanner.cloud.s3.put_object(Bucket=MODELS, Key="micr/e13b.npz", Body=model.build("v1", 4))
-    handler.services.cache_clear()
-    yield scanner
-    handler.services.cache_clear()
-
-
-def announce(*uploads: Upload) -> dict[str, Any]:
-    """The event that S3 sends for these."""
-    return {
-        "Records": [
-            {
-                "eventName": "ObjectCreated:Put",
-                "s3": {
-                    "bucket": {"name": upload.bucket},
-                    "object": {
-                        "key": quote_plus(upload.key, "/"),
-                        "eTag": upload.etag,
-                        "size": upload.size,
-                    },
-                },
-            }
-            for upload in uploads
-        ]
-    }
-
-
-def drawn(scanner: Scanner, seed: int) -> tuple[specimen.Check, Upload]:
-    check = specimen.invent(seed)
-    return check, scanner.upload(INCOMING + check.file_name, specimen.draw_jpeg(check))
-
-
-def test_a_drawn_check_goes_through_all_stages_for_real(function: Scanner, root: Path) -> None:
-    check, upload = drawn(function, 1)
-    (result,) = handler.handler(announce(upload), None)["results"]
-    json.dumps(result)
-    assert result["decision"] == "processed"
-    assert result["reading"]["routing"]["text"] == check.routing
-    assert result["reading"]["account"]["text"] == check.account
-    assert result["reading"]["serial"]["text"] == check.serial
-    assert result["reading"]["model_version"] == "v1"
-    assert not list((root / "scratch").iterdir())
-
-
-def test_a_warm_function_does_not_ask_about_the_model(function: Scanner) -> None:
-    for seed in (1, 2, 3):
-        _, upload = drawn(function, seed)
-        function.cloud.calls.clear()
-        handler.handler(announce(upload), None)
-        asked = [call for call in function.cloud.calls if MODELS in call]
-        assert asked == (["GET /models/micr/e13b.npz"] if seed == 1 else [])
-
-
-def test_one_upload_that_fails_does_not_hold_up_the_others(
-    function: Scanner, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+def test_the_original_is_copied_on_condition_that_it_is_the_one_that_was_read(
+    scanner: Scanner,
 ) -> None:
-    uploads = [drawn(function, seed)[1] for seed in (1, 2)]
-    true_process = pipeline.process
-
-    def fail_once(upload: Upload, services: Any) -> Result:
-        if upload is not None and upload.id == uploads[0].id:
-            raise ConnectionError("S3 is gone")
-        return true_process(upload, services)
-
-    monkeypatch.setattr(handler, "process", fail_once)
-    with caplog.at_level(logging.CRITICAL), pytest.raises(ConnectionError):
-        handler.handler(announce(*uploads), None)
-    monkeypatch.undo()
-    assert [row["id"] for row in function.cloud.table("processed")] == [uploads[1].id]
-
-
-def test_scratch_is_gone_after_a_failure(function: Scanner, root: Path) -> None:
-    _, upload = drawn(function, 1)
-    during: list[str] = []
-
-    def fail(image: Image.Image) -> Any:
-        (work,) = (root / "scratch").glob("*/*")
-        during.extend(sorted(path.name for path in work.iterdir()))
-        raise KeyboardInterrupt
-
-    function.read_line = fail
-    with pytest.raises(KeyboardInterrupt):
-        function.process(upload)
-    assert during == ["150px.jpg", "300px.jpg", "check.tif", "original.jpg"]
-    assert not list((root / "scratch").glob("*/*"))
-
-
-def test_events_that_announce_no_upload_are_harmless(function: Scanner) -> None:
-    test = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "checks"}
-    assert handler.handler(test, None) == {"results": [], "ignored": []}
-    copy = function.upload("archived/1/300px.jpg")
-    assert handler.handler(announce(copy), None) == {"results": [], "ignored": [copy.key]}
-    assert not function.cloud.table("audited")
-
-
-def test_a_missing_model_is_worth_a_retry_not_a_rejection(
-    function: Scanner, caplog: pytest.LogCaptureFixture
-) -> None:
-    with function.cloud.unseen():
-        function.cloud.s3.delete_object(Bucket=MODELS, Key="micr/e13b.npz")
-    _, upload = drawn(function, 1)
-    with caplog.at_level(logging.CRITICAL), pytest.raises(FileNotFoundError):
-        handler.handler(announce(upload), None)
-    assert [entry["progress"] for entry in function.cloud.table("audited")] == ["received"]
-    assert upload.key in function.cloud.objects()
+    """moto does not look at the condition, S3 does; it has to be there."""
+    sent: list[Any] = []
+    scanner.services.s3.meta.events.register(
+        "before-send.s3.CopyObject", lambda request, **_: sent.append(request.headers)
+    )
+    upload = scanner.upload(name())
+    scanner.process(upload)
+    (headers,) = sent
+    assert headers["x-amz-copy-source-if-match"].decode() == f'"{upload.etag}"'

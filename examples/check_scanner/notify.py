@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from examples.check_scanner import records
+from examples.check_scanner import items
 from examples.check_scanner.errors import BusyError
 from examples.check_scanner.money import dollars
 from examples.check_scanner.records import Records
@@ -49,14 +49,14 @@ def notify(
 
     Raises `BusyError` if another process claimed it less than `LEASE` seconds ago.
     """
-    if entry["mail"] in (records.PENDING, records.SENDING):
+    if entry["mail"] in (items.PENDING, items.SENDING):
         if not tables.claim_mail(entry, now, LEASE):
             entry = tables.get("audited", entry["id"])
-            if entry["progress"] == records.DONE:
+            if entry["progress"] == items.DONE:
                 return
             raise BusyError(f"Upload {entry['id']}: its mail is being sent; try again in a minute.")
         entry = {**entry, "mail": _send(ses, entry, sender)}
-    if entry["progress"] != records.DONE:
+    if entry["progress"] != items.DONE:
         tables.finish(entry, entry["mail"])
 
 
@@ -76,8 +76,8 @@ def _send(ses: "SESClient", entry: dict[str, Any], sender: str) -> str:
         if error.response.get("Error", {}).get("Code") not in _REFUSED:
             raise
         _log.warning("Upload %s: no mail: %s", entry["id"], error)
-        return records.FAILED
-    return records.SENT
+        return items.FAILED
+    return items.SENT
 
 
 def text(entry: dict[str, Any]) -> tuple[str, str]:

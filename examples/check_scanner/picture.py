@@ -61,10 +61,12 @@ def open_picture(path: Path) -> Picture:
             raise
         except UnidentifiedImageError as error:
             raise BadImageError("The file is no JPEG, PNG, TIFF, BMP or GIF image.") from error
+        except Image.DecompressionBombError as error:
+            raise BadImageError(f"The image has more than {MAX_PIXELS:,} pixels.") from error
         except Exception as error:
             # Whatever a crafted file makes a decoder raise (Pillow: OSError and SyntaxError, but
             # also KeyError, struct.error, MemoryError), it will raise the next time, too.
-            raise BadImageError(f"The image cannot be decoded: {error}.") from error
+            raise BadImageError(f"The image cannot be decoded: {error}") from error
 
 
 def too_large(size: int) -> BadImageError:

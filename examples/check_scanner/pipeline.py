@@ -18,10 +18,10 @@ from botocore.exceptions import ClientError
 
 from examples.check_scanner.archive import remove_original
 from examples.check_scanner.errors import BadEventError
+from examples.check_scanner.items import RECEIVED, deposit_of
 from examples.check_scanner.notify import notify
 from examples.check_scanner.receive import PREFIX, Upload
-from examples.check_scanner.records import RECEIVED, Findings, deposit_of
-from examples.check_scanner.result import Result, State, Stopwatch
+from examples.check_scanner.result import Findings, Result, State, Stopwatch
 from examples.check_scanner.scan import scan
 from examples.check_scanner.services import Services
 

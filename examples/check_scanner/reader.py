@@ -4,8 +4,10 @@ Another one is another pair of functions here: one that makes its data out of a 
 a `Reading` out of an image.
 """
 
+import json
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,7 +57,9 @@ def courtesy() -> ReadAmount | None:
 def line(read_line: ReadLine, image: Image.Image) -> Reading:
     """Read the MICR line; a recogniser that fails leaves the image to people, not to retries."""
     try:
-        return read_line(image)
+        reading = read_line(image)
+        json.dumps(asdict(reading), allow_nan=False)  # what cannot be written down was not read
+        return reading
     except Exception as error:
         _log.exception("The recogniser failed.")
         reason = f"The recogniser failed on this image: {error!r}."

@@ -10,43 +10,19 @@ handle it again, one makes the step and the others find it made. ``received â”€â
 transaction with all the other tables: a deposit is never half on record, and never there twice.
 """
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from examples.check_scanner import items
 from examples.check_scanner.decide import duplicate, identity
-from examples.check_scanner.reading import Decision, Field, Reading
-from examples.check_scanner.receive import Deposit, Upload
-from examples.check_scanner.result import State, Verdict
+from examples.check_scanner.items import DECIDED, DONE, PENDING, RECEIVED, SENDING, Item
+from examples.check_scanner.reading import Field, Reading
+from examples.check_scanner.receive import Upload
+from examples.check_scanner.result import Findings, State
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-Item = dict[str, Any]
-
-RECEIVED, DECIDED, DONE = "received", "decided", "done"
-PENDING, SENDING, SENT, FAILED, NOBODY = "pending", "sending", "sent", "failed", "none"
-
-
-@dataclass(slots=True)
-class Findings:
-    """What the stages found out about an upload; filled as they go."""
-
-    verdict: Verdict | None = None
-    email: str | None = None
-    deposit: Deposit | None = None
-    reading: Reading | None = None
-    courtesy: Field | None = None
-    #: Keys of what was archived, by what they are.
-    copies: dict[str, str] = field(default_factory=dict)
-    #: Pixels of the image that was read.
-    size: tuple[int, int] | None = None
-    outcome: str = ""
 
 
 class Records:
@@ -63,7 +39,7 @@ class Records:
             "key": upload.key,
             "etag": upload.etag or "",
             "progress": RECEIVED,
-            "received_at": iso(now),
+            "received_at": items.iso(now),
         }
         try:
             self._dynamodb.put_item(
@@ -88,7 +64,7 @@ class Records:
         verdict = findings.verdict
         presents = check is not None and verdict.state is not State.REJECTED
         while True:
-            decided = {**entry, **_decision(findings, verdict, iso(now))}
+            decided = {**entry, **items.decision(findings, verdict, items.iso(now))}
             writes = [self._move(decided), *self._puts(decided, findings)]
             if presents:
                 writes.append(self._present(check or "", entry["id"]))
@@ -141,7 +117,9 @@ class Records:
     def reading(self, id: str) -> tuple[Reading | None, Field | None]:
         """What was read when the upload was decided, and the courtesy amount."""
         item = self.get("parsed", id)
-        return (_reading(item["reading"]), _field(item.get("courtesy"))) if item else (None, None)
+        if not item:
+            return None, None
+        return items.reading(item["reading"]), items.field(item["courtesy"])
 
     def _update(
         self,
@@ -178,17 +156,14 @@ class Records:
     def _puts(self, decided: Item, findings: Findings) -> list[Any]:
         """What goes into the other tables."""
         id = decided["id"]
-        items = {decided["decision"]: _outcome(decided, findings.reading)}
+        rows = {decided["decision"]: items.outcome(decided, findings.reading)}
         if findings.copies:
-            items["archived"] = {"id": id, "bucket": decided["bucket"], "copies": findings.copies}
+            rows["archived"] = {"id": id, "bucket": decided["bucket"], "copies": findings.copies}
         if findings.reading is not None:
-            courtesy = asdict(findings.courtesy) if findings.courtesy else None
-            items["parsed"] = _numbers(
-                {"id": id, "reading": asdict(findings.reading), "courtesy": courtesy}
-            )
+            rows["parsed"] = items.parsed(id, findings.reading, findings.courtesy)
         return [
             {"Put": {"TableName": self._prefix + table, "Item": item}}
-            for table, item in items.items()
+            for table, item in rows.items()
         ]
 
     def _present(self, check: str, id: str) -> Any:
@@ -200,76 +175,6 @@ class Records:
                 "ExpressionAttributeNames": {"#check": "check"},
             }
         }
-
-
-def iso(seconds: float) -> str:
-    """Seconds since the epoch as people and programs read them."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-
-
-def deposit_of(entry: Mapping[str, Any]) -> Deposit | None:
-    """The deposit that an entry of ``audited`` is about."""
-    plain = entry.get("deposit")
-    if not plain:
-        return None
-    time = datetime.fromisoformat(plain["time"])
-    return Deposit(plain["email"], plain["account"], int(plain["amount_cents"]), time)
-
-
-def _decision(findings: Findings, verdict: Verdict, now: str) -> Item:
-    deposit = findings.deposit
-    plain = {**asdict(deposit), "time": deposit.time.isoformat()} if deposit else None
-    return {
-        "progress": DECIDED,
-        "decision": verdict.state.value,
-        "reason": verdict.reason,
-        "decided_at": now,
-        "email": findings.email,
-        "deposit": plain,
-        "copies": findings.copies,
-        "size": list(findings.size) if findings.size else None,
-        "mail": PENDING if findings.email else NOBODY,
-    }
-
-
-def _outcome(decided: Item, reading: Reading | None) -> Item:
-    """An item of ``processed``, ``review`` or ``rejected``, in the words of openchecks."""
-    deposit = decided["deposit"] or {}
-    return {
-        "id": decided["id"],
-        "key": decided["key"],
-        "reason": decided["reason"],
-        "decided_at": decided["decided_at"],
-        "email": decided["email"],
-        "to_account": deposit.get("account"),
-        "amount_cents": deposit.get("amount_cents"),
-        "deposited_at": deposit.get("time"),
-        "routing": reading.routing.text if reading else None,
-        "from_account": reading.account.text if reading else None,
-        "serial": reading.serial.text if reading else None,
-    }
-
-
-def _numbers(plain: Item) -> Item:
-    """The same with decimals for floats, which DynamoDB does not know."""
-    converted: Item = json.loads(json.dumps(plain), parse_float=Decimal)
-    return converted
-
-
-def _reading(plain: Item) -> Reading:
-    fields = {name: _field(plain[name]) for name in ("routing", "account", "serial", "amount")}
-    rest = {
-        "decision": Decision(plain["decision"]),
-        "confidence": float(plain["confidence"]),
-    }
-    return Reading(**{**plain, **fields, **rest})
-
-
-def _field(plain: Item | None) -> Field | None:
-    if plain is None:
-        return None
-    box = plain["box"] and tuple((float(x), float(y)) for x, y in plain["box"])
-    return Field(plain["text"], float(plain["confidence"]), box)
 
 
 def _lost(error: ClientError) -> bool:

@@ -27,6 +27,22 @@ class Verdict:
     reason: str
 
 
+@dataclass(slots=True)
+class Findings:
+    """What the stages found out about an upload; filled as they go."""
+
+    verdict: Verdict | None = None
+    email: str | None = None
+    deposit: Deposit | None = None
+    reading: Reading | None = None
+    courtesy: Field | None = None
+    #: Keys of what was archived, by what they are.
+    copies: dict[str, str] = field(default_factory=dict)
+    #: Pixels of the image that was read.
+    size: tuple[int, int] | None = None
+    outcome: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """One upload, done.

@@ -16,8 +16,7 @@ from examples.check_scanner.errors import BadNameError, GoneError, RejectedCheck
 from examples.check_scanner.picture import MAX_BYTES, open_picture, too_large
 from examples.check_scanner.reading import Decision
 from examples.check_scanner.receive import Upload, parse_key
-from examples.check_scanner.records import Findings
-from examples.check_scanner.result import State, Stopwatch, Verdict
+from examples.check_scanner.result import Findings, State, Stopwatch, Verdict
 from examples.check_scanner.services import Services
 from tmpcache.errors import ObjectNotFoundError
 

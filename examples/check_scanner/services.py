@@ -74,13 +74,16 @@ class Services:
 def connect(settings: Settings | None = None) -> Services:
     """Make the clients that the environment describes."""
     import boto3
+    from botocore.config import Config
 
     settings = settings or Settings.from_environment()
+    # A function has seconds; botocore's own patience is a minute for each attempt.
+    config = Config(connect_timeout=3, read_timeout=8)
     # A resource's client takes and gives Python's types, refuses floats, and knows transactions.
-    dynamodb = boto3.resource("dynamodb").meta.client
+    dynamodb = boto3.resource("dynamodb", config=config).meta.client
     return Services(
-        s3=boto3.client("s3"),
-        ses=boto3.client("ses"),
+        s3=boto3.client("s3", config=config),
+        ses=boto3.client("ses", config=config),
         records=Records(dynamodb, settings.table_prefix),
         settings=settings,
         reader=partial(

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 from PIL import Image, ImageDraw
 
+import tmpcache
 from examples.check_scanner.pipeline import process
 from examples.check_scanner.reader import ReadAmount, ReadLine
 from examples.check_scanner.reading import Decision, Field, Reading
@@ -73,12 +77,9 @@ class Scanner:
             records=Records(boto3.resource("dynamodb").meta.client, PREFIX),
             settings=Settings(MODELS, SENDER, table_prefix=PREFIX),
             reader=lambda: lambda image: self.read_line(image),
-            courtesy=self._courtesy(),
+            courtesy=self.read_amount,
             clock=lambda: self.now,
         )
-
-    def _courtesy(self) -> ReadAmount | None:
-        return self.read_amount
 
     def upload(self, key: str, body: bytes | None = None) -> Upload:
         """Put an object and say what an event would say of it."""
@@ -98,6 +99,19 @@ class Scanner:
             except Exception:
                 continue
         return self.process(upload)
+
+
+@contextmanager
+def scanner_on(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, root: Path) -> Iterator[Scanner]:
+    """A scanner on an emptied cloud, with a cache of its own under `root`."""
+    for service in ("", "_S3"):
+        monkeypatch.setenv("AWS_ENDPOINT_URL" + service, cloud.endpoint)
+    cloud.reset()
+    tmpcache.configure(root=root, quota="64 MB")
+    try:
+        yield Scanner(cloud)
+    finally:
+        tmpcache.default_cache().close()
 
 
 def same_every_time(found: Reading) -> Callable[[Image.Image], Reading]:
