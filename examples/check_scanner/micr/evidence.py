@@ -22,6 +22,11 @@ _PEN, _PEN_CAP = 0.2, 0.3
 _EMPTY = 1.0
 #: Strict cost of a character that nothing lies over, and how much dearer any other has to be.
 CLEAN, APART = 0.5, 0.8
+# How many characters a window is compared with before it is known to be difficult, and the cost
+# that stands for those that are further away.
+_LIKELIEST, _FAR = 5, 9.0
+# Unlikeness of a character that correlation alone can tell, and its distance from the next.
+_PLAIN, _PLAINLY = 2.0, 1.0
 _SURE, _CLEAR = 0.8, 0.08
 _TOUCH = np.ones((3, 3), np.uint8)
 #: How far around the place of the best correlation is looked, in pixels of the fine grid.
@@ -64,37 +69,50 @@ def weighed(look: Cells, bank: Bank) -> Evidence:
     drawn = np.concatenate([ink, np.zeros_like(ink[:1])])
     wide = np.array([cv2.dilate(glyph, _TOUCH) for glyph in drawn])
     level = levels(look, ink).astype(np.float32)
-    strict = np.empty((len(look.score), len(drawn)))
-    lenient = np.empty_like(strict)
-    for index in range(len(strict)):
-        seen = np.clip(look.window[index][None] / level[index], 0, 1)
-        strict[index], lenient[index] = (cost[0] for cost in _costs(seen, drawn, wide))
-        order = np.sort(strict[index])
-        if order[0] > CLEAN or order[1] - order[0] < APART:
-            seen = np.clip(look.around[index] / level[index], 0, 1)
-            strict[index], lenient[index] = (c.min(axis=0) for c in _costs(seen, drawn, wide))
+    strict, lenient = _at_a_glance(look, drawn, wide, level)
+    for index in np.flatnonzero(~_told_apart(strict)):
+        seen = np.clip(look.around[index] / level[index], 0, 1)
+        strict[index], lenient[index] = (
+            cost.min(axis=0) for cost in _costs(seen, drawn[None], wide[None])
+        )
     lenient[:, -1] *= _EMPTY
     alike = _unlikeness(look.score)
     order = np.sort(alike, axis=1)
-    plain = (order[:, 0] < 10 * (1 - 0.80)) & (order[:, 1] - order[:, 0] > 1.0)
+    plain = (order[:, 0] < _PLAIN) & (order[:, 1] - order[:, 0] > _PLAINLY)
     cost = np.where(plain[:, None], alike, lenient)
-    order = np.sort(strict, axis=1)
-    clean = plain | (strict.argmin(axis=1) == len(drawn) - 1)
-    clean &= (order[:, 0] < CLEAN) & (order[:, 1] - order[:, 0] > APART)
-    clean &= strict.argmin(axis=1) == cost.argmin(axis=1)
+    clean = plain | (strict.argmin(axis=1) == len(ink))
+    clean &= _told_apart(strict) & (strict.argmin(axis=1) == cost.argmin(axis=1))
     return Evidence(cost, clean, strict, lenient)
 
 
+def _at_a_glance(look: Cells, drawn: Ink, wide: Ink, level: Ink) -> tuple[Floats, Floats]:
+    """Return strict and lenient costs of what correlates best, and of nothing at all."""
+    count = len(look.score)
+    likely = np.argsort(-look.score, axis=1)[:, :_LIKELIEST]
+    chosen = np.hstack([likely, np.full((count, 1), len(drawn) - 1)])
+    seen = np.clip(look.window / level[:, None, None], 0, 1)
+    costs = _costs(seen, drawn[chosen], wide[chosen])
+    strict, lenient = np.full((2, count, len(drawn)), _FAR)
+    for into, cost in zip((strict, lenient), costs, strict=True):
+        np.put_along_axis(into, chosen, cost, axis=1)
+    return strict, lenient
+
+
+def _told_apart(strict: Floats) -> Flags:
+    order = np.partition(strict, 1, axis=1)
+    return np.asarray((order[:, 0] < CLEAN) & (order[:, 1] - order[:, 0] > APART))
+
+
 def _unlikeness(score: Floats) -> Floats:
-    """Turn correlations into costs of about the same size."""
-    return np.hstack([10 * (1 - score), np.full((len(score), 1), 5.0)])
+    """Turn correlations into costs of about the same size; nothing at all is like 0.5."""
+    return 10 * (1 - np.hstack([score, np.full((len(score), 1), 0.5)]))
 
 
 def _costs(seen: Ink, drawn: Ink, wide: Ink) -> tuple[Floats, Floats]:
-    """Return shifts x characters, strict and lenient; edges may be a pixel off either way."""
+    """Return windows x characters, strict and lenient; edges may be a pixel off either way."""
     spread = np.array([cv2.dilate(window, _TOUCH) for window in seen])
-    extra = np.maximum(seen[:, None] - wide[None], 0)
-    missing = np.maximum(drawn[None] - spread[:, None], 0)
+    extra = np.maximum(seen[:, None] - wide, 0)
+    missing = np.maximum(drawn - spread[:, None], 0)
     short = np.einsum("sckl,sckl->sc", missing, missing)
     over = np.einsum("sckl,sckl->sc", extra, extra)
     np.minimum(extra, _PEN_CAP, out=extra)
