@@ -1,10 +1,10 @@
 """From positions to a reading: the fields, and whether they may be used without a person."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from examples.check_scanner.e13b import CHARACTERS, GLYPH_HEIGHT
+from examples.check_scanner.e13b import AMOUNT, CHARACTERS, GLYPH_HEIGHT
 from examples.check_scanner.micr import fields, routing
 from examples.check_scanner.micr.fields import Found, Parsed
 from examples.check_scanner.micr.line import Group, Seen
@@ -16,6 +16,8 @@ _NONE = Field(None, 0.0)
 _BLANK = len(CHARACTERS)
 # Indices right of a serial that have to be seen empty: only blanks end it.
 _QUIET = 2
+# Lenient cost of what may still be vouched for by the check digit.
+_LEGIBLE = 0.5
 #: Fewest and most digits of an account.
 _ACCOUNT = (3, 17)
 
@@ -42,6 +44,7 @@ def judged(seen: Seen, version: str) -> Reading:
     if parsed.routing is None:
         return _illegible(seen, parsed, version)
     number, mended = _routing(parsed, main)
+    main = _vouched(number, parsed, main)
     found = {"routing number": number, "account": parsed.account, "serial": parsed.serial}
     doubts = [*_doubtful(found, main), *parsed.doubts]
     amount = None
@@ -96,6 +99,21 @@ def _routing(parsed: Parsed, main: _Line) -> tuple[Found, bool]:
     return Found(text, number.digits, number.span), True
 
 
+def _vouched(number: Found, parsed: Parsed, main: _Line) -> _Line:
+    """Believe a single doubtful digit of the routing number if the check digit says so too.
+
+    Were it wrong, at least two would have to be: no change of one digit keeps the sum.
+    """
+    unsure = number.digits[~main.verdict.sure[number.digits]]
+    if parsed.dashed or len(unsure) != 1 or not routing.checks(number.text):
+        return main
+    if main.group.evidence.lenient[unsure[0]].min() > _LEGIBLE:
+        return main
+    sure = main.verdict.sure.copy()
+    sure[unsure] = True
+    return replace(main, verdict=replace(main.verdict, sure=sure))
+
+
 def _doubtful(found: dict[str, Found | None], line: _Line) -> list[str]:
     """Return a sentence for each field with positions that are not sure."""
     sentences = []
@@ -105,9 +123,8 @@ def _doubtful(found: dict[str, Found | None], line: _Line) -> list[str]:
         unsure = [int(p) for p in field.span if not line.verdict.sure[p]]
         digits = [p for p in unsure if p in field.digits]
         if digits:
-            places = " and ".join(
-                str(int(np.flatnonzero(field.digits == p)[0]) + 1) for p in digits
-            )
+            which = [str(int(np.flatnonzero(field.digits == p)[0]) + 1) for p in digits]
+            places = " and ".join(filter(None, [", ".join(which[:-1]), which[-1]]))
             plural = "s" if len(digits) > 1 else ""
             sentences.append(f"Digit{plural} {places} of the {name} cannot be read for certain.")
         elif unsure:
@@ -200,5 +217,4 @@ def _whole(parsed: Parsed, amount: Found | None, seen: Seen) -> str:
         + int(amount.span[0])
         - (seen.main.cells.first + parsed.last)
     )
-    symbol = CHARACTERS[int(np.argmax([c == "\u2447" for c in CHARACTERS]))]
-    return f"{main}{' ' * max(0, blanks - 1)}{symbol}{amount.text}{symbol}"
+    return f"{main}{' ' * max(0, blanks - 1)}{AMOUNT}{amount.text}{AMOUNT}"

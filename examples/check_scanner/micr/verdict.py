@@ -24,22 +24,19 @@ _TOUCHED, _STILL_BLANK = 0.8, 0.4
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """For each position: is it ``sure``, and if not blank, how sure (0 to 1).
+    """For each position: is it ``sure``, and how sure (0 to 1).
 
-    ``best`` indexes `e13b.CHARACTERS`, or is one more than the last for nothing; ``rival`` is what
-    it would be instead.
+    ``best`` indexes `e13b.CHARACTERS`, or is one more than the last for nothing.
     """
 
     best: Indices
-    rival: Indices
     sure: Flags
     confidence: Floats
 
 
 def verdict(look: Cells, value: Evidence, luminance: Evidence) -> Verdict:
     """Judge each position by everything that was measured of it."""
-    order = np.argsort(value.cost, axis=1)
-    best, rival = order[:, 0], order[:, 1]
+    best = value.cost.argmin(axis=1)
     nothing = value.cost.shape[1] - 1
     at = np.arange(len(best))
     score = np.sort(look.score, axis=1)
@@ -61,21 +58,11 @@ def verdict(look: Cells, value: Evidence, luminance: Evidence) -> Verdict:
     clean = value.clean & (second[0] > _SECOND * _STRICT)
     touched = (value.strict[:, -1] < _TOUCHED) & (strict > _STILL_BLANK) & (second[0] > 0)
     sure = np.where(best == nothing, clean | touched, clean | through)
-    # Shares of what makes a clean character, the smallest of them.
-    shares = np.stack(
-        [(unlike + 0.05) / 0.2, (strict + 0.1) / APART, CLEAN / (value_of(value, best) + 1e-3)]
-    )
-    doubtful = np.clip(shares.min(axis=0), 0.05, 1) * 0.9
-    blank = np.where(sure, 0.99, 0.5)
-    shown = np.where(
-        sure, np.maximum(0.9 + 0.1 * np.clip(strict / (2 * APART), 0, 0.99), doubtful), doubtful
-    )
-    return Verdict(best, rival, sure, np.where(best == nothing, blank, shown))
-
-
-def value_of(evidence: Evidence, best: Indices) -> Floats:
-    """Return the strict cost of the readings."""
-    return np.asarray(evidence.strict[np.arange(len(best)), best])
+    # How much of what makes a clean character is there, by the measure that says least.
+    shares = [unlike / _UNLIKE_ALL, strict / APART, CLEAN / (value.strict[at, best] + 1e-3)]
+    share = np.clip(np.min(shares, axis=0), 0.05, 1)
+    seen = np.where(sure, 0.9 + 0.09 * share, 0.8 * share)
+    return Verdict(best, sure, np.where(best == nothing, np.where(sure, 0.99, 0.5), seen))
 
 
 def _lead(cost: Floats, best: Indices) -> Floats:
