@@ -60,9 +60,11 @@ def prepare(templates: Grey) -> Bank:
 
 def _variant(mask: Grey, grid: int, weight: float, blur: float) -> Ink:
     """Move the outline outwards by ``weight`` modules and blur by ``blur``."""
-    inside = cv2.distanceTransform((mask > 127).astype(np.uint8), cv2.DIST_L2, 5)
-    outside = cv2.distanceTransform((mask <= 127).astype(np.uint8), cv2.DIST_L2, 5)
-    moved = np.clip(inside - outside + weight * grid + 0.5 * (outside == 0), 0, 1)
+    inked = (mask > 127).astype(np.uint8)
+    # Distances to the nearest pixel of the other kind; coverage falls from 1 to 0 in between.
+    inside = cv2.distanceTransform(inked, cv2.DIST_L2, 5)
+    outside = cv2.distanceTransform(1 - inked, cv2.DIST_L2, 5)
+    moved = np.clip(np.where(inked, inside, 1 - outside) + weight * grid, 0, 1)
     return np.asarray(
         cv2.GaussianBlur(
             moved.astype(np.float32), (0, 0), blur * grid, borderType=cv2.BORDER_CONSTANT
