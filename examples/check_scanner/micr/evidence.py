@@ -17,7 +17,7 @@ from examples.check_scanner.micr.cells import Cells
 # What a pixel of unexplained ink costs, missing ink costing 1: strictly, and if it may be a pen's,
 # when more than a share of full ink costs no more.
 _OVER = 0.4
-_PEN, _PEN_CAP = 0.2, 0.3
+_PEN, _PEN_CAP = 0.35, 0.33
 # A pen that leaves as much ink as a character has where there is none is rare.
 _EMPTY = 1.0
 #: Strict cost of a character that nothing lies over, and how much dearer any other has to be.
@@ -109,13 +109,20 @@ def _unlikeness(score: Floats) -> Floats:
 
 
 def _costs(seen: Ink, drawn: Ink, wide: Ink) -> tuple[Floats, Floats]:
-    """Return windows x characters, strict and lenient; edges may be a pixel off either way."""
+    """Return windows x characters, strict and lenient.
+
+    Strictly, edges may be a pixel off either way. Leniently, only for ink that is too much: what a
+    pen has left open is what tells characters under it apart.
+    """
     spread = np.array([cv2.dilate(window, _TOUCH) for window in seen])
     extra = np.maximum(seen[:, None] - wide, 0)
-    missing = np.maximum(drawn - spread[:, None], 0)
-    short = np.einsum("sckl,sckl->sc", missing, missing)
-    over = np.einsum("sckl,sckl->sc", extra, extra)
-    np.minimum(extra, _PEN_CAP, out=extra)
-    pen = np.einsum("sckl,sckl->sc", extra, extra)
-    area = FINE**2
-    return (short + _OVER * over) / area, (short + _PEN * pen) / area
+    short = _squared(np.maximum(drawn - spread[:, None], 0))
+    strict = short + _OVER * _squared(extra)
+    missing = _squared(np.maximum(drawn - seen[:, None], 0))
+    lenient = missing + _PEN * _squared(np.minimum(extra, _PEN_CAP))
+    return strict, lenient
+
+
+def _squared(differences: Ink) -> Floats:
+    """Sum up over each window, in square modules."""
+    return np.asarray(np.einsum("sckl,sckl->sc", differences, differences) / FINE**2, np.float64)
