@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from examples.check_scanner import e13b
 from examples.check_scanner.micr.arrays import Floats, Grey, Indices, Ink
-from examples.check_scanner.micr.bank import FINE, HEIGHT, MARGIN, WIDTH, Bank
+from examples.check_scanner.micr.bank import BLURS, FINE, HEIGHT, MARGIN, WIDTH, Bank
 from examples.check_scanner.micr.locate import PITCH
 from examples.check_scanner.micr.track import Track, inked, strip
 
@@ -15,6 +16,7 @@ from examples.check_scanner.micr.track import Track, inked, strip
 # it be 0.8 modules off along the line and half a module in height.
 _ASIDE, _UP = 3, 2
 _AIR = MARGIN + _UP / FINE + 1
+_ZERO = e13b.CHARACTERS.index("0")
 _SIZE = (HEIGHT * FINE, WIDTH * FINE)
 
 
@@ -48,10 +50,10 @@ def cells(grey: Grey, track: Track, bank: Bank, usual: int, first: int, last: in
     count, pixels = len(column), _SIZE[0] * _SIZE[1]
     windows = views[at].reshape(count, len(up) * len(aside), pixels)
     scale = spread[at].reshape(count, -1, 1)
-    scores = windows @ bank.fine[usual] / scale
+    scores = _correlations(windows, scale, bank, usual)
     variant = _variant(windows, scale, scores, bank, usual)
     if variant != usual:
-        scores = windows @ bank.fine[variant] / scale
+        scores = _correlations(windows, scale, bank, variant)
     best = scores.max(axis=2).argmax(axis=1)
     right, down = best % len(aside), best // len(aside)
     shift = np.stack([aside[right] + column - exact, up[down]], axis=1) / FINE
@@ -99,6 +101,14 @@ def _windows(views: Ink, place: Indices) -> tuple[Ink, Ink]:
     columns = place[:, 1, None, None] + near[None, None, :]
     around = views[rows, columns].reshape(len(place), 9, *_SIZE)
     return around[:, 4], around
+
+
+def _correlations(windows: Ink, scale: Ink, bank: Bank, variant: int) -> Ink:
+    """Correlate windows with all characters; some printers cut the zero thinner than the rest."""
+    scores = windows @ bank.fine[variant]
+    thin = windows @ bank.fine[variant % len(BLURS)][:, _ZERO]
+    scores[..., _ZERO] = np.maximum(scores[..., _ZERO], thin)
+    return np.asarray(scores / scale, np.float32)
 
 
 def _variant(windows: Ink, scale: Ink, scores: Ink, bank: Bank, usual: int) -> int:
