@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from support.scanner import drawing, reading
+from support.scanner import bomb, drawing, reading
 
 from examples.check_scanner import files, specimen
 from examples.check_scanner.reading import Field
@@ -32,7 +32,7 @@ def test_every_file_gets_its_line_however_bad_it_is(tmp_path: Path) -> None:
     (tmp_path / "empty.png").write_bytes(b"")
     (tmp_path / "cut.jpg").write_bytes(specimen.draw_jpeg(check)[:20_000])
     (tmp_path / "directory.png").mkdir()
-    Image.new("1", (30_000, 30_000)).save(tmp_path / "bomb.png")
+    (tmp_path / "bomb.png").write_bytes(bomb(30_000))
     Image.new("RGB", (1200, 550), "white").save(tmp_path / "blank.png")
     odd = os.fsdecode(b"\xff\n.jpg")
     (tmp_path / odd).write_bytes(drawing())
