@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import boto3
 import numpy as np
 import pytest
+from botocore.exceptions import ClientError
 from PIL import Image
-from support.cloud import BUCKET, SENDER, Cloud, running
+from support.cloud import BUCKET, PREFIX, SENDER, Cloud, running
 from support.scanner import Scanner, drawing, name, reading, same_every_time, scanner_on
 
 from examples.check_scanner import archive, scan
@@ -313,16 +316,34 @@ def test_the_amount_in_figures_is_compared_where_it_can_be_read(scanner: Scanner
     assert "$20.99" in result.reason
 
 
-def test_an_address_that_ses_refuses_does_not_hold_the_deposit_up(
+def test_an_address_that_ses_cannot_use_does_not_hold_the_deposit_up(
     scanner: Scanner, caplog: pytest.LogCaptureFixture
 ) -> None:
+    upload = scanner.upload(name())
+    scanner.process(upload)
     with scanner.cloud.unseen():
-        scanner.cloud.ses.delete_identity(Identity=SENDER)  # SES: MessageRejected
+        entry = scanner.services.records.get("audited", upload.id)
+        pending = {**entry, "email": "nobody", "progress": "decided", "mail": "pending"}
+        scanner.cloud.dynamodb.put_item(TableName=PREFIX + "audited", Item=pending)
     with caplog.at_level(logging.CRITICAL):
-        result = scanner.process(scanner.upload(name()))
-    assert result.decision == "processed"
+        assert scanner.process(upload).decision == "processed"
     (entry,) = scanner.cloud.table("audited")
     assert (entry["progress"], entry["mail"]) == ("done", "failed")
+
+
+def test_mails_that_ses_does_not_send_yet_are_sent_once_it_does(scanner: Scanner) -> None:
+    with scanner.cloud.unseen():
+        scanner.cloud.ses.delete_identity(Identity=SENDER)
+    upload = scanner.upload(name())
+    with pytest.raises(ClientError, match="MessageRejected"):
+        scanner.process(upload)
+    assert list(scanner.cloud.objects(INCOMING)) == [upload.key]  # there is something left to do
+    assert len(scanner.cloud.table("processed")) == 1
+    with scanner.cloud.unseen():
+        scanner.cloud.ses.verify_email_identity(EmailAddress=SENDER)
+    assert scanner.deliver(upload).repeated
+    assert len(scanner.cloud.mails()) == 1
+    assert not scanner.cloud.objects(INCOMING)
 
 
 def test_what_is_not_under_incoming_is_refused_untouched(scanner: Scanner) -> None:
@@ -338,9 +359,11 @@ def test_the_original_is_copied_on_condition_that_it_is_the_one_that_was_read(
 ) -> None:
     """moto does not look at the condition, S3 does; it has to be there."""
     sent: list[Any] = []
-    scanner.services.s3.meta.events.register(
+    client = boto3.client("s3")
+    client.meta.events.register(
         "before-send.s3.CopyObject", lambda request, **_: sent.append(request.headers)
     )
+    scanner.services = replace(scanner.services, s3=client)
     upload = scanner.upload(name())
     scanner.process(upload)
     (headers,) = sent

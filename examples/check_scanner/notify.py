@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 #: after which Lambda delivers an event again.
 LEASE = 45.0
 
-# Answers that are about this mail; all else (throttling, a paused account) passes or is repaired.
-_REFUSED = {"MessageRejected", "InvalidParameterValue"}
+# SES's word for an address that it cannot send to. All else passes or can be repaired, and is worth
+# another try: throttling, a paused account, and MessageRejected, which is also what SES says if it
+# does not know the sender.
+_REFUSED = "InvalidParameterValue"
 
 _SUBJECTS = {
     State.PROCESSED: "Your check has been deposited",
@@ -73,7 +75,7 @@ def _send(ses: "SESClient", entry: dict[str, Any], sender: str) -> str:
             },
         )
     except ClientError as error:
-        if error.response.get("Error", {}).get("Code") not in _REFUSED:
+        if error.response.get("Error", {}).get("Code") != _REFUSED:
             raise
         _log.warning("Upload %s: no mail: %s", entry["id"], error)
         return items.FAILED

@@ -112,17 +112,17 @@ class Cloud:
 
     @cached_property
     def s3(self) -> Any:
-        """A client of the test's own."""
+        """A client, straight to this cloud."""
         return boto3.client("s3", endpoint_url=self.endpoint)
 
     @cached_property
     def ses(self) -> Any:
-        """A client of the test's own."""
+        """A client, straight to this cloud."""
         return boto3.client("ses", endpoint_url=self.endpoint)
 
     @cached_property
     def dynamodb(self) -> Any:
-        """A client of the test's own."""
+        """A client, straight to this cloud."""
         return boto3.resource("dynamodb", endpoint_url=self.endpoint).meta.client
 
     def put(self, key: str, body: bytes) -> str:

@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from PIL import Image, ImageDraw
 
@@ -86,9 +85,9 @@ class Scanner:
 
     def __post_init__(self) -> None:
         self.services = Services(
-            s3=boto3.client("s3"),
-            ses=boto3.client("ses"),
-            records=Records(boto3.resource("dynamodb").meta.client, PREFIX),
+            s3=self.cloud.s3,
+            ses=self.cloud.ses,
+            records=Records(self.cloud.dynamodb, PREFIX),
             settings=Settings(MODELS, SENDER, table_prefix=PREFIX),
             reader=lambda: lambda image: self.read_line(image),
             courtesy=self.read_amount,
