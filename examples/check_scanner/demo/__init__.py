@@ -6,10 +6,7 @@ and writes one HTML page with everything. The exit status is 1 if a promise was 
 """
 
 import argparse
-import contextlib
 import importlib.util
-import sys
-import time
 from pathlib import Path
 
 #: Fewest checks that every act has some of.

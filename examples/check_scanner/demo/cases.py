@@ -77,5 +77,5 @@ def _case(act: str, sent: Sent, id: str, cloud: Cloud) -> Case:
         reading=reading,
         courtesy=courtesy,
         size=entry["size"] and (int(entry["size"][0]), int(entry["size"][1])),
-        original=cloud.read(entry["copies"]["original"]),
+        original=cloud.read(entry["copies"]["original"]) if "original" in entry["copies"] else b"",
     )

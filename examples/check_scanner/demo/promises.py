@@ -38,7 +38,10 @@ def _bookkeeping(play: Play, cases: list[Case], cloud: Cloud) -> Iterator[tuple[
         _named(off) or ("" if len(found) == len(cases) else f"{len(found)} are on record"),
     )
     checks = Counter(identity(case.reading) for case in cases if case.state == State.PROCESSED)
-    yield "No check is deposited twice.", _named({str(c) for c, times in checks.items() if times > 1})
+    yield (
+        "No check is deposited twice.",
+        _named({str(c) for c, times in checks.items() if times > 1}),
+    )
     now = everything(cloud)
     changed = {name for name, was in play.before_repeating.items() if now[name] != was}
     unnoticed = {v.sent.key for v in play.repeated.visits if not v.result["repeated"]}
@@ -47,6 +50,8 @@ def _bookkeeping(play: Play, cases: list[Case], cloud: Cloud) -> Iterator[tuple[
     sent = Counter(mail.to for mail in cloud.mails())
     yield "Every sender with an address gets one mail.", _named((owed - sent) | (sent - owed))
     yield "Nothing is left in incoming/.", _named(cloud.objects(INCOMING))
+    lost = {case.sent.key for case in cases if case.original != case.sent.body}
+    yield "Every original is in the archive, as it was sent.", _named(lost)
 
 
 def _reading(cases: list[Case]) -> Iterator[tuple[str, str]]:
@@ -79,7 +84,7 @@ def _caching(play: Play) -> Iterator[tuple[str, str]]:
         )
     downloads = [one for v in new.visits for one in v.for_the_model if one.status == 200]
     yield (
-        "After max_age the next invocation has the new model, by one download.",
+        "After max_age the next check has the new model, by one download.",
         _named(new.versions - {SECOND}) or requests(len(downloads), 1),
     )
     visits = [visit for act in play.acts for visit in act.visits]

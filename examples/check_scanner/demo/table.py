@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import humanize
 
 from examples.check_scanner.demo.acts import Act
+from examples.check_scanner.result import State
 
 _HEAD = [
     ("", "uploads", "pro-", "", "", "requests", "for the", "down-", "seconds", "model"),
@@ -23,23 +24,23 @@ def table(acts: Sequence[Act]) -> str:
 
 def cells(act: Act) -> tuple[str, ...]:
     """One act as a row."""
-    decided = [str(act.decisions[state] or "–") for state in ("processed", "review", "rejected")]
+    decided = [str(act.decisions[state]) for state in State]
     ready = act.model_seconds
     return (
         act.title,
         str(len(act.visits)),
         *decided,
         str(act.requests),
-        str(act.model_requests or "–"),
+        str(act.model_requests),
         size(act.downloaded),
         f"{act.seconds:.2f}",
-        milliseconds(ready) if ready is not None else "–",
+        milliseconds(ready) if ready is not None else "-",
     )
 
 
 def size(count: int) -> str:
     """Bytes for people, such as ``3.7 MB``."""
-    return humanize.naturalsize(count, format="%.1f") if count else "–"
+    return humanize.naturalsize(count, format="%.1f") if count else "0"
 
 
 def milliseconds(seconds: float) -> str:
@@ -49,7 +50,7 @@ def milliseconds(seconds: float) -> str:
     ('0.12 ms', '99 ms')
     """
     thousandths = 1000 * seconds
-    return f"{thousandths:.0f} ms" if thousandths >= 10 else f"{thousandths:.2g} ms"
+    return f"{thousandths:.0f} ms" if thousandths >= 10 else f"{thousandths:.2f} ms"
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:

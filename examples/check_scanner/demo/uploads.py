@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import count
+from multiprocessing import get_context
 from urllib.parse import quote_plus
 
 from PIL import Image, ImageDraw
@@ -39,6 +40,11 @@ class Sent:
     ends: State | None = None
 
     @property
+    def name(self) -> str:
+        """The file name that the sender chose."""
+        return self.key.removeprefix(PREFIX)
+
+    @property
     def encoded_key(self) -> str:
         """The key as S3's events spell it."""
         return quote_plus(self.key, safe="/")
@@ -48,7 +54,8 @@ def checks(number: int) -> Iterator[Sent]:
     """Draw that many checks, all different, with every processor there is."""
     turns = _TURNS.split()
     tiers = [turns[seed % len(turns)] for seed in range(number)]
-    with ProcessPoolExecutor() as pool:
+    # Forked processes would inherit whatever threads are at.
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         for sample in pool.map(specimen.sample, range(number), tiers):
             yield _sent(sample)
 
