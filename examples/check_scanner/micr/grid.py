@@ -12,8 +12,9 @@ from examples.check_scanner.micr.track import Track, fitted
 
 # What a character may be off its place when seen from its neighbour, as a share of the pitch.
 _LOOSE = 0.2
-# Blank positions that a line is followed across: an empty amount field and more.
-_WIDEST_GAP = 16
+# Positions that a line is followed across at a time; wider gaps lead to the amount, which has a
+# grid of its own.
+_WIDEST_GAP = 7
 _FEWEST = 5
 _MOST_LINES = 3
 # How many positions from what is on the grid more is looked for at a time.
@@ -128,7 +129,11 @@ def _is_amount(part: Line, main: Line) -> bool:
 def _numbered(
     track: Track, found: Glimpse, members: Indices, position: Indices
 ) -> tuple[Indices, Line | None]:
-    """Fit a smooth grid to a chain, take in what else stands on it; return the members and it."""
+    """Fit a smooth grid to a chain, take in what else stands on it; return the members and it.
+
+    What was of the chain but is not on the grid stays free: two machines' characters may have been
+    strung together.
+    """
     taken = members
     place: Floats = np.zeros(1)
     lift = place
@@ -142,7 +147,7 @@ def _numbered(
     if len(members) < _FEWEST:
         return taken, None
     track = _regular(track, place, lift, position)
-    return np.union1d(taken, members), Line(track, position, found.chosen(members))
+    return members, Line(track, position, found.chosen(members))
 
 
 def _robust(x: Indices, y: Floats, order: int, score: Floats, scale: float) -> Floats:
