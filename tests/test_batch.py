@@ -47,7 +47,7 @@ def server() -> Iterator[Cloud]:
 
 @pytest.fixture
 def cloud(
-    server: Cloud, environment: None, monkeypatch: pytest.MonkeyPatch, root: Path
+    server: Cloud, environment: None, monkeypatch: pytest.MonkeyPatch, root: Path, tmp_path: Path
 ) -> Iterator[Cloud]:
     """Buckets and tables, a model, and the settings that a batch finds in its environment."""
     for name, value in {
@@ -58,6 +58,7 @@ def cloud(
         "TABLE_PREFIX": PREFIX,
         "TMPCACHE_ROOT": str(root),
         "TMPCACHE_QUOTA": "64 MB",
+        "TMPDIR": str(tmp_path),
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(server, "app", server.app)
@@ -211,7 +212,7 @@ def test_a_batch_that_was_killed_goes_on_and_one_after_that_finds_nothing_to_do(
     # Somebody else died while sending a mail, and cannot be taken for dead for a while yet.
     key = f"{INCOMING}ann@example.com^1234^19.99^7.png"
     uploads[key] = Upload(BUCKET, key, cloud.put(key, b"no picture"), 10)
-    sending(uploads[key], since=LEASE - 8)
+    sending(uploads[key], since=LEASE - 6)
     cloud.calls.clear()
 
     status, counts, _ = finish(start("--workers", "1"))

@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import boto3
@@ -169,13 +168,11 @@ def _cluster(scheduler: str | None, workers: int | None) -> "Iterator[Client]":
         return
     # One thread each: reading a check is arithmetic that holds Python's lock.
     with (
-        TemporaryDirectory(prefix="check-batch-") as spill,
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
             dashboard_address=None,
-            local_directory=spill,
             silence_logs=logging.ERROR,
         ) as cluster,
         Client(cluster) as client,
