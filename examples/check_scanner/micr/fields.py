@@ -24,6 +24,8 @@ _SYMBOL, _DAMAGED = 0.5, 0.15
 _SERIAL_WITHIN, _SERIAL_GAP = 4, 2
 # The longest serial that is looked for left of an account.
 _SERIAL_LENGTH = 6
+# The shortest one that is believed right of an account if there may be one on the left as well.
+_SHORTEST_SERIAL = 3
 # Two numbers whose lengths differ by less could be each other.
 _TELLING = 3
 
@@ -135,35 +137,45 @@ def _on_us(text: str, offset: int, auxiliary: Found | None) -> Parsed:
     The account ends at the on-us symbol. The serial is in the auxiliary field, right of the
     symbol, or left of the account with a blank in between.
     """
+    doubts: list[str] = []
     closing = text.rfind(ON_US)
     if closing < 0:
-        return Parsed(text, 0, offset - 1, serial=auxiliary)
+        closing = _where_digits_end(text)
+        doubts.append("No on-us symbol can be seen behind the account.")
     right = _serial_right(text, closing)
     parts = [part for part in _cut(text, closing) if _runs(text, part)]
-    account = np.array([p for part in parts for p in part], np.intp)
-    left: Indices = np.array([], np.intp)
-    doubts: list[str] = []
+    runs = [run for part in parts for run in _runs(text, part)]
+    account = np.concatenate(runs) if runs else np.array([], np.intp)
+    left = account[:0]
     if len(parts) > 1:
         # Two numbers with an on-us symbol between them: serials are shorter.
         left, account = sorted((parts[0], np.concatenate(parts[1:])), key=len)
         if len(account) - len(left) < _TELLING:
             doubts.append("It is not clear which number is the account.")
-    elif len(parts) == 1 and not len(right) and auxiliary is None:
-        first, *others = _runs(text, account)
-        if others and len(first) <= _SERIAL_LENGTH:
-            left, account = first, np.arange(others[0][0], account[-1] + 1)
-            if len(others) > 1:
-                doubts.append("It is not clear where the account begins.")
+    elif auxiliary is None and len(right) < _SHORTEST_SERIAL and _serial_left(runs):
+        # What is right of the symbol, if anything, is a stroke of a pen.
+        left, account, right = runs[0], np.concatenate(runs[1:]), right[:0]
+        if len(runs) > 2:
+            doubts.append("It is not clear where the account begins.")
     serial = auxiliary or _gathered(text, right if len(right) else left, offset)
-    last = int(right[-1]) if len(right) else closing
-    return Parsed(
-        text,
-        0,
-        offset + last,
-        account=_gathered(text, account, offset),
-        serial=serial,
-        doubts=tuple(doubts),
-    )
+    last = int(right[-1]) if len(right) else min(closing, len(text) - 1)
+    number = _gathered(text, account, offset)
+    return Parsed(text, 0, offset + last, account=number, serial=serial, doubts=tuple(doubts))
+
+
+def _where_digits_end(text: str) -> int:
+    """Return the position behind the first digits, which may have blanks among them."""
+    end = 0
+    for run in _runs(text, np.arange(len(text))):
+        if end and run[0] - end > _SERIAL_GAP:
+            break
+        end = int(run[-1]) + 1
+    return end
+
+
+def _serial_left(runs: list[Indices]) -> bool:
+    """Tell whether what is left of the on-us symbol may be a serial and an account."""
+    return len(runs) > 1 and len(runs[0]) <= _SERIAL_LENGTH
 
 
 def _serial_right(text: str, closing: int) -> Indices:

@@ -140,7 +140,7 @@ def _grammar(parsed: Parsed) -> list[str]:
             "The routing number has the old form, four and four digits, without a check digit."
         )
     if parsed.account is None:
-        doubts.append("There is no account that ends with an on-us symbol.")
+        doubts.append("No account can be found.")
     elif not _ACCOUNT[0] <= len(parsed.account.text) <= _ACCOUNT[1]:
         doubts.append(f"An account of {len(parsed.account.text)} digits is unusual.")
     return doubts
