@@ -17,6 +17,8 @@ _LOOSE = 0.2
 _WIDEST_GAP = 7
 _FEWEST = 5
 _MOST_LINES = 3
+# So many characters a transit symbol is worth when the main line is chosen.
+_WEIGHT = 8
 # How many positions from what is on the grid more is looked for at a time.
 _BEYOND = 6
 _AMOUNT = e13b.CHARACTERS.index(e13b.AMOUNT)
@@ -50,7 +52,7 @@ def on_grid(track: Track, found: Glimpse) -> list[Line]:
     """Number the characters' positions; a list of what stands on one grid, longest run first."""
     lines: list[Line] = []
     while len(lines) < _MOST_LINES:
-        chain = _chain(found.u)
+        chain = _chain(found)
         if chain is None:
             break
         members, line = _numbered(track, found, *chain)
@@ -81,7 +83,8 @@ def fields_of(track: Track, found: Glimpse) -> Parts | None:
     if not lines:
         return None
     main = max(
-        lines, key=lambda p: len(p.position) + 8 * int((p.found.character == _TRANSIT).sum())
+        lines,
+        key=lambda p: len(p.position) + _WEIGHT * int((p.found.character == _TRANSIT).sum()),
     )
     start = _amount_start(main)
     if start is None:
@@ -200,8 +203,13 @@ def _part(line: Line, which: slice) -> Line:
     return replace(line, position=line.position[keep], found=line.found.chosen(keep))
 
 
-def _chain(u: Floats) -> tuple[Indices, Indices] | None:
-    """Return members and their positions, grown both ways from the longest regular run."""
+def _chain(found: Glimpse) -> tuple[Indices, Indices] | None:
+    """Return members and their positions, grown both ways from a regular run.
+
+    It is the longest one, but rather that of the transit field, so that the main line does not
+    grow out of the amount's.
+    """
+    u = found.u
     gap = np.diff(u)
     near = gap[(gap > 0.8 * PITCH) & (gap < 1.2 * PITCH)]
     if len(near) < _FEWEST - 1:
@@ -209,11 +217,18 @@ def _chain(u: Floats) -> tuple[Indices, Indices] | None:
     pitch = float(np.median(near))
     regular = np.abs(gap / pitch - 1) < 0.12
     ends = np.flatnonzero(np.diff(np.concatenate([[0], regular.astype(np.int8), [0]])))
-    longest = int(np.argmax(ends[1::2] - ends[::2]))
-    start, stop = int(ends[2 * longest]), int(ends[2 * longest + 1])
-    seed = list(range(start, stop + 1))
-    if len(seed) < _FEWEST - 1:
+    runs = [
+        (start, stop)
+        for start, stop in zip(ends[::2].tolist(), ends[1::2].tolist(), strict=True)
+        if stop - start >= _FEWEST - 2
+    ]
+    if not runs:
         return None
+    transit = found.character == _TRANSIT
+    start, stop = max(
+        runs, key=lambda run: run[1] - run[0] + _WEIGHT * int(transit[run[0] : run[1] + 1].sum())
+    )
+    seed = list(range(start, stop + 1))
     right = _grown(u, seed, pitch, range(stop + 1, len(u)))
     # The same to the left, in a mirror.
     left = _grown(-u, seed[::-1], pitch, range(start - 1, -1, -1))
