@@ -279,8 +279,9 @@ MEASURE = """
 function look(frame) {
   const view = frame.contentWindow, page = frame.contentDocument, root = page.documentElement;
   const cards = () => [...page.querySelectorAll(".card")].filter(c => c.offsetParent).length;
+  const outside = e => e.getBoundingClientRect().right > view.innerWidth + 1;
   const wide = [...page.body.querySelectorAll("*")].filter(
-    e => !e.closest(".hidden, .skip, thead, .shot") && e.getBoundingClientRect().right > view.innerWidth + 1);
+    e => !e.closest(".hidden, .skip, thead, .shot") && outside(e));
   const found = {
     width: view.innerWidth,
     overflow: root.scrollWidth - root.clientWidth,
