@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from examples.check_scanner import e13b
+from examples.check_scanner.micr import robust
 from examples.check_scanner.micr.arrays import Floats, Indices
 from examples.check_scanner.micr.find import Glimpse
 from examples.check_scanner.micr.locate import PITCH
@@ -144,23 +145,14 @@ def _numbered(
         if len(members) < _FEWEST:
             return taken, None
         order = 3 if len(members) >= 14 else 2 if len(members) >= 8 else 1
-        place = _robust(position, found.u[members], order, found.score[members], 1.0)
-        lift = _robust(position, found.v[members], order - 1, found.score[members], 0.8)
+        trust = np.maximum(found.score[members] - 0.5, 0.05)
+        place = robust.fitted(position.astype(float), found.u[members], order, 1.0, trust)
+        lift = robust.fitted(position.astype(float), found.v[members], order - 1, 0.8, trust)
         members, position = _on(found, place, lift, int(position.min()), int(position.max()))
     if len(members) < _FEWEST:
         return taken, None
     track = _regular(track, place, lift, position)
     return members, Line(track, position, found.chosen(members))
-
-
-def _robust(x: Indices, y: Floats, order: int, score: Floats, scale: float) -> Floats:
-    """Fit a polynomial that is not drawn by what lies some ``scale`` off: Tukey's weights."""
-    weight = trust = np.maximum(score - 0.5, 0.05)
-    for _ in range(4):
-        fit = np.polyfit(x, y, order, w=weight)
-        off = np.abs(np.polyval(fit, x) - y) / (2.5 * scale)
-        weight = trust * np.maximum(1 - off**2, 0.02)
-    return np.asarray(fit)
 
 
 def _on(

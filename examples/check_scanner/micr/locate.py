@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 
 from examples.check_scanner import e13b
-from examples.check_scanner.micr.arrays import Floats, Grey, Indices
+from examples.check_scanner.micr import robust
+from examples.check_scanner.micr.arrays import Floats, Grey, Indices, Ink
 
 #: Glyph height and pitch in modules, and pitch over height: 1.068.
 HEIGHT = float(e13b.GLYPH_HEIGHT)
@@ -40,7 +41,7 @@ class Row:
 
 def rows(grey: Grey, most: int = 4) -> list[Row]:
     """Return the most promising rows of blobs, best first."""
-    blobs = _blobs(_dark(grey))
+    blobs = _blobs(*_dark(grey))
     if len(blobs) < _FEWEST:
         return []
     found: list[Row] = []
@@ -51,8 +52,11 @@ def rows(grey: Grey, most: int = 4) -> list[Row]:
     return sorted(found, key=lambda row: -row.members)[:most]
 
 
-def _dark(grey: Grey) -> Grey:
-    """Mark what is darker than half way between the paper and the ink around it."""
+def _dark(grey: Grey) -> tuple[Grey, Ink]:
+    """Mark what is darker than half way between the paper and the ink around it.
+
+    Also returns their contrast as a share of the paper, for every fourth row and column.
+    """
     height, width = grey.shape
     smooth = cv2.blur(grey, (3, 3))
     # Of a plain surface: what the blur took away, most of it is noise; 1.5 turns a median of
@@ -67,10 +71,11 @@ def _dark(grey: Grey) -> Grey:
     # What differs less from its surroundings is noise or background print.
     level = np.minimum((paper + ink) / 2, paper * (1 - _FAINTEST / 2) - 1.2 * noise)
     threshold = cv2.resize(np.maximum(level, 0).astype(np.uint8), (width, height))
-    return np.asarray(cv2.compare(smooth, threshold, cv2.CMP_LT))
+    contrast = (1 - ink / np.maximum(paper, 1)).astype(np.float32)
+    return np.asarray(cv2.compare(smooth, threshold, cv2.CMP_LT), np.uint8), contrast
 
 
-def _blobs(dark: Grey) -> Floats:
+def _blobs(dark: Grey, contrast: Ink) -> Floats:
     """Return one row (x, y, height, width; middles) for each blob that may be a glyph."""
     _, _, stats, _ = cv2.connectedComponentsWithStats(dark, connectivity=8, ltype=cv2.CV_32S)
     left, top, width, height, area = (stats[1:, column] for column in range(5))
@@ -84,9 +89,11 @@ def _blobs(dark: Grey) -> Floats:
     x, y = left + width / 2, top + height / 2
     blobs = np.stack([x, y, height, width], axis=1)[likely].astype(np.float64)
     if len(blobs) > _MOST_BLOBS:
-        # Specks are many and small, or few and large; neither extreme is a line of glyphs.
-        order = np.argsort(np.abs(np.log(blobs[:, 2] / np.median(blobs[:, 2]))))
-        blobs = blobs[order[:_MOST_BLOBS]]
+        # The grain of a table makes thousands of them, but faint ones: ink is what is black.
+        row, column = (blobs[:, (1, 0)] / 4).astype(np.intp).T
+        rows_, columns = contrast.shape
+        strength = contrast[np.minimum(row, rows_ - 1), np.minimum(column, columns - 1)]
+        blobs = blobs[np.argsort(-strength, kind="stable")[:_MOST_BLOBS]]
     return np.asarray(blobs)
 
 
@@ -134,13 +141,15 @@ def _fitted(blobs: Floats) -> Row | None:
             return None
         x, y, h, w = blobs.T
         span = np.ptp(x)
-        middle = np.polyfit(x, y, 2 if len(x) >= 12 and span > 15 * h.mean() else 1)
+        scale = max(1.0, 0.06 * float(np.median(h)))
+        order = 2 if len(x) >= 12 and span > 15 * h.mean() else 1
+        middle = robust.fitted(x, y, order, scale)
         slope = float(np.polyval(np.polyder(middle), x.mean()))
         # The box around a turned rectangle is higher than the rectangle.
         cos, sin = 1 / np.hypot(1, slope), abs(slope) / np.hypot(1, slope)
         upright = (h * cos - w * sin) / (cos**2 - sin**2)
         tall = np.median(upright)
-        height = np.polyfit(x, upright, 1 if span > 12 * tall else 0)
+        height = robust.fitted(x, upright, 1 if span > 12 * tall else 0, scale)
         off = np.abs(y - np.polyval(middle, x))
         odd = np.abs(upright - np.polyval(height, x))
         keep = (off < max(1.5, 0.12 * tall)) & (odd < max(1.5, 0.12 * tall))
