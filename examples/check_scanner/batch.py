@@ -123,20 +123,22 @@ def _round(
     window = max(_FEWEST, _AHEAD * sum(client.nthreads().values()))
     asked: dict[str, Upload] = {}
 
-    def submit(count: int) -> "Iterator[Future[Outcome]]":
-        for upload in islice(waiting, count):
-            key = f"check-{upload.id}-{attempt}"
-            asked[key] = upload
-            yield client.submit(work, upload, key=key, retries=_RETRIES, pure=False)
+    def submit(count: int) -> "list[Future[Outcome]]":
+        some = list(islice(waiting, count))
+        keys = [f"check-{upload.id}-{attempt}" for upload in some]
+        asked.update(zip(keys, some, strict=True))
+        futures: list[Future[Outcome]] = client.map(work, some, key=keys, retries=_RETRIES)
+        return futures
 
     under_way = as_completed(submit(window))
-    for future in under_way:
-        upload, outcome = asked.pop(future.key), _outcome(future)
-        if outcome.state == BUSY:
-            yield upload
-        else:
-            tally.add(upload, outcome)
-        under_way.update(list(submit(1)))
+    for finished in under_way.batches():
+        for future in finished:
+            upload, outcome = asked.pop(future.key), _outcome(future)
+            if outcome.state == BUSY:
+                yield upload
+            else:
+                tally.add(upload, outcome)
+        under_way.update(submit(len(finished)))
 
 
 def _outcome(future: "Future[Outcome]") -> Outcome:
