@@ -8,8 +8,19 @@ from examples.check_scanner.demo.acts import Act
 from examples.check_scanner.result import State
 
 _HEAD = [
-    ("", "uploads", "pro-", "", "", "requests", "for the", "down-", "seconds", "model"),
-    ("", "", "cessed", "review", "rejected", "to S3", "model", "loaded", "each", "ready in"),
+    ("", "", "", "", "", "requests", "for the", "down-", "seconds", "model"),
+    (
+        "",
+        "uploads",
+        "processed",
+        "review",
+        "rejected",
+        "to S3",
+        "model",
+        "loaded",
+        "each",
+        "ready in",
+    ),
 ]
 
 
