@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 
 from . import __doc__ as description
-from . import hit, memory, peers, scale, startup, wire
+from . import hit, memory, micr, peers, scale, startup, wire
 from .machine import facts
 from .measure import progress
 from .peers.environments import default_directory
@@ -39,7 +39,8 @@ def main() -> int:
         environments=arguments.environments,
         quick=arguments.quick,
     )
-    groups = _GROUPS | {"peers": among_peers}
+    among_checks = functools.partial(micr.measure, checks=arguments.n)
+    groups = _GROUPS | {"micr": among_checks, "peers": among_peers}
     if unknown := sorted(set(arguments.group) - set(groups)):
         parser.error(f"there is no group {unknown[0]!r}: choose from {', '.join(groups)}")
     chosen = {name: groups[name] for name in arguments.group or groups}
@@ -68,10 +69,12 @@ def _parser() -> argparse.ArgumentParser:
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    names = ", ".join([*_GROUPS, "peers"])
+    names = ", ".join([*_GROUPS, "micr", "peers"])
     parser.add_argument("group", nargs="*", help=f"one of {names}; default: all")
     parser.add_argument("--json", metavar="FILE", help="write the results there as well")
     parser.add_argument("--directory", help="where to put objects and caches; default: $TMPDIR")
+    checks = parser.add_argument_group("micr")
+    checks.add_argument("--n", type=int, default=100, help="checks to read per tier")
     among = parser.add_argument_group("peers")
     among.add_argument("--quick", action="store_true", help="see that it works; write no page")
     among.add_argument(

@@ -1,4 +1,4 @@
-"""A check scanner: S3 upload events in, small archived copies and a located MICR band out.
+"""A check scanner: S3 upload events in; deposits, questions for people and refusals out.
 
 Run the demo from the repository root with ``python -m examples.check_scanner``.
 """

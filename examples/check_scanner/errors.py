@@ -6,12 +6,27 @@ class BadEventError(ValueError):
 
 
 class RejectedCheckError(ValueError):
-    """An upload that no retry can turn into a check: reported, not raised to the platform."""
+    """An upload that no retry can turn into a check: recorded, not raised to the platform."""
 
 
 class BadNameError(RejectedCheckError):
-    """The object's name does not say whose check this is and over how much."""
+    """The object's name does not say whose check this is and over how much.
+
+    ``email`` is the address in it, if at least that can be used: to tell somebody.
+    """
+
+    def __init__(self, message: str, email: str | None = None) -> None:
+        super().__init__(message)
+        self.email = email
 
 
 class BadImageError(RejectedCheckError):
     """The object is no image that we are willing to decode."""
+
+
+class GoneError(RejectedCheckError):
+    """The object was deleted or replaced before anybody read it."""
+
+
+class BusyError(RuntimeError):
+    """Another invocation is at it, or died a moment ago: to be tried again in a minute."""

@@ -1,4 +1,4 @@
-"""The model: what a recogniser has to know about the typeface, as one file on S3.
+"""The model: what the recogniser has to know about the typeface, as one file on S3.
 
 The file is an ``.npz`` with a ``version`` and one template per character, and is the thing that
 operations replaces while functions are running.
@@ -13,9 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from examples.check_scanner import e13b
-
-#: Modules of white around a template: what surrounds a glyph belongs to its shape.
-MARGIN = 1
+from examples.check_scanner.micr.bank import MARGIN, Bank, prepare
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +21,12 @@ class Model:
     """Templates in the order of `e13b.CHARACTERS`: ink coverage from 0 to 255.
 
     Each is `e13b.GLYPH_WIDTH` by `e13b.GLYPH_HEIGHT` modules, the glyph to the right, with a
-    margin of `MARGIN` modules on every side.
+    margin of `bank.MARGIN` modules on every side. ``bank`` is what is matched, made from them once.
     """
 
     version: str
     templates: NDArray[np.uint8]
+    bank: Bank
 
 
 def build(version: str, pixels_per_module: int) -> bytes:
@@ -45,12 +44,13 @@ def build(version: str, pixels_per_module: int) -> bytes:
 
 
 def load(path: Path) -> Model:
-    """Read a model file; raises ``ValueError`` if it is none."""
+    """Read a model file and prepare it for matching; raises ``ValueError`` if it is none."""
     # Opened here, because numpy leaves the file open if it is none of its own. No pickle: whoever
     # may write the model must not thereby run code in the function.
     with path.open("rb") as file:
         try:
             arrays = np.load(file, allow_pickle=False)
-            return Model(str(arrays["version"]), arrays["templates"])
+            templates = arrays["templates"]
+            return Model(str(arrays["version"]), templates, prepare(templates))
         except (LookupError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path} is not a model of this scanner: {error}") from error

@@ -8,9 +8,9 @@ sharp corner.
 import math
 from random import Random
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ImageDraw
 
 _STROKES = {
     "A": "06 20 20 46|14 34",
@@ -63,8 +63,8 @@ Points = NDArray[np.float64]
 class Pen:
     """A writer's habits (slant, pressure, steadiness) on a mask; positions are in its pixels."""
 
-    def __init__(self, draw: ImageDraw.ImageDraw, rng: Random, width: float) -> None:
-        self._draw, self._rng, self._width = draw, rng, width
+    def __init__(self, mask: NDArray[np.uint8], rng: Random, width: float) -> None:
+        self._mask, self._rng, self._width = mask, rng, width
         self._slant = rng.uniform(0.05, 0.3)
         self._shake = rng.uniform(0.1, 0.2)
         self._aspect = rng.uniform(0.72, 0.9)
@@ -125,13 +125,21 @@ class Pen:
         flourish = np.array(under) * [width, 1] + np.array([left, baseline])
         self._stroke(_smooth(np.concatenate([[[x[-1], y[-1]]], flourish])))
 
+    def line(self, points: Points) -> None:
+        """Draw one stroke through some points."""
+        self._stroke(_smooth(points))
+
     def _stroke(self, line: Points) -> None:
         """Ink a line: pressure swells and ebbs, and the pen lifts off at both ends."""
         phase = self._rng.uniform(0, 6)
-        for index, (x, y) in enumerate(line):
-            ends = min(1.0, 0.55 + 0.09 * min(index, len(line) - 1 - index))
-            radius = self._width / 2 * ends * (1 + 0.18 * math.sin(index / 9 + phase))
-            self._draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
+        ends = np.minimum(np.arange(len(line)), np.arange(len(line))[::-1])
+        pressure = np.minimum(1.0, 0.55 + 0.09 * ends)
+        pressure *= 1 + 0.18 * np.sin(np.arange(len(line)) / 9 + phase)
+        points = (line * 16).round().astype(np.int32)
+        for start in range(0, len(line) - 1, 3):
+            width = max(1, round(self._width * float(pressure[start])))
+            piece = [points[start : start + 4]]
+            cv2.polylines(self._mask, piece, False, 255, width, cv2.LINE_AA, shift=4)
 
 
 def _smooth(points: Points) -> Points:

@@ -4,12 +4,12 @@ Names, towns and banks are made up. Routing numbers have a true check digit, so 
 be tested; should one belong to a bank, that is chance.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from random import Random
 
-from examples.check_scanner import e13b
+from examples.check_scanner.specimen.layout import PERSONAL, Layout, any_layout
 
 _FIRST = "Ada|Celia|Dorian|Edda|Fenn|Greta|Hollis|Ines|Jory|Kit|Lena|Milo|Nora|Orin|Petra"
 _LAST = "Amberly|Calloway|Dunmore|Elkins|Fairweather|Grayling|Hartsock|Ivers|Juniper"
@@ -51,6 +51,7 @@ class Check:
     deposit_email: str
     deposit_account: str
     deposit_time: datetime
+    layout: Layout = PERSONAL
 
     @property
     def amount_in_words(self) -> str:
@@ -60,7 +61,7 @@ class Check:
     @property
     def micr_line(self) -> str:
         """The line of magnetic ink, from its leftmost position."""
-        return e13b.personal_line(self.routing, self.account, self.serial)
+        return self.layout.line(self.routing, self.account, self.serial, self.amount)
 
     @property
     def file_name(self) -> str:
@@ -102,6 +103,29 @@ def invent(seed: int) -> Check:
         deposit_account=digits(8),
         deposit_time=datetime.combine(written, time(9), UTC)
         + timedelta(seconds=rng.randrange(5 * 86_400)),
+    )
+
+
+def vary(seed: int) -> Check:
+    """Make up a check as `invent` does, in any of the layouts that occur.
+
+    Accounts have 6 to 14 digits. One in fifty has a transit field of 4 and 4 digits with a dash
+    between them, as it was before there was a check digit: ``routing`` then has eight digits.
+    """
+    check = invent(seed)
+    rng = Random(f"layout {seed}")
+    layout = any_layout(rng)
+    serial = (
+        f"{rng.randint(1, 9_999_999):0{rng.randint(4, 8)}}" if layout.business else check.serial
+    )
+    account = check.account + "".join(rng.choices("0123456789", k=4))
+    digits = rng.randint(6, 14 if layout.business else 12)
+    return replace(
+        check,
+        routing=check.routing[:8] if rng.random() < 0.02 else check.routing,
+        account=account[: min(digits, layout.account_room(serial))],
+        serial=serial,
+        layout=layout,
     )
 
 

@@ -1,0 +1,76 @@
+"""Stage 6, decide: deposit, ask a person, or refuse; and say why in words for people.
+
+Rules are pure functions of what is known. Only a routing number has a check digit, so account,
+serial and amount are believed no further than a second source bears them out.
+"""
+
+from collections.abc import Iterator
+
+from examples.check_scanner.money import dollars
+from examples.check_scanner.reading import Decision, Field, Reading
+from examples.check_scanner.receive import Deposit
+from examples.check_scanner.result import State, Verdict
+
+
+def decide(
+    deposit: Deposit, reading: Reading, courtesy: Field | None, unconfirmed_limit: int
+) -> Verdict:
+    """Judge a check that could be decoded.
+
+    ``courtesy`` is the amount in figures, if anybody looked for it. A claimed amount that neither
+    it nor the MICR line confirms is believed up to ``unconfirmed_limit`` (cents).
+    """
+    if reading.decision is Decision.REJECT:
+        return Verdict(State.REJECTED, reading.reason)
+    doubts = list(_doubts(deposit, reading, courtesy, unconfirmed_limit))
+    if doubts:
+        return Verdict(State.REVIEW, " ".join(doubts))
+    amount = dollars(deposit.amount_cents)
+    read = f"The MICR line was read (confidence {reading.confidence:.2f})"
+    if _sources(reading, courtesy):
+        return Verdict(State.PROCESSED, f"{read} and the check says {amount}, as claimed.")
+    return Verdict(State.PROCESSED, f"{read}; nothing on the check contradicts {amount}.")
+
+
+def identity(reading: Reading | None) -> str | None:
+    """What tells one check from every other: routing, account and serial; None if one is missing.
+
+    Two uploads of one check have the same, whatever they are called.
+    """
+    if reading is None:
+        return None
+    parts = (reading.routing.text, reading.account.text, reading.serial.text)
+    return "/".join(part for part in parts if part) if all(parts) else None
+
+
+def duplicate(of: str) -> Verdict:
+    """The verdict on a check that another upload presented first."""
+    return Verdict(State.REVIEW, f"The same check was sent in before, as upload {of}.")
+
+
+def _doubts(
+    deposit: Deposit, reading: Reading, courtesy: Field | None, unconfirmed_limit: int
+) -> Iterator[str]:
+    if reading.decision is not Decision.ACCEPT:
+        yield reading.reason
+    elif identity(reading) is None:
+        yield "Without routing, account and serial number a second deposit would go unnoticed."
+    if reading.account.text and reading.account.text == deposit.account:
+        yield "The check is drawn on the very account that it is to be deposited to."
+    claimed = deposit.amount_cents
+    amounts = _sources(reading, courtesy)
+    for source, cents in amounts.items():
+        if cents != claimed:
+            yield f"{dollars(claimed)} is claimed, {source} says {dollars(cents)}."
+    if not amounts and claimed > unconfirmed_limit:
+        yield f"{dollars(claimed)} is claimed and cannot be read on the check."
+
+
+def _sources(reading: Reading, courtesy: Field | None) -> dict[str, int]:
+    """The amounts (cents) that can be read on the check, by where they stand."""
+    fields = {"the MICR line": reading.amount, "the amount box": courtesy}
+    return {
+        source: int(field.text)
+        for source, field in fields.items()
+        if field is not None and field.text
+    }

@@ -1,0 +1,220 @@
+"""From positions to a reading: the fields, and whether they may be used without a person."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from examples.check_scanner.e13b import AMOUNT, CHARACTERS, GLYPH_HEIGHT
+from examples.check_scanner.micr import fields, routing
+from examples.check_scanner.micr.fields import Found, Parsed
+from examples.check_scanner.micr.line import Group, Seen
+from examples.check_scanner.micr.locate import PITCH
+from examples.check_scanner.micr.verdict import Verdict, verdict
+from examples.check_scanner.reading import Decision, Field, Point, Reading
+
+_NONE = Field(None, 0.0)
+_BLANK = len(CHARACTERS)
+# Indices right of a serial that have to be seen empty: only blanks end it.
+_QUIET = 2
+# Lenient cost of what may still be vouched for by the check digit.
+_LEGIBLE = 0.5
+#: Fewest and most digits of an account.
+_ACCOUNT = (3, 17)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A group with what was made of it."""
+
+    group: Group
+    verdict: Verdict
+
+
+def nothing(version: str) -> Reading:
+    """Return the reading of a picture without a MICR line."""
+    reason = "There is no MICR line in the picture."
+    return Reading("", _NONE, _NONE, _NONE, _NONE, Decision.REJECT, reason, 0.0, version)
+
+
+def judged(seen: Seen, version: str) -> Reading:
+    """Return the reading of a line that was seen: accept what leaves no doubt."""
+    main = _Line(seen.main, verdict(seen.main.cells, seen.main.evidence, seen.main.second))
+    evidence = seen.main.evidence
+    parsed = fields.parse(evidence.likely, main.verdict.best == _BLANK)
+    if parsed.routing is None:
+        return _illegible(seen, parsed, version)
+    number, mended = _routing(parsed, main)
+    main = _vouched(number, parsed, main)
+    found = {"routing number": number, "account": parsed.account, "serial": parsed.serial}
+    doubts = [*_doubtful(found, main), *parsed.doubts]
+    amount = None
+    if seen.amount is not None:
+        other = _Line(
+            seen.amount, verdict(seen.amount.cells, seen.amount.evidence, seen.amount.second)
+        )
+        amount = fields.parse_amount(seen.amount.evidence.likely)
+        if amount is None:
+            doubts.append("There is an amount field that cannot be read.")
+        else:
+            doubts += _doubtful({"amount": amount}, other)
+    elif seen.loose:
+        doubts.append("There is something where the amount would be.")
+    if mended:
+        doubts.insert(0, "One digit of the routing number was read by means of the check digit.")
+    doubts += _grammar(parsed) + _ends(parsed, main, seen)
+    decision, reason = _decision(number, parsed, main, doubts)
+    read = {
+        "routing": _field(number, main, seen),
+        "account": _field(parsed.account, main, seen),
+        "serial": _field(parsed.serial, main, seen),
+        "amount": _field(amount, other, seen, cents=True) if amount is not None else _NONE,
+    }
+    present = [field.confidence for field in read.values() if field.text is not None]
+    return Reading(
+        line=_whole(parsed, amount, seen),
+        decision=decision,
+        reason=reason,
+        confidence=round(min(present) if decision is not Decision.REVIEW else min(present) / 2, 3),
+        model_version=version,
+        **read,
+    )
+
+
+def _illegible(seen: Seen, parsed: Parsed, version: str) -> Reading:
+    reason = "There is a MICR line, but no routing number can be read in it."
+    text = parsed.text.strip()
+    return Reading(text, _NONE, _NONE, _NONE, _NONE, Decision.REVIEW, reason, 0.0, version)
+
+
+def _routing(parsed: Parsed, main: _Line) -> tuple[Found, bool]:
+    """Return the routing number, if need be as its check digit says; and whether it was needed."""
+    number = parsed.routing
+    assert number is not None
+    if parsed.dashed or routing.checks(number.text):
+        return number, False
+    cost = main.group.evidence.cost[number.digits][:, fields.DIGITS]
+    text = routing.mended(number.text, cost, ~main.verdict.sure[number.digits])
+    if text is None:
+        return number, False
+    return Found(text, number.digits, number.span), True
+
+
+def _vouched(number: Found, parsed: Parsed, main: _Line) -> _Line:
+    """Believe a single doubtful digit of the routing number if the check digit says so too.
+
+    Were it wrong, at least two would have to be: no change of one digit keeps the sum.
+    """
+    unsure = number.digits[~main.verdict.sure[number.digits]]
+    if parsed.dashed or len(unsure) != 1 or not routing.checks(number.text):
+        return main
+    if main.group.evidence.lenient[unsure[0]].min() > _LEGIBLE:
+        return main
+    sure = main.verdict.sure.copy()
+    sure[unsure] = True
+    return replace(main, verdict=replace(main.verdict, sure=sure))
+
+
+def _doubtful(found: dict[str, Found | None], line: _Line) -> list[str]:
+    """Return a sentence for each field with positions that are not sure."""
+    sentences = []
+    for name, field in found.items():
+        if field is None:
+            continue
+        unsure = [int(p) for p in field.span if not line.verdict.sure[p]]
+        digits = [p for p in unsure if p in field.digits]
+        if digits:
+            which = [str(int(np.flatnonzero(field.digits == p)[0]) + 1) for p in digits]
+            places = " and ".join(filter(None, [", ".join(which[:-1]), which[-1]]))
+            plural = "s" if len(digits) > 1 else ""
+            sentences.append(f"Digit{plural} {places} of the {name} cannot be read for certain.")
+        elif unsure:
+            sentences.append(f"The symbols or blanks of the {name} cannot be read for certain.")
+    return sentences
+
+
+def _grammar(parsed: Parsed) -> list[str]:
+    """Return what is missing or not as it should be."""
+    doubts = []
+    if parsed.dashed:
+        doubts.append(
+            "The routing number has the old form, four and four digits, without a check digit."
+        )
+    if parsed.account is None:
+        doubts.append("No account can be found.")
+    elif not _ACCOUNT[0] <= len(parsed.account.text) <= _ACCOUNT[1]:
+        doubts.append(f"An account of {len(parsed.account.text)} digits is unusual.")
+    return doubts
+
+
+def _ends(parsed: Parsed, main: _Line, seen: Seen) -> list[str]:
+    """Return doubts about where the line begins and ends.
+
+    Symbols enclose every field but a serial right of the account, which ends where blanks begin.
+    """
+    judged, doubts = main.verdict, []
+    between = np.arange(parsed.first, parsed.last + 1)
+    if not judged.sure[between].all() and not _covered(parsed, judged):
+        doubts.append("There is something between the fields.")
+    behind = np.arange(parsed.last + 1, parsed.last + 1 + _QUIET)
+    if seen.amount is None and behind[-1] >= len(judged.best):
+        doubts.append("The line may go on outside of the picture.")
+    behind = behind[behind < len(judged.best)]
+    if (judged.best[behind] != _BLANK).any() or not judged.sure[behind].all():
+        doubts.append("There is something right of the last field.")
+    outside = np.ones(len(judged.best), bool)
+    outside[parsed.first : parsed.last + 1 + _QUIET] = False
+    if (outside & judged.sure & (judged.best != _BLANK)).any():
+        doubts.append("There are characters outside of the fields.")
+    return doubts
+
+
+def _covered(parsed: Parsed, judged: Verdict) -> bool:
+    """Tell whether all that is not sure belongs to a field, which has been said then."""
+    unsure = {int(p) for p in np.flatnonzero(~judged.sure) if parsed.first <= p <= parsed.last}
+    known = [f.span for f in (parsed.routing, parsed.account, parsed.serial) if f is not None]
+    return unsure <= {int(p) for span in known for p in span}
+
+
+def _decision(
+    number: Found, parsed: Parsed, main: _Line, doubts: list[str]
+) -> tuple[Decision, str]:
+    if not parsed.dashed and main.verdict.sure[number.span].all():
+        if not routing.checks(number.text):
+            return Decision.REJECT, f"The check digit of the routing number {number.text} is wrong."
+        if not routing.exists(number.text):
+            return Decision.REJECT, f"No routing number begins with {number.text[:2]}."
+    elif not parsed.dashed and not (routing.checks(number.text) and routing.exists(number.text)):
+        doubts.insert(0, f"{number.text} is no routing number.")
+    return (Decision.REVIEW, " ".join(doubts)) if doubts else (Decision.ACCEPT, "")
+
+
+def _field(found: Found | None, line: _Line, seen: Seen, cents: bool = False) -> Field:
+    if found is None:
+        return _NONE
+    text = str(int(found.text)) if cents else found.text
+    confidence = float(line.verdict.confidence[found.digits].min())
+    return Field(text, round(confidence, 3), _box(found, line.group, seen))
+
+
+def _box(found: Found, group: Group, seen: Seen) -> tuple[Point, Point, Point, Point]:
+    left = (group.cells.first + found.span[0]) * PITCH + 1
+    right = (group.cells.first + found.span[-1]) * PITCH + 8
+    x, y = group.track.points(
+        np.array([left, right, right, left]), np.array([0.0, 0.0, GLYPH_HEIGHT, GLYPH_HEIGHT])
+    )
+    corners = [seen.place(float(a), float(b)) for a, b in zip(x, y, strict=True)]
+    return corners[0], corners[1], corners[2], corners[3]
+
+
+def _whole(parsed: Parsed, amount: Found | None, seen: Seen) -> str:
+    """Return the line with its amount field, blanks between them counted out."""
+    main = parsed.text[parsed.first : parsed.last + 1]
+    if amount is None or seen.amount is None:
+        return main
+    blanks = (
+        seen.between
+        + seen.amount.cells.first
+        + int(amount.span[0])
+        - (seen.main.cells.first + parsed.last)
+    )
+    return f"{main}{' ' * max(0, blanks - 1)}{AMOUNT}{amount.text}{AMOUNT}"

@@ -1,0 +1,170 @@
+"""S3, DynamoDB and SES on loopback, behind a layer that fails whichever request it is told to.
+
+All three are moto, in this process. The layer passes requests on one at a time: DynamoDB's
+transactions are isolated, moto's are not.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import urllib.request
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import boto3
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from moto.s3.models import s3_backends
+from moto.ses.models import ses_backends
+from werkzeug.serving import make_server
+from werkzeug.wrappers import Response
+
+from examples.check_scanner import tables
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+BUCKET, MODELS, PREFIX, SENDER = "checks", "models", "test-", "bank@example.com"
+
+
+@dataclass
+class Trouble:
+    """What goes wrong with one request: that of this number, counted from 0, or of this name.
+
+    ``request``: it never arrives. ``answer``: it is carried out, and the answer is lost. ``kill``:
+    the same, and the process ``pid`` dies of it.
+    """
+
+    which: int | str
+    how: Literal["request", "answer", "kill"]
+    pid: int = 0
+
+    def strikes(self, number: int, name: str) -> bool:
+        """Whether that request is the one."""
+        return self.which == number if isinstance(self.which, int) else self.which in name
+
+
+class _Quiet(MotoRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+class Cloud:
+    """The three services as a test sees them; `calls` are those of the code under test."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+        self.calls: list[str] = []
+        self.trouble: Trouble | None = None
+        self._counting = False
+        self._lock = threading.RLock()
+        self.app: WSGIApplication = DomainDispatcherApplication(create_backend_app)
+
+    def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        """Answer one request, or do what `trouble` says."""
+        with self._lock:
+            trouble, number = None, len(self.calls)
+            if self._counting:
+                self.calls.append(_name(environ))
+                if self.trouble and self.trouble.strikes(number, self.calls[-1]):
+                    trouble = self.trouble
+            if trouble and trouble.how == "request":
+                return _lost(environ, start)
+            response = Response.from_app(self.app, environ, buffered=True)
+            if trouble:
+                if trouble.how == "kill":
+                    os.kill(trouble.pid, signal.SIGKILL)
+                return _lost(environ, start)
+        return response(environ, start)
+
+    # -- what tests do ------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        """Empty everything, then make buckets, tables and a sender that SES knows."""
+        with self.unseen():
+            reset = urllib.request.Request(f"{self.endpoint}/moto-api/reset", method="POST")
+            urllib.request.urlopen(reset).close()
+            for bucket in (BUCKET, MODELS):
+                self.s3.create_bucket(Bucket=bucket)
+            tables.create(self.dynamodb, PREFIX)
+            self.ses.verify_email_identity(EmailAddress=SENDER)
+        self.calls, self.trouble, self._counting = [], None, True
+
+    @contextmanager
+    def unseen(self) -> Iterator[None]:
+        """What happens meanwhile is the test's own doing: not counted, never in trouble."""
+        before, self._counting = self._counting, False
+        try:
+            yield
+        finally:
+            self._counting = before
+
+    @cached_property
+    def s3(self) -> Any:
+        """A client, straight to this cloud."""
+        return boto3.client("s3", endpoint_url=self.endpoint)
+
+    @cached_property
+    def ses(self) -> Any:
+        """A client, straight to this cloud."""
+        return boto3.client("ses", endpoint_url=self.endpoint)
+
+    @cached_property
+    def dynamodb(self) -> Any:
+        """A client, straight to this cloud."""
+        return boto3.resource("dynamodb", endpoint_url=self.endpoint).meta.client
+
+    def put(self, key: str, body: bytes) -> str:
+        """Upload; the ETag without quotes."""
+        with self.unseen():
+            return str(self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)["ETag"].strip('"'))
+
+    def objects(self, prefix: str = "") -> dict[str, bytes]:
+        """What is in the bucket of checks."""
+        keys = s3_backends["123456789012"]["aws"].buckets[BUCKET].keys
+        return {key: keys[key].value for key in keys if key.startswith(prefix)}
+
+    def table(self, name: str) -> list[dict[str, Any]]:
+        """All items of one table."""
+        with self.unseen():
+            return list(self.dynamodb.scan(TableName=PREFIX + name)["Items"])
+
+    def mails(self) -> list[Any]:
+        """What SES sent, oldest first: `destinations`, `subject`, `body`."""
+        return list(ses_backends["123456789012"]["us-east-1"].sent_messages)
+
+
+@contextmanager
+def running() -> Iterator[Cloud]:
+    """A cloud while the block runs; `reset` it before use."""
+    cloud = Cloud("")
+    server = make_server("127.0.0.1", 0, cloud, threaded=True, request_handler=_Quiet)
+    cloud.endpoint = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield cloud
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _name(environ: WSGIEnvironment) -> str:
+    target = environ.get("HTTP_X_AMZ_TARGET", "")
+    return f"{environ['REQUEST_METHOD']} {target.rpartition('.')[2] or environ['PATH_INFO']}"
+
+
+def _lost(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+    return Response(b"", status=500)(environ, start)
