@@ -1,4 +1,4 @@
-"""For those who test functions that use tmpcache; ``pip install 'tmpcache[test]'``.
+"""For those who test functions that use tmpcache; ``pip install 'tmpcache[testing]'``.
 
 pytest finds the fixtures by itself (they are told at :mod:`tmpcache.testing.plugin`)::
 

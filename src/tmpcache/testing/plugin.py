@@ -11,7 +11,7 @@
 ``tmpcache_lambda``        runs a handler under Lambda's own runtime client, frozen in between
 =========================  =======================================================================
 
-Nothing is imported before a fixture is used. What they need comes with ``tmpcache[test]``.
+Nothing is imported before a fixture is used. What they need comes with ``tmpcache[testing]``.
 """
 
 from __future__ import annotations
