@@ -126,7 +126,7 @@ def parse_key(key: str) -> Deposit:
         raise BadNameError(f"{name!r} does not end in .jpg, .png, .tif, .bmp or .gif.", email)
     values = stem.split("^")
     if len(values) != 4:
-        raise BadNameError(f"{name!r} does not have four parts; expected {_FORM}.", email)
+        raise BadNameError(f"{name!r} has {len(values)} parts; expected {_FORM}.", email)
     if email is None:
         raise BadNameError(f"{name!r}: {values[0]!r} is no valid email address; expected {_FORM}.")
     _, account, amount, time = values

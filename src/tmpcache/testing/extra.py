@@ -6,6 +6,7 @@ from __future__ import annotations
 def missing(what: str, module: str | None) -> ModuleNotFoundError:
     """The error for `what` needing a `module` that is not there."""
     return ModuleNotFoundError(
-        f"{what} needs the package {module}, which is not installed: pip install 'tmpcache[testing]'",
+        f"{what} needs the package {module}, which is not installed: "
+        "pip install 'tmpcache[testing]'",
         name=module,
     )
