@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     #: Called with the number of objects done, of all objects, and of bytes received.
     Progress = Callable[[int, int, int], object]
 
-#: Threads of a call that does not say how many.
-THREADS = 16
+#: Threads of a call that does not say how many. Objects of 10 KiB from an S3 that answers after
+#: 30 ms, two cores, per second: 8 threads 195, 16 360, 32 490, 64 450 (then the cores are busy).
+THREADS = 32
 #: Threads that a call may ask for: as many connections as the client keeps.
 _THREADS_MOST = 64
 

@@ -159,7 +159,7 @@ class Cache:
         """The paths of many objects, in the order of the keys, fetched by several threads.
 
         Each object is fetched once; a key that comes again gets a path of its own. All paths are
-        leased, so the quota must have room for all. `threads` (default 16, at most 64) end with
+        leased, so the quota must have room for all. `threads` (default 32, at most 64) end with
         the call; what is fresh needs none. `progress` is called by this thread, with objects done,
         objects in all and bytes received; what it raises ends the call.
 
@@ -233,8 +233,7 @@ class Cache:
 
         Nothing is evicted for it: what does not fit into what is free, `max_bytes` or
         `max_seconds` is left out. What is here is not asked about, of what has changed the present
-        version is fetched. Errors are counted, not raised, but
-        :class:`~tmpcache.errors.ConfigError` for what is no manifest.
+        version is fetched. Errors are counted, not raised, but `ConfigError` for no manifest.
 
         >>> cache.warm(cache.fetch("deploy", "warm.json"), max_seconds=5)   # doctest: +SKIP
         """
