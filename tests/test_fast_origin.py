@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -212,6 +213,18 @@ def test_each_request_is_signed_with_what_is_valid_now(bucket: Bucket) -> None:
     assert signed == ["key-1", "key-2"]
     assert all(get.headers["x-amz-security-token"] == "t" for get in bucket.gets("a"))
     assert len(origin._stores) == 1
+
+
+def test_the_first_question_keeps_nothing_of_its_caller(bucket: Bucket, cache: Cache) -> None:
+    """A copy is let go of at once, not when the garbage is collected."""
+    bucket.put("a", BODY)
+    gc.disable()
+    try:
+        for _ in range(2):
+            cache.load("models", "a", lambda path: path.size)
+            assert cache.usage().leased == 0
+    finally:
+        gc.enable()
 
 
 def test_who_needs_no_name_gives_none(bucket: Bucket) -> None:

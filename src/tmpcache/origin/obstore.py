@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from .obstore_store import Road
     from .s3_errors import Subject
 
-#: Bytes that obstore collects before it hands them over; they are lost if the body breaks then. The
-#: bodies of 1 GiB came at 1.6 GB/s with 64 KiB, 1.7 with 256 KiB, 1.5 with 1 MiB and 4 MiB. A
-#: body that fits is taken in one: 72 µs for 200 KiB against 82.
+#: Bytes that obstore collects before it hands them over; they are lost if the body breaks then.
+#: 1 GiB came at 2.4 GB/s so, at 1.9 with obstore's own 10 MiB (curl: 2.05). A body that fits is
+#: taken in one: 200 KiB in 72 µs instead of 82.
 _CHUNK = 256 * 1024
 #: Keys that obstore sends as they are. It refuses "a//b", "..", control characters; it would ask
 #: for "a" when told "/a" or "a/", which is another object.
