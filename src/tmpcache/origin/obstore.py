@@ -114,18 +114,26 @@ class ObstoreOrigin(S3Origin):
                 if is_elsewhere(failure):
                     self._roads[bucket] = None
                     return ask_boto3()
-                trouble = translated(failure, subject)
-                if not isinstance(trouble, OriginUnavailableError):
-                    raise trouble from error
                 tries += 1
-                if tries == 1 and is_stale_connection(error):
-                    continue
-                if tries >= _most_tries(self._any_client(deadline)):
-                    raise trouble from error
-            pause = _PAUSE * 2 ** (tries - 1) * random.uniform(0.5, 1.5)
-            if deadline is not None:
-                deadline.check(named(subject), needed=pause)
-            time.sleep(pause)
+                if tries > 1 or not is_stale_connection(error):
+                    self._wait(failure, error, subject, tries, deadline)
+
+    def _wait(
+        self,
+        failure: Exception,
+        error: Exception,
+        subject: Subject,
+        tries: int,
+        deadline: Deadline | None,
+    ) -> None:
+        """Wait for the next try, or raise what there is no other for."""
+        most = _most_tries(self._any_client(deadline))
+        if tries >= most or not isinstance(translated(failure, subject), OriginUnavailableError):
+            raise translated(failure, subject) from error
+        pause = _PAUSE * 2 ** (tries - 1) * random.uniform(0.5, 1.5)
+        if deadline is not None:
+            deadline.check(named(subject), needed=pause)
+        time.sleep(pause)
 
     def close(self) -> None:
         """Close connections, boto3's too."""
