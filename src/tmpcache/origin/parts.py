@@ -87,7 +87,7 @@ class Transfer:
         self._part = 0  # bytes of a part; 0: what is missing is brought in one
         self._ranges = True  # whether the origin knows them
         self._lines: list[_Line] = []
-        self._threads: list[Thread] = []
+        self._threads: list[tuple[Thread, Event]] = []
         self._error: BaseException | None = None
 
     def run(self, reply: Reply | None) -> tuple[str, str | None]:
@@ -151,8 +151,12 @@ class Transfer:
             raise self._error
 
     def _join(self) -> None:
+        # Not by Thread.join alone: one that Ctrl-C interrupts takes a thread that runs for one that
+        # has ended (https://github.com/python/cpython/issues/90882).
         while self._threads:
-            self._threads[-1].join()
+            thread, ended = self._threads[-1]
+            ended.wait()
+            thread.join()
             self._threads.pop()
 
     def halt(self, error: BaseException) -> None:
@@ -233,7 +237,7 @@ class Transfer:
             except RuntimeError:
                 _open.discard(line)
                 raise
-            self._threads.append(thread)
+            self._threads.append((thread, line.ended))
 
 
 class _Line:
@@ -241,6 +245,7 @@ class _Line:
 
     def __init__(self, transfer: Transfer, *, leads: bool) -> None:
         self._transfer, self._leads = transfer, leads
+        self.ended = Event()
         self._reply: Reply | None = None
         self._buffer = memoryview(b"")
 
@@ -252,6 +257,8 @@ class _Line:
             return
         except BaseException as error:
             self._transfer.halt(error)
+        finally:
+            self.ended.set()
 
     def work(self, reply: Reply | None) -> None:
         """Bring part after part, as long as there are any; `reply` is the answer to go on with."""
