@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -147,3 +148,12 @@ def common_ground() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as name:
         os.chmod(name, 0o1777)
         yield Path(name)
+
+
+@pytest.fixture
+def no_finalizers() -> Iterator[None]:
+    """Nothing is collected meanwhile: a Ctrl-C that strikes in a finalizer is lost, says Python."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
