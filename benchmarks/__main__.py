@@ -10,9 +10,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 
 from . import __doc__ as description
-from . import hit, memory, micr, peers, scale, startup, wire
+from . import hit, memory, micr, scale, startup, wire
 from .machine import facts
 from .measure import progress
+from .peers import compare
 from .peers.environments import default_directory
 from .peers.works import WORKS
 from .report import Result, table
@@ -34,7 +35,7 @@ def main() -> int:
     parser = _parser()
     arguments = parser.parse_args()
     among_peers = functools.partial(
-        peers.measure,
+        compare.measure,
         works=arguments.work,
         environments=arguments.environments,
         quick=arguments.quick,

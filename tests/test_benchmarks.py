@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks import peers, plain_server, report
+from benchmarks import plain_server, report
 from benchmarks.latency import delayed
-from benchmarks.peers import environments, run
+from benchmarks.peers import compare, environments, run
 from benchmarks.peers.answers import Answer, at_once, methods
 from benchmarks.peers.conversation import Conversation, PeerFailed, PeerLacks
 from benchmarks.peers.pages import page
@@ -152,7 +152,7 @@ def _invite(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
 
 def test_the_page_tells_medians_ratios_and_failures(tmp_path: Path) -> None:
-    peers.write(_sample(), str(tmp_path))
+    compare.write(_sample(), str(tmp_path))
     lines = (tmp_path / "benchmarks.md").read_text("utf-8").splitlines()
 
     def told(start: str) -> bool:
@@ -167,7 +167,7 @@ def test_the_page_tells_medians_ratios_and_failures(tmp_path: Path) -> None:
 
 
 def test_the_picture_has_a_dot_for_each_that_was_measured(tmp_path: Path) -> None:
-    peers.write(_sample(), str(tmp_path))
+    compare.write(_sample(), str(tmp_path))
     picture = ET.parse(tmp_path / "benchmarks.svg")
     texts = [text.text for text in picture.iter(f"{_SVG}text")]
     assert texts.count("s5cmd") == 3  # time, memory and asking
@@ -181,9 +181,9 @@ def test_the_picture_has_a_dot_for_each_that_was_measured(tmp_path: Path) -> Non
 
 def test_works_that_were_not_repeated_stay_on_the_page(tmp_path: Path) -> None:
     sample = _sample()
-    peers.write(sample, str(tmp_path))
+    compare.write(sample, str(tmp_path))
     newer = Record("asking", "cached, asking", "2026-02-02", {}, {OURS: Row(seconds=[7.0])})
-    peers.write({"asking": newer}, str(tmp_path))
+    compare.write({"asking": newer}, str(tmp_path))
     kept = load(str(tmp_path / "benchmarks.json"))
     assert kept["large"] == sample["large"]
     assert kept["asking"] == newer

@@ -369,7 +369,7 @@ def test_an_init_error_says_what_went_wrong(
 
 def test_a_missing_runtime_client_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "awslambdaric", None)
-    with pytest.raises(ModuleNotFoundError, match=r"awslambdaric.*pip install 'tmpcache\[test\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"awslambdaric.*'tmpcache\[testing\]'"):
         LambdaHarness("app.handler")
 
 

@@ -100,7 +100,7 @@ def test_a_fast_first_response_is_read_to_its_end(
 
 
 def test_a_part_that_fails_for_good_keeps_the_others(bucket: Bucket, cache: Cache) -> None:
-    body = content("larger", 80 * MIB)
+    body = content("larger", (CONNECTIONS + 3) * 8 * MIB)
     bucket.put("a", body)
     bucket.inject("a", SLOW_DOWN, skip=CONNECTIONS)
     with pytest.raises(OriginUnavailableError, match=r"s3://models/a"):
@@ -110,7 +110,7 @@ def test_a_part_that_fails_for_good_keeps_the_others(bucket: Bucket, cache: Cach
     path = cache.fetch("models", "a")
     assert path.read_bytes() == body
     assert {get.etag_required for get in bucket.gets("a")} == {path.etag}
-    assert sum(get.sent for get in bucket.gets("a")) <= 40 * MIB
+    assert sum(get.sent for get in bucket.gets("a")) <= len(body) // 2
 
 
 @pytest.mark.parametrize("skip", [1, 2, 3])

@@ -89,8 +89,8 @@ def test_a_missing_package_is_named_with_the_extra_that_brings_it(run: RunTests)
     result.assert_outcomes(errors=1, failed=1)
     result.stdout.fnmatch_lines_random(
         [
-            "E *testing.S3Server needs the package boto3, *pip install 'tmpcache[[]test]'",
-            "E *LambdaHarness needs the package awslambdaric, *pip install 'tmpcache[[]test]'",
+            "E *testing.S3Server needs the package boto3, *pip install 'tmpcache[[]testing]'",
+            "E *LambdaHarness needs the package awslambdaric, *pip install 'tmpcache[[]testing]'",
         ]
     )
 

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from .download import Sink
 
 _MIB = 1024 * 1024
-#: Connections of one download. Against 92 MB/s each, 8 bring 97 % of 8 times that, with a third of
-#: one core; S3's own guide says 8 to 16.
+#: Connections of one download; S3's own guide says 8 to 16.
 CONNECTIONS = min(8, 4 * (os.cpu_count() or 1))
 #: Connections of all downloads of this process together, as far as they are a second or further
 #: one of their download: by then, many downloads bring as much as the network gives.
@@ -34,8 +33,9 @@ _TOGETHER = 2 * CONNECTIONS
 #: Bytes of a part, at least and at most: each begins with a round trip (20 to 100 ms, in which a
 #: connection could bring 2 to 9 MB), and each is in flight when a process is killed.
 PART_LEAST, PART_MOST = 8 * _MIB, 32 * _MIB
-#: Seconds for which the first response is watched, and bytes per second that make it fast: no
-#: limit slows it then, and more connections only compete for the same cores.
+#: Seconds after which it is looked at how fast the first response came, again and again (what is
+#: limited may begin with a burst), and bytes per second that make it fast: no limit slows it then,
+#: and more connections only compete for the same cores.
 _WATCHED, _FAST = 0.03, 400e6
 #: Bytes read at once.
 _CHUNK = 256 * 1024
@@ -338,10 +338,10 @@ class _Line:
             part.at += len(data)
             if deadline is not None and part.at != part.end:
                 deadline.check(transfer.name)
-            if watched and (elapsed := time.monotonic() - began) > _WATCHED:
+            if watched and (elapsed := (now := time.monotonic()) - began) > _WATCHED:
                 if part.at - start < _FAST * elapsed:
                     transfer.split(part)
-                watched = transfer.may_split(part)
+                began, start, watched = now, part.at, transfer.may_split(part)
         if part.end not in (None, part.at):
             raise OriginUnavailableError(f"the body ended after {part.at} bytes")
         if reply.end in (None, part.at):

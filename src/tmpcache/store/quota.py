@@ -42,6 +42,8 @@ class Quota:
         self.evicted = self.evicted_bytes = 0
         #: What all but content may have come to, and how often that is still good for.
         self._overhead = self._trust = 0
+        #: Whether there was so much room the last time that the index may grow unwatched.
+        self.is_ample = False
 
     def blocks(self, size: int) -> int:
         """Bytes that a file of `size` bytes may occupy: whole blocks, and a map of its extents.
@@ -59,15 +61,19 @@ class Quota:
         self._overhead = fixed + most
         return fixed + now, fixed + most
 
-    def _is_ample(self, index: Index, needed: int) -> bool:
+    def _look_for_ample(self, index: Index, needed: int) -> bool:
         """Whether an eighth of the quota would stay free: what is measured seldom is far less.
 
         Measuring costs 15 system calls (40 µs between two requests).
         """
         self._trust -= 1
-        if self._trust < 0 or self.min_free or self.quota < _TOO_SMALL:
-            return False
-        return sum(totals(index)) + self._overhead + needed < self.quota - self.quota // 8
+        self.is_ample = (
+            self._trust >= 0
+            and not self.min_free
+            and self.quota >= _TOO_SMALL
+            and sum(totals(index)) + self._overhead + needed < self.quota - self.quota // 8
+        )
+        return self.is_ample
 
     def make_room(
         self,
@@ -84,7 +90,7 @@ class Quota:
         first. `subject` is what the bytes are for, to be named in the error. With `on_disk`, or a
         `min_free`, what the file system has left counts as well.
         """
-        if not on_disk and self._is_ample(index, needed):
+        if not on_disk and self._look_for_ample(index, needed):
             return True
         shortage = self._shortage(index, needed, slack, on_disk)
         if shortage <= 0:
