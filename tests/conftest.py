@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -151,9 +152,15 @@ def common_ground() -> Iterator[Path]:
 
 
 @pytest.fixture
-def no_finalizers() -> Iterator[None]:
-    """Nothing is collected meanwhile: a Ctrl-C that strikes in a finalizer is lost, says Python."""
+def ctrl_c() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt in the main thread, wherever the tests run.
+
+    In the background a shell has it ignored. In a finalizer it would be lost, as all exceptions
+    are there, so nothing is collected meanwhile.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.collect()
     gc.disable()
     yield
     gc.enable()
+    signal.signal(signal.SIGINT, before)

@@ -360,7 +360,7 @@ def test_large_objects_share_the_connections(root: Path) -> None:
 # ---- bad days in the middle
 
 
-@pytest.mark.usefixtures("no_finalizers")
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_all_threads_at_once_and_keeps_what_can_be_gone_on_with(
     root: Path, bucket: Bucket, proxy: FaultProxy
 ) -> None:
@@ -392,7 +392,7 @@ def test_ctrl_c_ends_all_threads_at_once_and_keeps_what_can_be_gone_on_with(
     assert_accounts_balance(cache)
 
 
-@pytest.mark.usefixtures("no_finalizers")
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_read_that_waits_is_interrupted(cache: Cache, shelf: Shelf) -> None:
     waiting: list[str] = []
     interrupted: list[bool] = []

@@ -75,7 +75,7 @@ def test_one_that_fails_spoils_no_other() -> None:
             bad.result(30)
 
 
-@pytest.mark.usefixtures("no_finalizers")
+@pytest.mark.usefixtures("ctrl_c")
 def test_what_is_interrupted_while_it_waits_is_not_done() -> None:
     together, index, done = Together(), Index(), []
     leader = Thread(target=together.run, args=(index.write, lambda _: done.append("leader")))
