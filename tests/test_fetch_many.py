@@ -318,15 +318,17 @@ def test_nothing_is_refused_that_one_after_the_other_would_fit(root: Path) -> No
     """The first takes most of the room, and fails; the second was in its way for that long."""
     shelf = Shelf({"breaks": content(1, 600 * KIB), "fine": content(2, 600 * KIB)})
     cache = Cache(root, quota="1 MiB", origin=shelf)
-    begun = threading.Event()
+    begun, asked = threading.Event(), threading.Event()
 
     def gate(key: str, deadline: object) -> None:
         if key == "fine":
+            asked.set()
             assert begun.wait(30)
 
     def pace(key: str, at: int, halted: threading.Event) -> None:
         if key == "breaks":
             begun.set()
+            assert asked.wait(30)
             wait_until(lambda: ours() == ["tmpcache fetch"])  # the other has given up
             raise AccessDeniedError("no more", bucket="models", key=key)
 
