@@ -46,7 +46,8 @@ def page(records: Records) -> str:
     """All of it."""
     parts = [_TEXT, "## Large objects", _large(records), "## Small objects, on loopback"]
     parts += [_small(records, "", ("cold", "many", "asking", "fresh"))]
-    parts += [f"## Small objects, {1000 * LATENCY:.0f} ms away", _far(records)]
+    if any(work.endswith("-far") for work in records):
+        parts += [f"## Small objects, {1000 * LATENCY:.0f} ms away", _far(records)]
     parts += [_wrong(records), "## Who was asked how", _who(records), "## Where", _where(records)]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
