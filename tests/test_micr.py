@@ -16,7 +16,9 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from examples.check_scanner import e13b, micr, model, specimen
 from examples.check_scanner.e13b import DASH
-from examples.check_scanner.micr import routing
+from examples.check_scanner.micr import pens, routing
+from examples.check_scanner.micr.grey import planes
+from examples.check_scanner.micr.track import Track
 from examples.check_scanner.model import Model
 from examples.check_scanner.reading import Decision, Reading
 from examples.check_scanner.specimen import Check, check_digit, invent
@@ -376,3 +378,35 @@ def test_the_check_digit_mends_one_doubtful_digit_and_no_other() -> None:
     cost[5] = 3
     cost[5, 6] = 0  # far too certain to be mended
     assert routing.mended("125006024", cost, doubtful) is None
+
+
+def test_the_check_digit_mends_two_doubtful_digits_if_both_are_cheap() -> None:
+    cost = np.full((9, 10), 3.0)
+    cost[np.arange(9), [int(digit) for digit in "123736387"]] = 0.3
+    cost[3, 5] = cost[7, 0] = 0
+    doubtful = np.zeros(9, bool)
+    doubtful[3] = True
+    assert not routing.checks("123536307")
+    assert routing.mended("123536307", cost, doubtful) is None
+    doubtful[7] = True
+    assert routing.mended("123536307", cost, doubtful) == "123736387"
+    cost[3, 7] = 0.9  # together dearer than is believed
+    assert routing.mended("123536307", cost, doubtful) is None
+
+
+@pytest.mark.parametrize("colour", [(40, 60, 140), (150, 40, 60)], ids=["blue", "red"])
+def test_a_coloured_pen_is_taken_out_and_the_print_under_it_is_not(
+    colour: tuple[int, int, int],
+) -> None:
+    sheet = np.full((60, 400, 3), 235, np.uint8)
+    sheet[10:50, 100:110] = 20  # print
+    pen = np.zeros(sheet.shape[:2], bool)
+    pen[27:33, 40:300] = True
+    sheet[pen] = (sheet[pen] / 235 * np.array(colour)).astype(np.uint8)
+    along, down = np.zeros((2, 5)), np.zeros((2, 3))
+    along[0, -2:] = 200  # as many modules as pixels
+    down[1, -1] = 1
+    track = Track(200.0, 200.0, along, down)
+    seen = pens.black(planes(Image.fromarray(sheet)), track, 0, 400, 0, 60, 1)
+    assert seen[29:31, 150:290].max() < 0.1
+    assert seen[12:48, 102:108].min() > 0.75

@@ -26,6 +26,7 @@ def read(model: Model, image: Image.Image) -> Reading:
     The line is looked for as a row of equally high blobs (`locate`), whose correlation with the
     typeface decides if it is one and which way up (`find`); its grid of an eighth of an inch
     (`grid`) is fitted to the picture until what was drawn and what is seen coincide (`refine`).
+    Strokes of coloured pens are taken out wherever the line is looked at (`pens`).
     Every position is then compared with every character (`cells`), by correlation and by costs
     that know that pens add ink and never take any away (`evidence`). `fields` knows the grammar,
     `verdict` and `trust` what may be believed.

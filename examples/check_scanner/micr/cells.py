@@ -10,7 +10,8 @@ from examples.check_scanner import e13b
 from examples.check_scanner.micr.arrays import Floats, Grey, Indices, Ink
 from examples.check_scanner.micr.bank import BLURS, FINE, HEIGHT, MARGIN, WIDTH, Bank
 from examples.check_scanner.micr.locate import PITCH
-from examples.check_scanner.micr.track import Track, inked, strip
+from examples.check_scanner.micr.pens import black
+from examples.check_scanner.micr.track import Track
 
 # How far a character is looked for around its place, in pixels of the fine grid: the standard lets
 # it be 0.8 modules off along the line and half a module in height.
@@ -39,9 +40,11 @@ class Cells:
     around: Ink
 
 
-def cells(grey: Grey, track: Track, bank: Bank, usual: int, first: int, last: int) -> Cells:
+def cells(
+    planes: tuple[Grey, Grey], track: Track, bank: Bank, usual: int, first: int, last: int
+) -> Cells:
     """Compare positions ``first`` to ``last``, in the variant that fits their characters best."""
-    seen, exact, row = _band(grey, track, first, last)
+    seen, exact, row = _band(planes, track, first, last)
     column = np.round(exact).astype(np.intp)
     aside, up = np.arange(-_ASIDE, _ASIDE + 1), np.arange(-_UP, _UP + 1)
     views, spread = sliding_window_view(seen, _SIZE), spreads(seen, *_SIZE)
@@ -67,7 +70,7 @@ def cells(grey: Grey, track: Track, bank: Bank, usual: int, first: int, last: in
 
 def same_places(grey: Grey, track: Track, look: Cells) -> Cells:
     """Return what another plane shows in the very windows of ``look``; scores stay the same."""
-    seen, _, _ = _band(grey, track, look.first, look.first + len(look.score) - 1)
+    seen, _, _ = _band((grey, grey), track, look.first, look.first + len(look.score) - 1)
     window, around = _windows(sliding_window_view(seen, _SIZE), look.place)
     return replace(look, window=window, around=around)
 
@@ -85,11 +88,13 @@ def spreads(seen: Ink, rows: int, columns: int) -> Ink:
     return np.asarray(np.sqrt(np.maximum((square - mean * mean) * pixels, floor)), np.float32)
 
 
-def _band(grey: Grey, track: Track, first: int, last: int) -> tuple[Ink, Floats, int]:
+def _band(
+    planes: tuple[Grey, Grey], track: Track, first: int, last: int
+) -> tuple[Ink, Floats, int]:
     """Return the strip with these positions, and the windows' exact columns and their row."""
     left = first * PITCH - _ASIDE / FINE - 0.5
     right = last * PITCH + WIDTH + _ASIDE / FINE + 0.5
-    seen = inked(strip(grey, track, left, right, -_AIR, HEIGHT - 2 * MARGIN + _AIR, FINE), FINE)
+    seen = black(planes, track, left, right, -_AIR, HEIGHT - 2 * MARGIN + _AIR, FINE)
     exact = (np.arange(first, last + 1) * PITCH - left) * FINE
     return seen, exact, round((_AIR - MARGIN) * FINE)
 

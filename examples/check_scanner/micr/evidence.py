@@ -61,7 +61,10 @@ def levels(look: Cells, ink: Ink) -> Floats:
     drawn = ink[look.score[sure].argmax(axis=1)]
     level = (drawn * look.window[sure]).sum(axis=(1, 2)) / (drawn**2).sum(axis=(1, 2))
     near = np.abs(sure[None] - sure[:, None]) <= 3
-    smooth = np.array([np.median(level[row]) for row in near])
+    # Medians of what is near, all at once: the rest is sorted to the end.
+    ordered = np.sort(np.where(near, level[None], np.inf), axis=1)
+    count, row = near.sum(axis=1), np.arange(len(sure))
+    smooth = (ordered[row, (count - 1) // 2] + ordered[row, count // 2]) / 2
     return np.asarray(np.interp(everywhere, sure, smooth))
 
 
@@ -117,15 +120,23 @@ def _costs(seen: Ink, drawn: Ink, wide: Ink) -> tuple[Floats, Floats]:
     Strictly, edges may be a pixel off either way. Leniently, only for ink that is too much: what a
     pen has left open is what tells characters under it apart.
     """
-    spread = np.array([cv2.dilate(window, _TOUCH) for window in seen])
-    extra = np.maximum(seen[:, None] - wide, 0)
-    short = _squared(np.maximum(drawn - spread[:, None], 0))
-    strict = short + _OVER * _squared(extra)
-    missing = _squared(np.maximum(drawn - seen[:, None], 0))
-    lenient = missing + _PEN * _squared(np.minimum(extra, _PEN_CAP))
+    spread = np.array([cv2.dilate(window, _TOUCH) for window in seen]).reshape(len(seen), 1, -1)
+    seen, drawn, wide = (a.reshape((*a.shape[:-2], -1)) for a in (seen[:, None], drawn, wide))
+    extra = _over(seen, wide)
+    strict = _squared(_over(drawn, spread)) + _OVER * _squared(extra)
+    missing = _squared(_over(drawn, seen))
+    lenient = missing + _PEN * _squared(np.minimum(extra, _PEN_CAP, out=extra))
     return strict, lenient
+
+
+def _over(one: Ink, other: Ink) -> Ink:
+    """Return by how much one is more than the other, or 0."""
+    more = one - other
+    return np.asarray(np.maximum(more, 0, out=more))
 
 
 def _squared(differences: Ink) -> Floats:
     """Sum up over each window, in square modules."""
-    return np.asarray(np.einsum("sckl,sckl->sc", differences, differences) / FINE**2, np.float64)
+    flat = differences.reshape(-1, differences.shape[-1])
+    sums = np.einsum("ij,ij->i", flat, flat).reshape(differences.shape[:-1])
+    return np.asarray(sums / FINE**2, np.float64)

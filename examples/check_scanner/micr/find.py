@@ -10,7 +10,8 @@ from examples.check_scanner.micr import bank as banks
 from examples.check_scanner.micr.arrays import Flags, Floats, Grey, Indices, Ink
 from examples.check_scanner.micr.bank import COARSE, Bank
 from examples.check_scanner.micr.cells import spreads
-from examples.check_scanner.micr.track import Track, inked, strip
+from examples.check_scanner.micr.pens import black
+from examples.check_scanner.micr.track import Track
 
 _COUNT = len(e13b.CHARACTERS)
 
@@ -47,13 +48,13 @@ class Glimpse:
 
 
 def glimpse(
-    grey: Grey, track: Track, bank: Bank, left: float, right: float, reach: float
+    planes: tuple[Grey, Grey], track: Track, bank: Bank, left: float, right: float, reach: float
 ) -> tuple[Glimpse, Glimpse]:
     """Look for characters up to ``reach`` modules above and below where they should be.
 
     Returns what was found upright, and upside down (places still along the track as it is).
     """
-    seen = inked(strip(grey, track, left, right, -reach - 1, 10 + reach, COARSE), COARSE)
+    seen = black(planes, track, left, right, -reach - 1, 10 + reach, COARSE)
     size = (banks.HEIGHT * COARSE, banks.WIDTH * COARSE)
     windows = sliding_window_view(seen, size)
     rows, columns = windows.shape[:2]

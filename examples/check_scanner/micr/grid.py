@@ -16,12 +16,20 @@ _LOOSE = 0.2
 # Positions that a line is followed across at a time; wider gaps lead to the amount, which has a
 # grid of its own.
 _WIDEST_GAP = 7
+# The same for what a signature hides, if what is behind it is the main line's: as many as an
+# account has digits.
+_HIDDEN = 12
+# Characters whose correlation is so much below what is usual in the line (its upper quartile) may
+# be pen strokes that look like characters.
+_DIM = 0.12
 _FEWEST = 5
 _MOST_LINES = 3
 # So many characters a transit symbol is worth when the main line is chosen.
 _WEIGHT = 8
 # How many positions from what is on the grid more is looked for at a time.
 _BEYOND = 6
+# How far right of it characters may stand that are hidden, and what their places count.
+_FURTHER, _FAINT = 14, 0.3
 _AMOUNT = e13b.CHARACTERS.index(e13b.AMOUNT)
 _TRANSIT = e13b.CHARACTERS.index(e13b.TRANSIT)
 
@@ -53,10 +61,11 @@ def on_grid(track: Track, found: Glimpse) -> list[Line]:
     """Number the characters' positions; a list of what stands on one grid, longest run first."""
     lines: list[Line] = []
     while len(lines) < _MOST_LINES:
-        chain = _chain(found)
-        if chain is None:
+        chains = _chains(found)
+        if not chains:
             break
-        members, line = _numbered(track, found, *chain)
+        numbered = [_numbered(track, found, *chain) for chain in chains]
+        members, line = max(numbered, key=lambda one: one[1].found.worth if one[1] else 0.0)
         if line is not None:
             lines.append(line)
         found = found.chosen(np.setdiff1d(np.arange(len(found.u)), members))
@@ -161,9 +170,7 @@ def _on(
     """Return what stands on a grid: members and positions, up to some positions off its ends."""
     position = np.arange(low - _BEYOND, high + _BEYOND + 1)
     inside = np.clip(position, low, high)
-    # Polynomials run wild outside of what they were fitted to; straight lines do not.
-    slope = np.clip(np.polyval(np.polyder(place), inside), 0.9 * PITCH, 1.1 * PITCH)
-    at = np.polyval(place, inside) + (position - inside) * slope
+    at = _places(place, position, low, high)
     nearest = np.abs(found.u[:, None] - at[None]).argmin(axis=1)
     off = np.abs(found.u - at[nearest])
     up = np.abs(found.v - np.polyval(lift, inside[nearest]))
@@ -173,6 +180,14 @@ def _on(
     _, first = np.unique(nearest[good], return_index=True)
     members = good[first]
     return members, position[nearest[members]]
+
+
+def _places(place: Floats, position: Floats | Indices, low: int, high: int) -> Floats:
+    """Return where positions lie on a grid that was fitted from ``low`` to ``high``."""
+    inside = np.clip(position, low, high)
+    # Polynomials run wild outside of what they were fitted to; straight lines do not.
+    slope = np.clip(np.polyval(np.polyder(place), inside), 0.9 * PITCH, 1.1 * PITCH)
+    return np.asarray(np.polyval(place, inside) + (position - inside) * slope)
 
 
 def split(line: Line) -> tuple[Line, Line | None]:
@@ -193,6 +208,24 @@ def split(line: Line) -> tuple[Line, Line | None]:
 def _part(line: Line, which: slice) -> Line:
     keep = np.arange(len(line.position))[which]
     return replace(line, position=line.position[keep], found=line.found.chosen(keep))
+
+
+def _chains(found: Glimpse) -> list[tuple[Indices, Indices]]:
+    """Return the chain of all characters, and that of what is clear where it is another.
+
+    Through what is under a pen, one may be led astray, and the other may find no way across.
+    """
+    chain = _chain(found)
+    if chain is None:
+        return []
+    clear = np.flatnonzero(found.score >= np.percentile(found.score, 75) - _DIM)
+    other = _chain(found.chosen(clear))
+    if other is None:
+        return [chain]
+    members = clear[other[0]]
+    _, here, there = np.intersect1d(chain[0], members, return_indices=True)
+    same = len(there) == len(members) and np.ptp(chain[1][here] - other[1][there]) == 0
+    return [chain] if same else [chain, (members, other[1])]
 
 
 def _chain(found: Glimpse) -> tuple[Indices, Indices] | None:
@@ -221,9 +254,14 @@ def _chain(found: Glimpse) -> tuple[Indices, Indices] | None:
         runs, key=lambda run: run[1] - run[0] + _WEIGHT * int(transit[run[0] : run[1] + 1].sum())
     )
     seed = list(range(start, stop + 1))
-    right = _grown(u, seed, pitch, range(stop + 1, len(u)))
+    widest = np.full(len(u), _WIDEST_GAP)
+    if not (found.character[seed] == _AMOUNT).any():
+        # Up to the amount at most.
+        amount = np.flatnonzero(found.character[stop:] == _AMOUNT)
+        widest[: stop + amount[0] if len(amount) else None] = _HIDDEN
+    right = _grown(u, seed, pitch, range(stop + 1, len(u)), widest)
     # The same to the left, in a mirror.
-    left = _grown(-u, seed[::-1], pitch, range(start - 1, -1, -1))
+    left = _grown(-u, seed[::-1], pitch, range(start - 1, -1, -1), widest)
     position = dict(right)
     width = len(seed) - 1
     position |= {member: width - place for member, place in left}
@@ -231,29 +269,41 @@ def _chain(found: Glimpse) -> tuple[Indices, Indices] | None:
     return np.array(members), np.array([position[member] for member in members])
 
 
-def _grown(u: Floats, seed: list[int], pitch: float, others: range) -> list[tuple[int, int]]:
-    """Number ``seed`` from 0 and go on with those of ``others`` that keep the step."""
+def _grown(
+    u: Floats, seed: list[int], pitch: float, others: range, widest: Indices
+) -> list[tuple[int, int]]:
+    """Number ``seed`` from 0 and go on with those of ``others`` that keep the step.
+
+    ``widest`` is how many positions each may be away from the one before.
+    """
     run = [(member, place) for place, member in enumerate(seed)]
     for other in others:
         tail = run[-8:]
         places = np.array([place for _, place in tail], float)
         at = u[[member for member, _ in tail]]
-        step = float(np.polyfit(places, at, 1)[0]) if len(tail) >= 4 else pitch
+        step = _slope(places, at) if len(tail) >= 4 else pitch
         step = min(max(step, 0.9 * pitch), 1.1 * pitch)
         steps = (u[other] - at[-1]) / step
         whole = round(steps)
-        if 1 <= whole <= _WIDEST_GAP and abs(steps - whole) < _LOOSE + 0.01 * whole:
+        if 1 <= whole <= widest[other] and abs(steps - whole) < _LOOSE + 0.01 * whole:
             run.append((other, tail[-1][1] + whole))
     return run
 
 
 def _regular(track: Track, place: Floats, lift: Floats, position: Indices) -> Track:
     """Return the track in which the characters stand on whole positions, their tops at v 0."""
-    low, high = int(position[0]) - 3, int(position[-1]) + 3
-    i = np.linspace(low, high, 60)[None, :]
+    low, high = int(position[0]), int(position[-1])
+    i = np.arange(low - _BEYOND, high + _FURTHER, 0.5)
     v = np.array([[-1.0], [5.0], [11.0]])
-    down = np.polyval(lift, i) + 1
-    x, y = track.points(np.polyval(place, i), v + down)
+    down = np.polyval(lift, np.clip(i, low, high)) + 1
+    x, y = track.points(_places(place, i, low, high), v + down)
     u = np.broadcast_to(i * PITCH, x.shape)
+    weight = np.broadcast_to(np.where((i < low - 1) | (i > high + 1), _FAINT, 1.0), x.shape)
     centre, reach = (low + high) / 2 * PITCH, (high - low) / 2 * PITCH
-    return fitted(u, np.broadcast_to(v, x.shape), x, y, centre, reach)
+    return fitted(u, np.broadcast_to(v, x.shape), x, y, centre, reach, weight)
+
+
+def _slope(x: Floats, y: Floats) -> float:
+    """Return the slope of the straight line through points: least squares."""
+    away = x - x.mean()
+    return float(away @ y / (away @ away))

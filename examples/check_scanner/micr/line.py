@@ -72,14 +72,15 @@ class Seen:
 def see(value: Grey, luminance: Grey, bank: Bank) -> Seen | None:
     """Find and compare; None if there is no MICR line."""
     small, factor = fit(value, _LONGEST)
-    found = _found(small, bank)
+    both = (small, small if luminance is value else fit(luminance, _LONGEST, cv2.INTER_LINEAR)[0])
+    found = _found(both, bank)
     parts = fields_of(*found) if found else None
     if found is None or parts is None:
         return None
     if parts.border is not None and parts.amount is None and parts.loose >= _SOME:
         # Two machines may print at heights that differ by three modules.
         end = parts.border + (AMOUNT_LENGTH + 4) * PITCH
-        again, _ = glimpse(small, found[0], bank, parts.border, end, _HIGH)
+        again, _ = glimpse(both, found[0], bank, parts.border, end, _HIGH)
         parts = with_amount(parts, found[0], again)
     loose = parts.loose if parts.loose >= _MANY else 0
     zoom, left, top, (near, other) = _closer((value, luminance), parts.main, factor)
@@ -100,12 +101,12 @@ def see(value: Grey, luminance: Grey, bank: Bank) -> Seen | None:
     return Seen(group, _group(near, other, amount, bank, *reach), between, 0, zoom, left, top)
 
 
-def _found(grey: Grey, bank: Bank) -> tuple[Track, Glimpse] | None:
+def _found(planes: tuple[Grey, Grey], bank: Bank) -> tuple[Track, Glimpse] | None:
     """Return the most convincing line of the picture, upright or not, and what is on it."""
     best: tuple[float, Track, Glimpse] | None = None
-    for row in rows(grey):
-        track, length = from_row(row, grey.shape[1])
-        upright, turned_over = glimpse(grey, track, bank, 0, length, 1.0)
+    for row in rows(planes[0]):
+        track, length = from_row(row, planes[0].shape[1])
+        upright, turned_over = glimpse(planes, track, bank, 0, length, 1.0)
         if turned_over.worth > upright.worth:
             track, upright = turned(track, length), _turned(turned_over, length)
         if best is None or upright.worth > best[0]:
@@ -189,8 +190,8 @@ def _closer(
 
 
 def _group(near: Grey, other: Grey, line: Line, bank: Bank, first: int, last: int) -> Group:
-    track = refined(near, line, bank, _USUAL)
-    look = cells(near, track, bank, _USUAL, first, last)
+    track = refined((near, other), line, bank, _USUAL, (first, last))
+    look = cells((near, other), track, bank, _USUAL, first, last)
     evidence = weighed(look, bank)
     if other is near:
         return Group(track, look, evidence, evidence)

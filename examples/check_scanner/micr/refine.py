@@ -2,18 +2,28 @@
 
 import numpy as np
 
-from examples.check_scanner.micr.arrays import Grey, Ink
+from examples.check_scanner.micr.arrays import Floats, Grey, Ink
 from examples.check_scanner.micr.bank import FINE, HEIGHT, MARGIN, WIDTH, Bank
 from examples.check_scanner.micr.grid import Line
 from examples.check_scanner.micr.locate import PITCH
-from examples.check_scanner.micr.track import Track, inked, strip
+from examples.check_scanner.micr.pens import black
+from examples.check_scanner.micr.track import Track
 
 _ROUNDS = 2
 _AIR = 2.0
+# Modules from which on a line is long enough to be bent.
+_LONG = 21.5 * PITCH
+# What beyond its ends a line's course counts, so that polynomials do not run wild there; in modules
+# how far apart it is sampled.
+_BEYOND, _APART = 0.3, 5.0
 
 
-def refined(grey: Grey, line: Line, bank: Bank, variant: int) -> Track:
+def refined(
+    planes: tuple[Grey, Grey], line: Line, bank: Bank, variant: int, reach: tuple[int, int]
+) -> Track:
     """Return the line's track, moved until drawn and seen characters coincide.
+
+    Up to the positions of ``reach``, where nothing was found to coincide, it goes on as it did.
 
     Gauss-Newton on the difference of the two, as Lucas and Kanade (1981) align images, with weights
     that let go of pen strokes and specks. What moves is smooth: places along the line to the fourth
@@ -22,10 +32,10 @@ def refined(grey: Grey, line: Line, bank: Bank, variant: int) -> Track:
     track = line.track
     left, right = line.first * PITCH - _AIR, line.last * PITCH + WIDTH + _AIR
     drawn = _drawn(line, bank.ink[variant], left, right)
-    long = line.last - line.first > 20
+    ends = min(left, reach[0] * PITCH), max(right, reach[1] * PITCH + WIDTH)
     for _ in range(_ROUNDS):
-        seen = inked(strip(grey, track, left, right, -_AIR, HEIGHT - 2 * MARGIN + _AIR, FINE), FINE)
-        track = _step(track, seen, drawn, left, right, long)
+        seen = black(planes, track, left, right, -_AIR, HEIGHT - 2 * MARGIN + _AIR, FINE)
+        track = _step(track, seen, drawn, left, right, ends)
     return track
 
 
@@ -46,7 +56,9 @@ def _drawn(line: Line, ink: Ink, left: float, right: float) -> Ink:
     return canvas
 
 
-def _step(track: Track, seen: Ink, drawn: Ink, left: float, right: float, long: bool) -> Track:
+def _step(
+    track: Track, seen: Ink, drawn: Ink, left: float, right: float, ends: tuple[float, float]
+) -> Track:
     level = _level(seen, drawn)
     difference = level * drawn - seen
     # The mean of both gradients converges from further away than either.
@@ -59,7 +71,7 @@ def _step(track: Track, seen: Ink, drawn: Ink, left: float, right: float, long: 
     t = np.linspace(-1, 1, columns, dtype=np.float32)[None, :]
     v = ((np.arange(rows, dtype=np.float32) + 0.5) / FINE - _AIR - 4.5)[:, None] / 4.5
     one = np.ones_like(t)
-    smooth = [one, t, t**2, t**3, t**4][: 5 if long else 3]
+    smooth = [one, t, t**2, t**3, t**4][: 5 if right - left > _LONG else 3]
     u_basis = [np.broadcast_to(f, across.shape) for f in smooth] + [v * one, v * t]
     v_basis = [np.broadcast_to(f, across.shape) for f in smooth[:4]] + [v * one, v * t]
     jacobian = np.stack(
@@ -72,16 +84,23 @@ def _step(track: Track, seen: Ink, drawn: Ink, left: float, right: float, long: 
     normal += np.eye(len(normal), dtype=np.float32) * (1e-3 * np.trace(normal) / len(normal))
     solved = np.linalg.solve(normal, weighted.T @ difference.ravel())
     # Sampled sparsely and kept within a module: this is for small corrections.
-    pick = (slice(None, None, max(1, rows // 6)), slice(None, None, max(1, columns // 80)))
+    inside = left + (2 * np.arange(0, columns, max(1, columns // 80)) + 0.5) / FINE
+    before, behind = np.arange(ends[0], left, _APART), np.arange(ends[1], right, -_APART)
+    along_u = np.concatenate([before, inside, behind])
+    v_at = (np.arange(0, rows, max(1, rows // 6)) + 0.5) / FINE - _AIR
+    grid_u, grid_v = np.meshgrid(along_u, v_at)
+    at = np.clip(2 * (grid_u - left) / (right - left) - 1, -1, 1)
+    slope = (grid_v - 4.5) / 4.5
     count = len(u_basis)
-    du = sum(a * f[pick] for a, f in zip(solved[:count], u_basis, strict=True))
-    dv = sum(a * f[pick] for a, f in zip(solved[count:], v_basis, strict=True))
-    u = left + (2 * np.arange(columns)[pick[1]] + 0.5) / FINE
-    v_at = (np.arange(rows)[pick[0]] + 0.5) / FINE - _AIR
-    grid_u, grid_v = np.meshgrid(u, v_at)
-    return track.moved(
-        grid_u, np.clip(du, -1, 1).astype(np.float64), grid_v, np.clip(dv, -1, 1).astype(np.float64)
-    )
+    du, dv = (_moves(each, at, slope) for each in (solved[:count], solved[count:]))
+    weight = np.where((grid_u < left) | (grid_u > right), _BEYOND, 1.0)
+    return track.moved(grid_u, du, grid_v, dv, weight)
+
+
+def _moves(solved: Floats, t: Floats, v: Floats) -> Floats:
+    """Evaluate a step's polynomials: of t, and of t times v, both from -1 to 1 on the line."""
+    moves = np.polyval(solved[-3::-1], t) + solved[-2] * v + solved[-1] * v * t
+    return np.asarray(np.clip(moves, -1, 1), np.float64)
 
 
 def _level(seen: Ink, drawn: Ink) -> float:

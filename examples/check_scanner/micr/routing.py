@@ -1,5 +1,8 @@
 """What makes nine digits an ABA routing number."""
 
+from collections.abc import Sequence
+from itertools import combinations, product
+
 import numpy as np
 
 from examples.check_scanner.micr.arrays import Flags, Floats
@@ -27,18 +30,31 @@ def exists(text: str) -> bool:
 
 
 def mended(text: str, cost: Floats, open_to_doubt: Flags) -> str | None:
-    """Return the number with the one doubtful digit changed that makes it check most cheaply.
+    """Return the number with the doubtful digits changed that makes it check most cheaply.
 
     ``cost``: positions x digits. The check digit finds every single wrong digit, and so it says
-    what a digit under a pen stroke must be if it is the only one. None if no change is cheap.
+    what a digit under a pen stroke must be if it is the only one; of two it says which pairs are
+    possible. None if no change of one or two is cheap.
     """
+    doubtful = np.flatnonzero(open_to_doubt).tolist()
+    read = np.array([int(digit) for digit in text])
+    dearer = cost - cost[np.arange(len(read)), read][:, None]
     best: tuple[float, str] | None = None
-    for place in np.flatnonzero(open_to_doubt):
-        for digit in range(10):
-            changed = f"{text[:place]}{digit}{text[place + 1 :]}"
-            dearer = float(cost[place, digit] - cost[place, int(text[place])])
-            if dearer > _DEAREST or not (checks(changed) and exists(changed)):
+    for places in [*combinations(doubtful, 1), *combinations(doubtful, 2)]:
+        near = [np.flatnonzero(dearer[place] <= _DEAREST).tolist() for place in places]
+        for digits in product(*near):
+            price = float(sum(dearer[at, digit] for at, digit in zip(places, digits, strict=True)))
+            if price > _DEAREST or (best is not None and price >= best[0]):
                 continue
-            if best is None or dearer < best[0]:
-                best = dearer, changed
+            changed = _changed(text, places, digits)
+            if checks(changed) and exists(changed):
+                best = price, changed
     return best and best[1]
+
+
+def _changed(text: str, places: Sequence[int], digits: Sequence[int]) -> str:
+    """Return the number with other digits in some places."""
+    characters = list(text)
+    for place, digit in zip(places, digits, strict=True):
+        characters[place] = str(digit)
+    return "".join(characters)

@@ -39,22 +39,33 @@ class Track:
         along[:, -1] -= np.array([left, top]) * factor
         return Track(self.centre, self.reach, along, self.down * factor)
 
-    def moved(self, u: Floats, du: Floats, v: Floats, dv: Floats) -> "Track":
+    def moved(self, u: Floats, du: Floats, v: Floats, dv: Floats, weight: Floats) -> "Track":
         """Return the track on which (u, v) lies where (u + du, v + dv) lies on this one.
 
-        All four are of one shape and are enough samples, spread over the whole line.
+        All five are of one shape and are enough samples, spread over the whole line.
         """
         x, y = self.points(u + du, v + dv)
-        return fitted(u, v, x, y, self.centre, self.reach)
+        return fitted(u, v, x, y, self.centre, self.reach, weight)
 
 
-def fitted(u: Floats, v: Floats, x: Floats, y: Floats, centre: float, reach: float) -> Track:
-    """Return the track through samples: least squares."""
+def fitted(
+    u: Floats,
+    v: Floats,
+    x: Floats,
+    y: Floats,
+    centre: float,
+    reach: float,
+    weight: Floats | None = None,
+) -> Track:
+    """Return the track through samples: least squares, of errors times ``weight``."""
     t = ((u - centre) / reach).ravel()
     along = np.vander(t, _ALONG + 1)
     down = np.vander(t, _DOWN + 1) * v.reshape(-1, 1)
     target = np.stack([x.ravel(), y.ravel()], axis=1)
-    solved = np.linalg.lstsq(np.hstack([along, down]), target, rcond=None)[0]
+    terms = np.hstack([along, down])
+    if weight is not None:
+        terms, target = terms * weight.reshape(-1, 1), target * weight.reshape(-1, 1)
+    solved = np.linalg.lstsq(terms, target, rcond=None)[0]
     return Track(centre, reach, solved[: _ALONG + 1].T.copy(), solved[_ALONG + 1 :].T.copy())
 
 

@@ -60,7 +60,7 @@ def judged(seen: Seen, version: str) -> Reading:
     elif seen.loose:
         doubts.append("There is something where the amount would be.")
     if mended:
-        doubts.insert(0, "One digit of the routing number was read by means of the check digit.")
+        doubts.insert(0, "The routing number was read by means of its check digit.")
     doubts += _grammar(parsed) + _ends(parsed, main, seen)
     decision, reason = _decision(number, parsed, main, doubts)
     read = {
