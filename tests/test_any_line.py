@@ -23,6 +23,7 @@ USES = """
         origin.version += 1
         for key in ("300000-other", "150000-new.npz", "5000-small"):  # the second is replaced
             cache.fetch("b", key).release()
+        del cache.fetch_many("b", ["5000-one", "300000-kept", "5000-two", "90000-x"], threads=2)[:]
         cache.evict("b", "5000-small")
 
     def check(cache, origin):

@@ -216,7 +216,7 @@ def test_a_partial_is_the_first_to_go_when_room_is_needed(
     tight = tmpcache.Cache(root, quota="26 MiB", max_age=60)
     tight.fetch("models", "model")
     proxy.set(STALLS)
-    with pytest.raises(DeadlineExceededError), tight.invocation(Context(2)):
+    with pytest.raises(DeadlineExceededError), tight.invocation(Context(5)):
         tight.fetch("models", "big")
     assert tight.usage().reserved > 8 * MIB
     proxy.set(Trouble())

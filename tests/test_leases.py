@@ -20,6 +20,7 @@ from support.processes import spawn, wait_until
 import tmpcache
 from tmpcache import CachedFile, Outcome
 from tmpcache.testing import Bucket
+from tmpcache.testing.faults import INTERNAL_ERROR
 
 KIB = 1024
 
@@ -359,3 +360,19 @@ def test_threads_that_find_no_free_lease_at_once_widen_the_table_once(
         thread.join()
     assert len(held) == 519
     assert table.stat().st_size == 8192
+
+
+@pytest.mark.usefixtures("ctrl_c")  # nothing is collected meanwhile
+def test_a_stale_answer_is_held_no_longer_than_its_path(bucket: Bucket, root: Path) -> None:
+    """The error of the question that failed leads to frames; they may not keep the lease."""
+    bucket.put("stale", b"stale")
+    with tmpcache.Cache(root, quota="4 MiB") as cache:
+        cache.fetch("models", "stale").release()
+        bucket.inject("stale", INTERNAL_ERROR)
+        path = cache.fetch("models", "stale", stale_if_error=60)
+        assert path.outcome is Outcome.STALE
+        assert cache.usage().leased > 0
+        del path
+        assert cache.usage().leased == 0
+        cache.load("models", "stale", lambda file: file.read_bytes(), stale_if_error=60)
+        assert cache.usage().leased == 0

@@ -5,10 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from support.anywhere import Memory
+from support.content import assert_accounts_balance
 from support.disk import allocated, occupied
 from support.processes import spawn
 
@@ -274,3 +278,54 @@ def test_a_bucket_can_be_evicted_as_a_whole(root: Path, bucket: Bucket) -> None:
     assert cache.evict("others") == 0
     assert cache.evict("models") >= 600 * KIB
     assert keys(cache) == set()
+
+
+def test_an_index_that_grows_by_itself_is_watched_however_much_room_there_is(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What writes but makes no room, such as confirmations, may not grow the index unseen."""
+    from tmpcache.store.index import Index
+
+    with tmpcache.Cache(root, quota="256 MiB", origin=Memory()) as cache:
+        cache.fetch("b", "100-a").release()  # there is ample room
+        looks: list[bool] = []
+        has_grown = Index.has_grown
+
+        def look(index: Index) -> bool:
+            looks.append(has_grown(index))
+            return looks[-1]
+
+        monkeypatch.setattr(Index, "has_grown", look)
+        for _ in range(200):
+            cache._store.access.write(lambda index: None)
+        assert len(looks) > 100
+
+
+@pytest.mark.parametrize("directory", [None, "/dev/shm"])
+def test_blocks_are_taken_ahead_where_that_is_not_writing_zeros(
+    tmp_path: Path, directory: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+    fallocate = os.posix_fallocate
+
+    def note(fd: int, offset: int, length: int) -> None:
+        taken.append(length)
+        fallocate(fd, offset, length)
+
+    monkeypatch.setattr(os, "posix_fallocate", note)
+    with tempfile.TemporaryDirectory(dir=directory or tmp_path) as place:
+        has_blocks = os.major(os.stat(place).st_dev) > 0
+        with tmpcache.Cache(f"{place}/cache", quota="64 MiB", origin=Memory()) as cache:
+            cache.fetch("b", f"{300 * KIB}-large").release()
+    assert taken == [300 * KIB] * has_blocks
+
+
+def test_threads_that_publish_at_once_leave_a_whole_ledger(root: Path) -> None:
+    with tmpcache.Cache(root, quota="64 MiB", origin=Memory(), max_age=60) as cache:
+        keys = [f"{5000 + number}-x" for number in range(200)]
+        with ThreadPoolExecutor(16) as threads:
+            paths = list(threads.map(lambda key: cache.fetch("b", key), keys))
+        assert [path.stat().st_size for path in paths] == list(range(5000, 5200))
+        assert cache.verify().damaged == ()
+        assert cache.usage().blobs == 200
+        assert_accounts_balance(cache)

@@ -9,6 +9,7 @@ from .current import current, current_deadline
 from .deadline import deadline_within
 from .errors import ConfigError, FetchManyError
 from .file import Outcome
+from .intake import Intake
 from .objects import ObjectName
 
 TYPE_CHECKING = False
@@ -58,6 +59,7 @@ def fetch_many(
         count,
         progress,
         deadline_within(deadline),
+        Intake(fetching, bucket),
     )
     in_place = [jobs[key] for key in wanted]
     return results_of(fetching, in_place, f"s3://{bucket}", return_exceptions)
@@ -119,6 +121,7 @@ def fetch_all(
     threads: int,
     progress: Progress | None,
     deadline: Deadline,
+    intake: Intake | None = None,
 ) -> None:
     """Have a crew do what is left to do of `total` objects, and tell `progress` about it."""
     bytes_received = seen = 0
@@ -135,7 +138,8 @@ def fetch_all(
     if progress is not None:
         report([])
     if todo:
-        Crew(fetch, todo, deadline, None if progress is None else report).run(threads)
+        crew = Crew(fetch, todo, deadline, None if progress is None else report, intake)
+        crew.run(threads)
 
 
 def results_of(

@@ -1,17 +1,24 @@
 """Threads that fetch the objects of one call, and end with it.
 
-The calling thread starts them, tells of progress, and waits. Whatever ends the call early (Ctrl-C,
-an error in the caller's progress function) cancels the deadline that all of them share, so that
-they end as if their time were up: what has arrived of large objects stays, to be gone on with.
+The calling thread starts them, supplies them with jobs, publishes what they bring, tells of
+progress, and waits. Whatever ends the call early (Ctrl-C, an error in the caller's progress
+function) cancels the deadline that all of them share, so that they end as if their time were up:
+what has arrived of large objects stays, to be gone on with.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from contextlib import suppress
 from contextvars import copy_context
+from itertools import repeat
+from queue import Empty, SimpleQueue
 from threading import Event, Thread, current_thread
 
 from .errors import QuotaExceededError
+from .store.batch import MOST
+from .store.partials import PartialLostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,28 +26,43 @@ if TYPE_CHECKING:
 
     from .deadline import Deadline
     from .file import CachedFile
+    from .intake import Intake
     from .objects import Copy, ObjectName
+    from .store.partials import Partial
+    from .store.publish import Arrival
 
     Fetch = Callable[[ObjectName, Copy | None, Deadline], CachedFile]
 
-#: Seconds between two reports of progress.
+#: If jobs end more seconds apart than this, no more are locked ahead than threads will take next:
+#: the last of 64 would lie here for 3 s, and others who want it would wait for 10.
+_FAST = 0.05
+#: Seconds between two reports of progress, and between two looks whether there was a Ctrl-C: one
+#: that comes in the moment before a wait does not end it.
 _TICK = 0.1
 
 
 class Job:
     """An object to fetch, and what has come of it."""
 
-    __slots__ = ("copy", "error", "file", "name")
+    __slots__ = ("arrival", "copy", "error", "file", "name", "partial")
 
     def __init__(self, name: ObjectName, copy: Copy | None) -> None:
         #: What is to be fetched, and what is known to be here of it.
         self.name, self.copy = name, copy
         self.file: CachedFile | None = None
         self.error: Exception | None = None
+        #: On its way in: the file that it is brought into, and what has arrived there.
+        self.partial: Partial | None = None
+        self.arrival: Arrival | None = None
 
 
 class Crew:
-    """Threads at work on a list of jobs, in its order."""
+    """Threads at work on a list of jobs.
+
+    Those with a copy here are asked about first; of the others those come last that somebody else
+    is bringing already. So nobody waits for others as long as others may wait for what it has
+    locked.
+    """
 
     def __init__(
         self,
@@ -48,38 +70,49 @@ class Crew:
         jobs: Iterable[Job],
         deadline: Deadline,
         report: Callable[[list[Job]], object] | None = None,
+        intake: Intake | None = None,
     ) -> None:
         """What `fetch` raises is the job's error, and the others go on.
 
-        `report` is called by the calling thread, with the jobs that have ended, ten times a second
-        and at the end.
+        With an `intake`, jobs without a copy take that way. `report` is called by the calling
+        thread, with the jobs that have ended, ten times a second and at the end.
         """
-        self._fetch, self._todo, self._deadline = fetch, deque(jobs), deadline
-        self._report = report
+        self._fetch, self._deadline, self._report = fetch, deadline, report
+        self._intake, self._jobs = intake, list(jobs)
+        self._waiting: deque[Job] = deque()  # to be locked
+        self._last: list[Job] = []  # to be done last: could not be locked
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._supplied = False  # all is in the queue, with None for each thread at the end
+        self._arrived: deque[Job] = deque()  # to be published
         self._finished: list[Job] = []
-        self._refused: list[tuple[int, Job]] = []
+        self._again: list[Job] = []  # to be tried once more, alone
         self._failure: BaseException | None = None
         self._threads: list[Thread] = []
         self._ended: set[Thread] = set()
-        self._news = Event()
+        self._news, self._told_at = Event(), time.monotonic()
+        self._put = 0  # jobs that are or were in the queue
+        self._pace = _FAST  # seconds from the end of one job to that of the next
+        self._seen = 0, self._told_at  # jobs that had ended, and when that was
+        for job in self._jobs:
+            if intake is None or job.copy is not None:
+                self._queue.put(job)
+                self._put += 1
+            else:
+                self._waiting.append(job)
 
     def run(self, threads: int) -> None:
         """Have all done by at most so many `threads`; none of them is left afterwards."""
         try:
-            self._start(min(threads, len(self._todo)))
-            self._wait(None if self._report is None else _TICK)
-        except BaseException:
-            self._stop()
+            self._start(min(threads, len(self._jobs)))
+            self._steer()
+        except BaseException as error:
+            self._deadline.cancel()
+            self._dismiss(error)
             raise
-        finally:
-            # Not by Thread.join: one that Ctrl-C interrupts takes a thread that runs for one that
-            # has ended (https://github.com/python/cpython/issues/90882).
-            self._wait(None)
-            for thread in self._threads:
-                thread.join()
+        self._dismiss(self._failure)
         if self._failure is not None:
             raise self._failure
-        self._retry_the_refused()
+        self._try_again()
         if self._report is not None:
             self._report(self._finished)
 
@@ -94,40 +127,109 @@ class Crew:
                 break
             self._threads.append(thread)
         if not self._threads:
-            self._work()
+            self._again += self._jobs
 
-    def _wait(self, tick: float | None) -> None:
-        while True:
+    # ---- the calling thread -------------------------------------------------------------------
+
+    def _steer(self) -> None:
+        """Until all threads have ended, keep them supplied, and publish what they bring."""
+        while not self._ended.issuperset(self._threads) or self._arrived:
             self._news.clear()
-            if self._ended.issuperset(self._threads):
-                return
-            if not self._news.wait(tick) and self._report is not None:
-                self._report(self._finished)
+            self._supply()
+            if not self._arrived:
+                self._news.wait(_TICK)
+            elif self._intake is not None:
+                count = min(len(self._arrived), MOST)
+                batch = [self._arrived.popleft() for _ in range(count)]
+                self._intake.publish(batch)
+                for job in batch:
+                    self._settle(job)
+            self._tell()
 
-    def _stop(self) -> None:
-        self._todo.clear()
-        self._deadline.cancel()
+    def _supply(self) -> None:
+        """Have one job more in the queue than there are threads, or many if they are taken fast.
+
+        Others wait for what is locked, and it should not lie here for long.
+        """
+        ended = len(self._finished) + len(self._again) + len(self._arrived)
+        if ended > self._seen[0]:
+            now = time.monotonic()
+            self._pace = (now - self._seen[1]) / (ended - self._seen[0])
+            self._seen = ended, now
+        fast = self._pace < _FAST
+        room = len(self._threads) + (MOST if fast else 1) - (self._put - ended)
+        if self._waiting and self._intake is not None and room > (MOST // 2 if fast else 0):
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), room, MOST))]
+            others = self._intake.lock(batch)
+            self._last += others
+            self._put += len(batch) - len(others)
+            for job in batch:
+                if job.partial is not None:
+                    self._queue.put(job)
+            if others:
+                self._news.set()  # there is more room
+        if not self._waiting and not self._supplied:
+            self._supplied = True
+            for last in (*self._last, *repeat(None, len(self._threads))):
+                self._queue.put(last)
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        if self._report is not None and now >= self._told_at + _TICK:
+            self._told_at = now
+            self._report(self._finished)
+
+    def _dismiss(self, error: BaseException | None) -> None:
+        """Wait for the threads to end; let go of what has not been published."""
+        with suppress(Empty):
+            while True:
+                self._queue.get_nowait()
+        for _ in self._threads:
+            self._queue.put(None)
+        # Not by Thread.join: one that Ctrl-C interrupts takes a thread that runs for one that
+        # has ended (https://github.com/python/cpython/issues/90882).
+        while not self._ended.issuperset(self._threads):
+            self._news.clear()
+            if not self._ended.issuperset(self._threads):
+                self._news.wait(_TICK)
+        for thread in self._threads:
+            thread.join()
+        for job in self._jobs:
+            if job.partial is not None and self._intake is not None:
+                self._intake.drop(job, error)
+
+    def _try_again(self) -> None:
+        """Alone, the smallest first: perhaps it was only the others that were in the way.
+
+        Where one is refused now, so would be those that need as much.
+        """
+        is_full = False
+        for job in sorted(self._again, key=lambda job: getattr(job.error, "needed", 0)):
+            if not is_full:
+                self._do(job)
+                is_full = type(job.error) is QuotaExceededError
+            self._finished.append(job)
+
+    # ---- each of the threads ------------------------------------------------------------------
 
     def _work(self) -> None:
         try:
-            while True:
-                try:
-                    job = self._todo.popleft()
-                except IndexError:
-                    return
-                self._do(job)
-                if type(job.error) is QuotaExceededError:
-                    self._refused.append((job.error.needed, job))
-                else:
-                    self._finished.append(job)
+            while (job := self._queue.get()) is not None:
+                if job.partial is None:
+                    self._do(job)
+                elif self._receive(job):
+                    continue
+                self._settle(job)
+                self._news.set()  # the queue may have run low
         except BaseException as error:
             self._failure = error
-            self._stop()
+            self._deadline.cancel()
         finally:
             self._ended.add(current_thread())
             self._news.set()
 
     def _do(self, job: Job) -> None:
+        """All of it."""
         job.error = None
         try:
             if self._deadline.remaining() <= 0:
@@ -137,14 +239,22 @@ class Crew:
         except Exception as error:
             job.error = error
 
-    def _retry_the_refused(self) -> None:
-        """Alone, the smallest first: it was perhaps only the others that were in the way.
+    def _receive(self, job: Job) -> bool:
+        """Have the object arrive, for the calling thread to publish; or what went wrong."""
+        assert self._intake is not None
+        try:
+            self._deadline.check(job.name)
+            self._intake.receive(job, self._deadline)
+        except BaseException as error:
+            self._intake.drop(job, error)
+            if not isinstance(error, Exception):
+                raise
+            job.error = error
+            return False
+        self._arrived.append(job)
+        self._news.set()
+        return True
 
-        Where one is refused now, so would be those that need as much.
-        """
-        alone = len(self._threads) < 2
-        for _, job in sorted(self._refused, key=lambda refused: refused[0]):
-            if not alone:
-                self._do(job)
-                alone = type(job.error) is QuotaExceededError
-            self._finished.append(job)
+    def _settle(self, job: Job) -> None:
+        again = type(job.error) in (QuotaExceededError, PartialLostError)
+        (self._again if again else self._finished).append(job)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .origin import Origin, Reply
     from .store import Store
     from .store.partials import Partial
+    from .store.publish import Arrival
     from .store.sessions import Session
 
     #: A copy, how it was come by, and its lease.
@@ -183,7 +184,9 @@ class Fetching:
         for tries_left in reversed(range(_LOST)):
             hang_up = None if reply is None else reply.body.close
             try:
-                with self.store.partial(name, self.patience, hang_up, deadline) as partial:
+                with self.store.downloads.partial(
+                    name, self.patience, hang_up, deadline
+                ) as partial:
                     answer, reply = self._meanwhile(name, reply, partial.waited, deadline)
                     if answer is not None:
                         return answer
@@ -228,14 +231,18 @@ class Fetching:
         return None, reply
 
     def _receive(
-        self,
-        name: ObjectName,
-        reply: Reply | None,
-        partial: Partial,
-        deadline: Deadline | None,
+        self, name: ObjectName, reply: Reply | None, partial: Partial, deadline: Deadline | None
     ) -> Answer:
+        arrival = self.bring(name, reply, partial, deadline)
+        copy, session, slot = self.store.downloads.publish(arrival, self.origin.scope)
+        return copy, Outcome.FETCHED, session, slot
+
+    def bring(
+        self, name: ObjectName, reply: Reply | None, partial: Partial, deadline: Deadline | None
+    ) -> Arrival:
         """Bring the body home; what an earlier download left of the same version is the start."""
         from .origin.download import download
+        from .store.publish import Arrival
 
         try:
             if reply is not None and partial.etag:
@@ -249,21 +256,13 @@ class Fetching:
                     self.asked += 1
             at = self.clock()
             etag, version_id = download(self.origin, name, reply, partial, deadline)
+            return Arrival(partial, name, etag, version_id, at)
         except (ObjectNotFoundError, AccessDeniedError) as error:
             self._refused(name, error)
             raise
         finally:
             with self.tally:
                 self.received += partial.transferred
-        copy, session, slot = self.store.publish(
-            partial,
-            name,
-            etag=etag,
-            version_id=version_id,
-            scope=self.origin.scope,
-            at=at,
-        )
-        return copy, Outcome.FETCHED, session, slot
 
     def _confirmed(self, name: ObjectName, copy: Copy, lease: tuple[Session, int]) -> Answer:
         self.store.confirm(name, copy, self.origin.scope, self.clock())

@@ -64,7 +64,10 @@ class Flights:
                 if flight is None:
                     flight = self._flights[subject] = _Flight()
             if leads:
-                return self._lead(subject, flight, call), True
+                try:
+                    return self._lead(subject, flight, call), True
+                finally:
+                    del flight  # its error leads to this frame, and that to the caller's leases
             if flight.thread == get_ident():  # a signal handler that interrupted this very call
                 return call(), True
             if deadline is None:
@@ -91,3 +94,4 @@ class Flights:
             with self._lock:
                 del self._flights[subject]
             flight.landed.release()
+            del flight

@@ -13,6 +13,7 @@ from .current import current_deadline
 from .deadline import deadline_within
 from .errors import ConfigError, ObjectNotFoundError
 from .file import CachedFile, Outcome
+from .intake import Intake
 from .objects import ObjectName
 
 TYPE_CHECKING = False
@@ -80,7 +81,8 @@ def fetch_prefix(
         fetching.asked += 1 + max(0, len(jobs) - 1) // _PAGE
     todo = [job for job in jobs.values() if job.file is None]
     fetch = from_origin(fetching, 0, stale_if_error)
-    fetch_all(fetch, todo, len(jobs), count, progress, deadline)
+    intake = Intake(fetching, bucket)
+    fetch_all(fetch, todo, len(jobs), count, progress, deadline, intake)
     return _prefix_of(fetching, bucket, prefix, into, return_exceptions, jobs)
 
 

@@ -8,6 +8,7 @@ import os
 from .current import current_deadline
 from .errors import ConfigError
 from .file import Outcome
+from .store.publish import Arrival
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def put(
     deadline, origin = current_deadline(), fetching.origin
     if not hasattr(origin, "put"):
         raise ConfigError(f"{name} cannot be put: the origin {origin.name} only gives objects")
-    with fetching.store.partial(name, fetching.patience, None, deadline) as partial:
+    with fetching.store.downloads.partial(name, fetching.patience, None, deadline) as partial:
         partial.rewind()
         _read(source, partial)
         with open(partial.path, "rb") as body:
@@ -48,14 +49,8 @@ def put(
                 content_type=content_type,
                 deadline=deadline,
             )
-        copy, session, slot = fetching.store.publish(
-            partial,
-            name,
-            etag=etag,
-            version_id=version_id,
-            scope=fetching.origin.scope,
-            at=fetching.clock(),
-        )
+        arrival = Arrival(partial, name, etag, version_id, fetching.clock())
+        copy, session, slot = fetching.store.downloads.publish(arrival, origin.scope)
     return fetching.hand_out(name, copy, Outcome.REVALIDATED, session, slot, counted=False)
 
 

@@ -9,13 +9,11 @@ slowly, other connections bring the rest, in parts, at the same time (:mod:`.par
 from __future__ import annotations
 
 import random
-import time
 
 from ..errors import IntegrityError, ObjectChangedError, OriginUnavailableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Protocol
 
     from ..deadline import Deadline
@@ -64,7 +62,6 @@ def download(
     reply: Reply | None,
     sink: Sink,
     deadline: Deadline | None = None,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[str, str | None]:
     """Write the object that `reply` begins into `sink`; its ETag and version id.
 
@@ -91,7 +88,7 @@ def download(
 
     while True:
         try:
-            described = Transfer(origin, name, sink, deadline, sleep).run(reply)
+            described = Transfer(origin, name, sink, deadline).run(reply)
             sink.check(name)
             return described
         except ObjectChangedError:

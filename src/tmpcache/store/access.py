@@ -24,7 +24,6 @@ from .partials import FULL
 from .quota import Quota, exceeded, totals
 from .root import Root, boot_id
 from .sessions import PAGE, Census, Session
-from .together import Together
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +66,6 @@ class Access:
         self.quota = self._new_quota(cached=0)
         self._lock = RLock()
         self._writer = 0  # the thread that is in a transaction
-        self._together = Together()
         self._index: Index | None = None
         self._suspect = 0
         self._at_odds = False
@@ -99,13 +97,6 @@ class Access:
             )
         return self._mended(lambda index: self._transact(index, operation))
 
-    def write_together(self, operation: Callable[[Index], T]) -> T:
-        """The same, perhaps in one transaction with what other threads want to write."""
-        if self._writer == get_ident():
-            return self.write(operation)
-        result: T = self._together.run(self.write, operation)
-        return result
-
     def _transact(self, index: Index, operation: Callable[[Index], T]) -> T:
         session, self._writer = self._session, get_ident()
         evicted, self._at_odds, at_odds = self.quota.evicted, True, self._at_odds
@@ -121,8 +112,7 @@ class Access:
                     with Census(self.root.sessions) as census:
                         repair.reconcile(index, self.root, census.leased())
                 result = operation(index)
-                if not self.quota.is_ample and index.has_grown():  # 10 µs
-                    self.quota.make_room_for_index(index)
+                self.quota.watch(index)
             if session is not None:
                 session.changing = False
             self._at_odds = False
@@ -164,6 +154,10 @@ class Access:
                     return operation(self._opened())
                 except sqlite3.Error as error:
                     self._mend(error, last=attempt == _ATTEMPTS)
+                except FileNotFoundError:  # somebody deleted a directory
+                    if attempt == _ATTEMPTS:
+                        raise
+                    self.root.prepare()
                 except OSError as error:
                     if error.errno not in FULL or isinstance(error, TmpCacheError):
                         raise
@@ -367,7 +361,6 @@ class Access:
     def after_fork_in_child(self) -> None:
         """Leave everything that belongs to the parent, go on with a session of one's own."""
         self._lock, self._writer = RLock(), 0
-        self._together.forked()
         if self._index is not None:
             self._index.abandon()
             self._index = None

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
-from ..objects import Copy
-from .sessions import lease_id
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
+    from ..objects import Copy
     from .index import Index
     from .store import Store
 
@@ -45,19 +41,8 @@ def look_up_many(
         sql = _LOOK_UP.format(", ".join("?" * len(page)))
         values = (scope or "", bucket, origin, *page)
         rows = store.access.read(lambda index: index.rows(sql, *values))  # noqa: B023
-        found.update((row[0], _copy(store, bucket, *row)) for row in rows)
+        found.update((row[0], store.copy_of(bucket, *row)) for row in rows)
     return found
-
-
-def _copy(store: Store, bucket: str, key: str, *row: Any) -> Copy:
-    copy = Copy()
-    copy.bucket, copy.key = bucket, key
-    (copy.name, copy.size, copy.inode, copy.mtime_ns, copy.boot) = row[:5]
-    (copy.etag, copy.version_id, copy.validated_at) = row[5:]
-    copy.written_at = copy.validated_at
-    copy.lease_id = lease_id(copy.name)
-    copy.path = os.path.join(store.access.root.blobs, copy.name)
-    return copy
 
 
 def confirm_again(

@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 #: Bytes between two notes of progress: what a kill can cost. A note costs 50 µs.
 PART = 8 * 1024 * 1024
 #: Smaller bodies wait in memory, so that room, bytes and rows are one transaction (100 µs less for
-#: 10 KiB). For others blocks are taken from the file system ahead of the bytes.
+#: 10 KiB). For others blocks are taken from the file system ahead of the bytes (1 GiB is written in
+#: 0.17 s then, else in 0.25), unless it has no device: tmpfs writes zeros for that (0.3 s), as NFS.
 _SMALL = 256 * 1024
 _CHUNK = 256 * 1024  # fits into a core's second cache
 #: What the kernel says when a file cannot grow.
@@ -75,6 +76,7 @@ class Partial:
         #: Whether the content has become a blob.
         self.published = False
         self.inode = status.st_ino
+        self._has_blocks = os.major(status.st_dev) > 0
         #: Bytes that were here when the index was last told; 0: nobody could go on with the file.
         self.noted = 0
         #: Bytes received by this download, also before a :meth:`rewind`.
@@ -118,8 +120,10 @@ class Partial:
             island.fits(self._stretch(island.start, island.end)) for island in found
         ):
             return self.rewind()
-        self._islands, self.noted = found, received + sum(map(len, found))
-        return self._follow()
+        self._islands = found
+        self._follow()
+        self.noted = self._here()
+        return None
 
     def digest(self) -> str:
         """The hash of what has been received so far."""
@@ -334,7 +338,7 @@ class Partial:
             return
         self._room.reserve(self.file_name, total)
         self._reserved = total
-        if total >= _SMALL and hasattr(os, "posix_fallocate"):
+        if total >= _SMALL and self._has_blocks and hasattr(os, "posix_fallocate"):
             try:
                 os.posix_fallocate(self.fd, 0, total)
             except OSError as error:

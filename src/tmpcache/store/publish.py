@@ -16,38 +16,52 @@ if TYPE_CHECKING:
     from .partials import Partial
     from .sessions import Session
 
+    #: A copy and its lease.
+    Answer = tuple[Copy, Session, int]
 
-def publish(
-    access: Access,
-    partial: Partial,
-    name: ObjectName,
-    *,
-    etag: str,
-    version_id: str | None,
-    scope: str | None,
-    at: float,
-) -> tuple[Copy, Session, int]:
-    """Make a finished partial the copy of an object, confirmed to `scope` at `at`.
+
+class Arrival:
+    """A download that has ended well: of what, which version, and when it was asked for."""
+
+    __slots__ = ("at", "etag", "name", "partial", "version_id")
+
+    def __init__(
+        self, partial: Partial, name: ObjectName, etag: str, version_id: str | None, at: float
+    ) -> None:
+        self.partial, self.name = partial, name
+        self.etag, self.version_id, self.at = etag, version_id, at
+
+    def as_copy(self, access: Access, scope: str | None) -> tuple[Copy, str]:
+        """The copy that comes of it, but for its name, and the hash of its content."""
+        partial, digest = self.partial, self.partial.digest()
+        if not partial.is_in_memory:
+            partial.finish()
+        copy = Copy()
+        copy.bucket, copy.key = self.name.bucket, self.name.key
+        copy.etag, copy.version_id = self.etag, self.version_id
+        copy.size, copy.boot, copy.validated_at = partial.received, access.boot, self.at
+        copy.written_at = self.at if scope is not None else None
+        copy.lease_id = lease_id(digest)
+        return copy, digest
+
+
+def publish(access: Access, arrival: Arrival, scope: str | None) -> Answer:
+    """Make a finished partial the copy of an object, confirmed to `scope`.
 
     The copy comes leased, so it cannot be evicted before its path is handed out. The blob that
     has the same name already is shared if it has the same bytes.
     """
-    digest = partial.digest()
-    if not partial.is_in_memory:
-        partial.finish()
-    copy = Copy()
-    copy.bucket, copy.key, copy.etag, copy.version_id = name.bucket, name.key, etag, version_id
-    copy.size, copy.boot, copy.validated_at = partial.received, access.boot, at
-    copy.written_at = at if scope is not None else None
-    copy.lease_id = lease_id(digest)
+    partial = arrival.partial
+    copy, digest = arrival.as_copy(access, scope)
     session, slot = access.take(copy.lease_id)
     try:
-        suffix = blobs.suffix(name.key)
+        suffix = blobs.suffix(copy.key)
         choice: tuple[str, int, bool] = (digest + suffix, 0, False)  # in most cases nobody's
         while True:
             copy.name = choice[0]
             copy.path = f"{access.root.blobs}/{copy.name}"
-            if access.write_together(_Commit(access, partial, name, copy, scope, *choice[1:])):
+            commit = _Commit(access, partial, arrival.name, copy, scope, *choice[1:])
+            if access.write(commit):
                 break
             choice = _choose(access, partial, digest, suffix)
     except BaseException:

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 #: Blobs evicted in one transaction: bounds what the index's log must have room for.
 _BATCH = 64
-#: Transactions of one process for which a measurement of what is not content is good enough, as
-#: long as there is ample room. Each adds a few hundred bytes; an eighth of the smallest quota that
-#: this is done for has room for those of 100 processes.
+#: Steps (rooms made, transactions ended) of one process for which a measurement of what is not
+#: content is good enough, as long as there is ample room. A transaction adds a few hundred bytes,
+#: at most some 100 kB (a page of a listing); an eighth of the smallest quota that this is done for
+#: has room for 80 of those.
 _TRUST, _TOO_SMALL = 32, 64 * 1024 * 1024
 #: Kept free for directories that grow by a block, and for a few more processes' sessions.
 _SLACK = 4 * PAGE
@@ -42,8 +43,7 @@ class Quota:
         self.evicted = self.evicted_bytes = 0
         #: What all but content may have come to, and how often that is still good for.
         self._overhead = self._trust = 0
-        #: Whether there was so much room the last time that the index may grow unwatched.
-        self.is_ample = False
+        self._is_ample = False
 
     def blocks(self, size: int) -> int:
         """Bytes that a file of `size` bytes may occupy: whole blocks, and a map of its extents.
@@ -67,13 +67,22 @@ class Quota:
         Measuring costs 15 system calls (40 µs between two requests).
         """
         self._trust -= 1
-        self.is_ample = (
+        self._is_ample = (
             self._trust >= 0
             and not self.min_free
             and self.quota >= _TOO_SMALL
             and sum(totals(index)) + self._overhead + needed < self.quota - self.quota // 8
         )
-        return self.is_ample
+        return self._is_ample
+
+    def watch(self, index: Index) -> None:
+        """At the end of a transaction: make room for the index if it has grown by itself.
+
+        Not looked at (10 µs) in the few transactions for which there is ample room.
+        """
+        self._trust -= 1
+        if not (self._is_ample and self._trust >= 0) and index.has_grown():
+            self._make_room_for_index(index)
 
     def make_room(
         self,
@@ -111,7 +120,7 @@ class Quota:
         """Bytes that fit without evicting anything; negative if something has to go already."""
         return -self._shortage(index, 0, _SLACK, False)
 
-    def make_room_for_index(self, index: Index) -> None:
+    def _make_room_for_index(self, index: Index) -> None:
         """The index has grown by itself; if nothing can be evicted for it, so be it for now."""
         try:
             self.make_room(index, 0, "the index")

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import contextmanager
 
-from ..errors import DeadlineExceededError, OriginUnavailableError, TmpCacheError
+from ..errors import TmpCacheError
 from ..objects import Copy
-from . import blobs, partials, turns
+from . import blobs
 from .access import Access
 from .sessions import Census, lease_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from typing import Any
 
-    from ..deadline import Deadline
     from ..objects import ObjectName
+    from .downloads import Downloads
     from .index import Index
-    from .partials import Partial
     from .scratch import Directory
     from .sessions import Session
 
@@ -36,11 +35,6 @@ _LOOK_UP = """
         FROM validations WHERE object = objects.id AND scope = ?)
     FROM objects JOIN blobs ON blobs.id = objects.blob
     WHERE bucket = ? AND key = ? AND version = ? AND origin = ?"""
-#: What a download may go on with; after a reboot, nobody knows what a file holds.
-_RESUMABLE = (
-    "SELECT etag, size, checksum, received, digest, islands FROM partials "
-    "WHERE name = ? AND inode = ? AND boot = ? AND etag <> ''"
-)
 _CONFIRM_AGAIN = (
     "UPDATE validations SET validated_at = ? WHERE scope = ? AND object = (SELECT id FROM objects "
     "WHERE bucket = ? AND key = ? AND version = ? AND origin = ? AND etag = ?)"
@@ -60,8 +54,18 @@ class Store:
         statvfs: Callable[[str], os.statvfs_result] = os.statvfs,
     ) -> None:
         self.access = Access(root, quota, min_free, clock, statvfs)
+        self._downloads: Downloads | None = None
         #: Lease a blob by its lease id: the session and the slot to give back to it.
         self.take: Callable[[int], tuple[Session, int]] = self.access.take
+
+    @property
+    def downloads(self) -> Downloads:
+        """What brings copies in. No hit needs it, so a new process's first one does not wait."""
+        if self._downloads is None:
+            from .downloads import Downloads
+
+            self._downloads = Downloads(self.access)
+        return self._downloads
 
     def scratch_directory(self) -> Directory:
         """A new private directory that belongs to this process."""
@@ -72,12 +76,14 @@ class Store:
     def look_up(self, name: ObjectName, scope: str | None) -> Copy | None:
         """The copy of an object that the index knows, its file not looked at yet."""
         rows = self.access.read(lambda index: index.rows(_LOOK_UP, scope or "", *name.parts()))
-        if not rows:
-            return None
+        return self.copy_of(name.bucket, name.key, *rows[0]) if rows else None
+
+    def copy_of(self, bucket: str, key: str, *row: Any) -> Copy:
+        """A row of a look-up, from the blob's name to `validated_at`, as a copy."""
         copy = Copy()
-        copy.bucket, copy.key = name.bucket, name.key
-        (copy.name, copy.size, copy.inode, copy.mtime_ns, copy.boot) = rows[0][:5]
-        (copy.etag, copy.version_id, copy.validated_at) = rows[0][5:]
+        copy.bucket, copy.key = bucket, key
+        (copy.name, copy.size, copy.inode, copy.mtime_ns, copy.boot) = row[:5]
+        (copy.etag, copy.version_id, copy.validated_at) = row[5:]
         copy.written_at = copy.validated_at
         copy.lease_id = lease_id(copy.name)
         copy.path = os.path.join(self.access.root.blobs, copy.name)
@@ -124,15 +130,15 @@ class Store:
 
         ``copy.validated_at`` is None afterwards if there was nothing to write that down for.
         """
-        from .publish import CONFIRM
-
         copy.validated_at = at
         if scope is None or (copy.written_at is not None and 0 <= at - copy.written_at < _RECENT):
             return
         copy.written_at = at
-        values = (scope, at, *name.parts(), copy.etag)
         if self.access.update(_CONFIRM_AGAIN, at, scope, *name.parts(), copy.etag):
             return
+        from .publish import CONFIRM
+
+        values = (scope, at, *name.parts(), copy.etag)
         if not self.access.write(lambda index: index.run(CONFIRM, *values)):
             copy.validated_at = None  # the index is a new one, or knows a later version
 
@@ -150,119 +156,6 @@ class Store:
                 f"(SELECT id FROM objects {_THE_OBJECT})",
                 *(scope or "", *name.parts()),
             )
-        )
-
-    @contextmanager
-    def partial(
-        self,
-        name: ObjectName,
-        patience: float,
-        hang_up: Callable[[], None] | None = None,
-        deadline: Deadline | None = None,
-    ) -> Iterator[Partial]:
-        """Be the one who downloads an object, or wait for the one who does (`Partial.waited`).
-
-        What is not published at the end leaves nothing behind, unless it is a part of a large
-        object that the next download can go on with. `patience`: seconds without progress after
-        which another's download is not waited for any more. `hang_up` is called before waiting.
-        """
-        with self._explained(name):
-            partial = self._begin(name, patience, hang_up, deadline)
-            try:
-                yield partial
-            except (OriginUnavailableError, DeadlineExceededError, KeyboardInterrupt, SystemExit):
-                partial.note()
-                raise
-            except BaseException:
-                partial.noted = 0
-                raise
-            finally:
-                try:
-                    if not partial.published:
-                        self._leave(partial)
-                finally:
-                    self.access.held.discard(partial.fd)
-                    os.close(partial.fd)
-
-    def _begin(
-        self,
-        name: ObjectName,
-        patience: float,
-        hang_up: Callable[[], None] | None,
-        deadline: Deadline | None,
-    ) -> Partial:
-        access = self.access
-
-        def hold() -> tuple[int, os.stat_result, str, bool]:
-            file = name.file_id()
-            return turns.hold(access.root.partial, file, patience, hang_up, deadline)
-
-        try:
-            fd, status, path, waited = hold()
-        except FileNotFoundError:  # somebody deleted the directory
-            access.root.prepare()
-            fd, status, path, waited = hold()
-        except OSError as error:
-            if error.errno not in partials.FULL:
-                raise
-            self.relieve(1)
-            fd, status, path, waited = hold()
-        access.held.add(fd)
-        partial = partials.Partial(fd, status, path, waited, _Room(self, name))
-        try:
-            if status.st_size:
-                asked = (partial.file_name, partial.inode, access.boot)
-                for row in access.read(lambda index: index.rows(_RESUMABLE, *asked)):
-                    partial.resume(*row)
-                if not partial.etag:
-                    partial.rewind()
-        except BaseException:
-            access.held.discard(fd)
-            os.close(fd)
-            raise
-        return partial
-
-    def _leave(self, partial: Partial) -> None:
-        """Keep what can be gone on with, remove the rest."""
-        try:
-            if partial.noted:
-                partial.keep()
-                return
-            partial.remove()
-            if partial.has_reserved:
-                self.access.write(partial.remove)
-        except TmpCacheError:  # the disk is full; whoever makes room finds a file without a lock
-            self.access.count("reservation left")
-
-    @contextmanager
-    def _explained(self, subject: object) -> Iterator[None]:
-        """Say of a disk that stays full what it is in the way of, and what to do."""
-        try:
-            yield
-        except OSError as error:
-            ours = isinstance(error, TmpCacheError) and str(subject) in str(error)
-            if ours or error.errno not in partials.FULL:
-                raise
-            from .quota import exceeded
-
-            advice = f"the file system says {os.strerror(error.errno)!r}: free space on it"
-            raise exceeded(subject, advice, needed=0, **self.amounts()) from error
-
-    def publish(
-        self,
-        partial: Partial,
-        name: ObjectName,
-        *,
-        etag: str,
-        version_id: str | None,
-        scope: str | None,
-        at: float,
-    ) -> tuple[Copy, Session, int]:
-        """Make a finished partial the copy of an object, confirmed to `scope` at `at`; leased."""
-        from .publish import publish
-
-        return publish(
-            self.access, partial, name, etag=etag, version_id=version_id, scope=scope, at=at
         )
 
     def discard(self, name: str, reason: str) -> bool:
@@ -291,57 +184,6 @@ class Store:
             return True
         return False
 
-    def amounts(self) -> dict[str, int]:
-        """Quota, used and leased bytes, as errors tell them."""
-
-        def operation(index: Index) -> dict[str, int]:
-            from .quota import totals
-
-            quota = self.access.quota
-            used = sum(totals(index)) + quota.overhead(index)[0]
-            return {"quota": quota.quota, "used": used, "leased": quota.leased_bytes(index)}
-
-        return self.access.write(operation)
-
-    def reserve(self, file: str, total: int, subject: object) -> None:
-        """Make room for a partial of `total` bytes, and write that down."""
-        size, done = self.access.quota.blocks(total), False
-
-        def operation(index: Index) -> bool:
-            rows = index.rows("SELECT reserved FROM partials WHERE name = ?", file)
-            had = rows[0][0] if rows else 0
-            if not self.access.quota.make_room(index, size - had, subject):
-                return False
-            index.run(
-                "INSERT INTO partials (name, reserved) VALUES (?, ?) "
-                "ON CONFLICT (name) DO UPDATE SET reserved = excluded.reserved",
-                *(file, size),
-            )
-            return True
-
-        while not done:
-            done = self.access.write(operation)
-
-    def settle(self, file: str, allocated: int) -> None:
-        """Reserve for a partial just what it occupies."""
-        sql = "UPDATE partials SET reserved = ? WHERE name = ?"
-        self.access.write(lambda index: index.run(sql, allocated, file))
-
-    def note(self, partial: Partial) -> None:
-        """Write down how far a download has come."""
-        values = partial.noted_values()
-        self.access.write(
-            lambda index: index.run(
-                "UPDATE partials SET etag = ?, size = ?, checksum = ?, received = ?, digest = ?, "
-                "islands = ?, inode = ?, boot = ? WHERE name = ?",
-                *(*values, partial.inode, self.access.boot, partial.file_name),
-            )
-        )
-
-    def relieve(self, needed: int) -> None:
-        """Evict after a write met a full disk."""
-        self.access.write(lambda index: self.access.quota.relieve(index, needed))
-
     def _settle(self, index: Index, copy: Copy) -> str | None:
         """With nobody evicting: why the copy cannot be used, or None, and then it is mended."""
         rows = index.rows("SELECT inode, size, mtime_ns FROM blobs WHERE name = ?", copy.name)
@@ -357,17 +199,6 @@ class Store:
             copy.boot = self.access.boot
         blobs.set_mode(copy.path, blobs.PUBLISHED)  # an evictor was killed, or a user's chmod
         return None
-
-
-class _Room:
-    """What one download asks of the store."""
-
-    def __init__(self, store: Store, subject: object) -> None:
-        self.note, self.relieve, self.settle = store.note, store.relieve, store.settle
-        self._store, self._subject = store, subject
-
-    def reserve(self, file: str, total: int, /) -> None:
-        self._store.reserve(file, total, self._subject)
 
 
 def is_intact(copy: Copy) -> bool:

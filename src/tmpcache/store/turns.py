@@ -33,19 +33,26 @@ def hold(
     """
     path, waited = os.path.join(directory, name), False
     while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            if _try_lock(fd) and blobs.inode(path) == (status := os.fstat(fd)).st_ino:
-                return fd, status, path, waited
-        except BaseException:
-            os.close(fd)
-            raise
-        os.close(fd)
+        if (held := take(path)) is not None:
+            return *held, path, waited
         if hang_up is not None and not waited:
             hang_up()
         waited = True
         if not _wait(path, patience, deadline):
             path = os.path.join(directory, f"{name}.{os.urandom(6).hex()}")
+
+
+def take(path: str) -> tuple[int, os.stat_result] | None:
+    """Create or find, and lock, a partial: its descriptor and status; None if another has it."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        if _try_lock(fd) and blobs.inode(path) == (status := os.fstat(fd)).st_ino:
+            return fd, status
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return None
 
 
 def _wait(path: str, patience: float, deadline: Deadline | None) -> bool:
