@@ -9,7 +9,7 @@ demo: $(VENV)/demo.stamp
 	$(RUN) -m examples.check_scanner
 
 test: $(VENV)/test.stamp
-	$(RUN) -m pytest -n auto --dist loadfile
+	$(RUN) -m pytest -n auto --dist loadfile --durations 25
 
 lint: $(VENV)/lint.stamp
 	$(VENV)/bin/ruff check .

@@ -49,7 +49,7 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="tmpcache-bench-", dir=arguments.directory) as directory,
         serving(directory) as server,
     ):
-        machine = facts(server.name)
+        machine = facts(server.name, directory)
         results = list(_measured(chosen, directory, server))
     print(*(f"{name}: {fact}" for name, fact in machine.items()), sep="\n")
     if results:

@@ -46,7 +46,7 @@ class Meeting:
     def record(self) -> Record:
         """What everybody took."""
         work = self._work
-        day, machine = time.strftime("%Y-%m-%d"), facts(self._server.name)
+        day, machine = time.strftime("%Y-%m-%d"), facts(self._server.name, self._directory)
         record = Record(work.name, work.title, day, machine)
         for peer in PEERS:
             record.rows[peer.name] = Row(lacks=peer.lacks.get(work.verb, ""))
@@ -95,6 +95,7 @@ class Meeting:
             talk.ask(_PATIENCE, **warm_up)
             if self._work.verb in ("asking", "fresh"):  # the first time is not counted
                 talk.ask(_PATIENCE, do=self._work.verb, **{**asked, "keys": keys[:1]})
+            os.sync()  # what others have left to be written, this one shall not wait for
             self._heard()
             answer = talk.ask(_PATIENCE, do=self._work.verb, **asked)
             self._check(keys, answer["paths"])
@@ -158,9 +159,8 @@ def measured(work: Work, server: Server, directory: str, environments: str) -> R
     with endpoints(server) as endpoint:
         if work.condition not in endpoint:
             missing = f"this condition needs nginx; here was {server.name}"
-            return Record(
-                work.name, work.title, time.strftime("%Y-%m-%d"), facts(server.name), {}, missing
-            )
+            day, machine = time.strftime("%Y-%m-%d"), facts(server.name, directory)
+            return Record(work.name, work.title, day, machine, {}, missing)
         return Meeting(work, server, endpoint[work.condition], directory, environments).record()
 
 
