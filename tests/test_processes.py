@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import random
 import signal
-from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
 
 import psutil
 import pytest
@@ -36,33 +33,7 @@ DOWNLOAD = """
 """
 
 
-# ---- one download for all ---------------------------------------------------------------------
-
-
-def test_16_threads_share_one_download(bucket: Bucket, cache: Cache) -> None:
-    bucket.put("a", BODY)
-    barrier = Barrier(16)
-
-    def fetch(_: int) -> tuple[Path, Outcome]:
-        barrier.wait()
-        path = cache.fetch("models", "a", max_age=60)
-        assert path.read_bytes() == BODY
-        return path, path.outcome
-
-    with ThreadPoolExecutor(16) as threads:
-        found = list(threads.map(fetch, range(16)))
-    assert len({path for path, _ in found}) == 1
-    assert Counter(outcome for _, outcome in found) == {Outcome.FETCHED: 1, Outcome.HIT: 15}
-    assert [get.sent for get in bucket.gets("a")] == [len(BODY)]
-
-
-def test_8_processes_share_one_download(bucket: Bucket, root: Path) -> None:
-    etag = bucket.put("a", BODY)
-    with crowd(8, DOWNLOAD, root=str(root), lock_timeout=30) as children:
-        release(children)
-        found = [child.hear() for child in children]
-    assert sorted(found) == [["FETCHED", etag, len(BODY)], *[["HIT", etag, len(BODY)]] * 7]
-    assert [get.sent for get in bucket.gets("a")] == [len(BODY)]
+# ---- one root ------------------------------------------------------------------------------------
 
 
 def test_processes_that_begin_together_make_one_root(tmp_path: Path) -> None:
@@ -83,21 +54,6 @@ def test_processes_that_begin_together_make_one_root(tmp_path: Path) -> None:
         assert [child.hear() for child in children] == [[1, {}]] * 4
     for root in tmp_path.glob("cache-*"):
         assert (root / "CACHEDIR.TAG").read_bytes().startswith(b"Signature: 8a477f597d28d172")
-
-
-def test_threads_that_share_a_failed_download_all_hear_of_it(bucket: Bucket, cache: Cache) -> None:
-    barrier = Barrier(8)
-
-    def fetch(_: int) -> bool:
-        barrier.wait()
-        try:
-            cache.fetch("models", "missing")
-        except tmpcache.errors.ObjectNotFoundError as error:
-            return error.key == "missing"
-        return False
-
-    with ThreadPoolExecutor(8) as threads:
-        assert all(threads.map(fetch, range(8)))
 
 
 def test_a_reader_never_sees_a_half_written_file(bucket: Bucket, root: Path) -> None:

@@ -208,7 +208,7 @@ class Fetching:
         our scope, or is asked.
         """
         told, open_reply = None if reply is None else reply.etag, None if waited else reply
-        copy = self.store.look_up(name, self.origin.scope)
+        copy = self.store.look_up(name, self.origin.scope, settled=True)
         if copy is None or (open_reply is not None and (not told or told != copy.etag)):
             return None, open_reply
         lease = self.store.claim(copy)

@@ -39,7 +39,8 @@ class Intake:
         locked = {job.name.key: job for job in jobs if job.partial is not None}
         store, origin = self._fetching.store, self._fetching.origin
         try:
-            known = [*look_up_many(store, origin.name, self._bucket, [*locked], origin.scope)]
+            subject = origin.name, self._bucket, [*locked], origin.scope
+            known = [*look_up_many(store, *subject, settled=True)]
         except TmpCacheError:  # it will be told to each of them
             known = [*locked]
         for key in known:

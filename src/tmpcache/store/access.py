@@ -81,6 +81,18 @@ class Access:
         """Run statements that change nothing."""
         return self._mended(operation)
 
+    def read_settled(self, operation: Callable[[Index], T]) -> T:
+        """The same once nobody is in the middle of a change: files are renamed before their rows
+        are there to see. 3 µs more.
+        """
+        self._refuse_reentry()
+
+        def alone(index: Index) -> T:
+            with index.transaction():
+                return operation(index)
+
+        return self._mended(alone)
+
     def update(self, sql: str, *values: object) -> int:
         """Run one statement that changes rows in place, a transaction of its own; rows changed.
 
@@ -90,12 +102,15 @@ class Access:
 
     def write(self, operation: Callable[[Index], T]) -> T:
         """Run an operation in a write transaction, alone on this machine."""
+        self._refuse_reentry()
+        return self._mended(lambda index: self._transact(index, operation))
+
+    def _refuse_reentry(self) -> None:
         if self._writer == get_ident():
             raise TmpCacheError(
                 "the cache was called in the middle of a change of itself, by a signal handler or "
                 "a finalizer: call it later"
             )
-        return self._mended(lambda index: self._transact(index, operation))
 
     def _transact(self, index: Index, operation: Callable[[Index], T]) -> T:
         session, self._writer = self._session, get_ident()

@@ -32,15 +32,25 @@ _BY_USE = """
 
 
 def look_up_many(
-    store: Store, origin: str, bucket: str, keys: Sequence[str], scope: str | None
+    store: Store,
+    origin: str,
+    bucket: str,
+    keys: Sequence[str],
+    scope: str | None,
+    *,
+    settled: bool = False,
 ) -> dict[str, Copy]:
-    """The copies of the latest versions that the index knows, their files not looked at yet."""
+    """The copies of the latest versions that the index knows, their files not looked at yet.
+
+    `settled` is explained at :meth:`.store.Store.look_up`.
+    """
+    read = store.access.read_settled if settled else store.access.read
     found: dict[str, Copy] = {}
     for start in range(0, len(keys), _PAGE):
         page = keys[start : start + _PAGE]
         sql = _LOOK_UP.format(", ".join("?" * len(page)))
         values = (scope or "", bucket, origin, *page)
-        rows = store.access.read(lambda index: index.rows(sql, *values))  # noqa: B023
+        rows = read(lambda index: index.rows(sql, *values))  # noqa: B023
         found.update((row[0], store.copy_of(bucket, *row)) for row in rows)
     return found
 

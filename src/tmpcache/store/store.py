@@ -73,9 +73,14 @@ class Store:
 
         return Directory(self.access)
 
-    def look_up(self, name: ObjectName, scope: str | None) -> Copy | None:
-        """The copy of an object that the index knows, its file not looked at yet."""
-        rows = self.access.read(lambda index: index.rows(_LOOK_UP, scope or "", *name.parts()))
+    def look_up(self, name: ObjectName, scope: str | None, *, settled: bool = False) -> Copy | None:
+        """The copy of an object that the index knows, its file not looked at yet.
+
+        With `settled`, that includes one whose file was renamed before this call: the path of its
+        partial is free by then, which must not be taken for "nobody has brought it".
+        """
+        read = self.access.read_settled if settled else self.access.read
+        rows = read(lambda index: index.rows(_LOOK_UP, scope or "", *name.parts()))
         return self.copy_of(name.bucket, name.key, *rows[0]) if rows else None
 
     def copy_of(self, bucket: str, key: str, *row: Any) -> Copy:
