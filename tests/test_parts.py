@@ -196,9 +196,14 @@ KILLED = """
     os.pwrite = counted
     tmpcache.Cache(root, quota=quota).fetch("models", "a")
 """
+#: So slow that a note is written before much more has come, however busy the machine is.
+NOTED = Trouble(rate=8e6)
 
 
-def test_killed_between_any_two_parts_and_gone_on_with(bucket: Bucket, cache: Cache) -> None:
+def test_killed_between_any_two_parts_and_gone_on_with(
+    bucket: Bucket, cache: Cache, proxy: FaultProxy
+) -> None:
+    proxy.set(NOTED)
     kills = [9 * MIB, 10 * MIB, 12 * MIB]
     for limit in kills:
         with spawn(KILLED, root=str(cache.root), quota=QUOTA, limit=limit) as child:
@@ -213,8 +218,9 @@ def test_killed_between_any_two_parts_and_gone_on_with(bucket: Bucket, cache: Ca
 
 
 def test_two_processes_that_go_on_with_one_download_bring_the_rest_once(
-    bucket: Bucket, cache: Cache
+    bucket: Bucket, cache: Cache, proxy: FaultProxy
 ) -> None:
+    proxy.set(NOTED)
     with spawn(KILLED, root=str(cache.root), quota=QUOTA, limit=20 * MIB) as child:
         assert child.wait() == -9
     bucket.server.forget()

@@ -88,11 +88,11 @@ class Body:
             shelf.most_open = max(shelf.most_open, shelf.open)
 
     def read(self, buffer: memoryview, /) -> memoryview:
-        """The next bytes, when the test allows it."""
+        """The next bytes, when the test allows it; not more than a network has at once."""
         self._shelf.pace(self._key, self._at, self._halted)
         if self._halted.is_set():
             raise OriginUnavailableError(f"{self._key}: interrupted")
-        count = min(len(buffer), len(self._rest))
+        count = min(len(buffer), len(self._rest), 256 * 1024)
         buffer[:count], self._rest = self._rest[:count], self._rest[count:]
         self._at += count
         return buffer[:count]

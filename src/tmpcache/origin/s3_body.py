@@ -29,6 +29,33 @@ def reply_from(
     return Reply(body, response.get("ETag", ""), size, version_id, start, end, checksum)
 
 
+#: Bytes that http.client waits for, once asked for so many: as much is lost to us if the body
+#: stalls or breaks before they are there.
+_HELD_BACK = 256 * 1024
+
+
+class _Prompt:
+    """http.client's reader, but for its `readinto`: it gives what is there, waiting for no more."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader, self.readinto = reader, reader.readinto1
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+
+def _as_it_comes(http: HTTPResponse) -> bool:
+    """Let a response give its bytes as they come, in reads of any size, if the socket can do that.
+
+    Out of a TLS connection they come in records of 16 KiB: too small for a write each.
+    """
+    reader: Any = http.fp
+    if http.chunked or http.length is None or hasattr(reader.raw._sock, "getpeercert"):
+        return False
+    http.fp = _Prompt(reader)  # type: ignore[assignment]
+    return True
+
+
 class Body:
     """The body of a response whose errors are ours, and which keeps to the deadline.
 
@@ -36,7 +63,7 @@ class Body:
     through urllib3 and botocore they are copied three times (1 GiB: 0.4 s of processor time).
     """
 
-    __slots__ = ("_awaited", "_deadline", "_fill", "_http", "_stream", "_subject")
+    __slots__ = ("_awaited", "_deadline", "_fill", "_http", "_most", "_stream", "_subject")
 
     def __init__(
         self, stream: Any, subject: Subject, deadline: Deadline | None, length: int
@@ -46,6 +73,9 @@ class Body:
         http = getattr(getattr(stream, "_raw_stream", None), "_fp", None)
         self._http = http if isinstance(http, HTTPResponse) else None
         self._fill = stream.readinto if self._http is None else self._http.readinto
+        self._most = _HELD_BACK
+        if self._http is not None and length > _HELD_BACK and _as_it_comes(self._http):
+            self._most = length
 
     def read(self, buffer: memoryview, /) -> memoryview:
         """The next bytes, in `buffer`."""
@@ -53,7 +83,7 @@ class Body:
         try:
             if left < READ_TIMEOUT and self._awaited > 0:
                 self._stream.set_socket_timeout(max(left, 0.001))
-            count = int(self._fill(buffer))
+            count = int(self._fill(buffer[: self._most]))
             if self._http is not None and self._http.isclosed():  # all read: to the next request
                 self._stream._raw_stream.release_conn()
             self._awaited -= count

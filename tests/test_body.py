@@ -1,0 +1,50 @@
+"""How the bytes of a body come from the socket into the file: at once, and not in crumbs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import boto3
+import pytest
+from support.content import content
+from support.processes import spawn, wait_until
+from support.proxy import FaultProxy, Trouble
+from support.tls import encrypted
+
+from tmpcache import Cache
+from tmpcache.testing import Bucket, S3Server
+
+KIB, MIB = 1 << 10, 1 << 20
+BODY = content("body", 6 * MIB)
+
+
+def test_what_came_before_the_network_fell_silent_is_in_the_file(
+    bucket: Bucket, root: Path, proxy: FaultProxy
+) -> None:
+    bucket.put("a", BODY)
+    came = BODY[: MIB + 12_345]
+    proxy.set(Trouble(body="stall", after=len(came)))
+    with spawn("import tmpcache; tmpcache.Cache(root).fetch('models', 'a')", root=str(root)):
+        proxy.wait_struck()
+        wait_until(lambda: [p.read_bytes()[: len(came)] for p in root.glob("partial/*")] == [came])
+
+
+def test_the_records_of_tls_are_gathered(
+    bucket: Bucket, root: Path, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.put("a", BODY)
+    sizes, write = [], os.pwrite
+
+    def noted(fd: int, data: bytes | memoryview, at: int) -> int:
+        if isinstance(data, memoryview):  # else it is of a session
+            sizes.append(len(data))
+        return write(fd, data, at)
+
+    monkeypatch.setattr(os, "pwrite", noted)
+    with encrypted(s3.address, tmp_path) as (endpoint, certificate):
+        client = boto3.client("s3", endpoint_url=endpoint, verify=str(certificate))
+        with Cache(root, client=client) as cache:
+            assert cache.fetch("models", "a").read_bytes() == BODY
+        client.close()
+    assert sizes == [256 * KIB] * 24
