@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
@@ -16,6 +18,7 @@ from botocore.config import Config
 from support.content import assert_accounts_balance, assert_nothing_is_left, content
 from support.processes import spawn
 from support.proxy import FaultProxy, Trouble
+from support.shelf import Shelf
 
 from tmpcache import Cache
 from tmpcache.errors import (
@@ -25,6 +28,7 @@ from tmpcache.errors import (
     QuotaExceededError,
 )
 from tmpcache.origin.parts import CONNECTIONS
+from tmpcache.store.partials import Partial
 from tmpcache.testing import Bucket
 from tmpcache.testing.faults import (
     IGNORE_IF_MATCH,
@@ -244,6 +248,40 @@ def test_two_processes_that_go_on_with_one_download_bring_the_rest_once(
     assert 0 < some + more <= 30 * MIB
     assert min(some, more) == 0
     assert cache.fetch("models", "a").read_bytes() == BODY
+
+
+def test_no_connection_waits_long_for_what_others_brought_to_be_hashed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who brings the byte that all others waited for reads on, before all of theirs is hashed."""
+    read_again, write = os.preadv, Partial.write
+    count, counts = [0], []
+
+    def noted_read(fd: int, buffers: list[memoryview], at: int) -> int:
+        count[0] += (found := read_again(fd, buffers, at))
+        return found
+
+    def noted_write(partial: Partial, data: memoryview, at: int) -> None:
+        count[0] = 0
+        write(partial, data, at)
+        if threading.current_thread() is threading.main_thread():
+            counts.append(count[0])
+
+    def pace(key: str, at: int, halted: threading.Event) -> None:
+        """The first part goes slowly until the others begin, and on when they have ended."""
+        names = [thread.name for thread in threading.enumerate()]
+        if threading.current_thread() is threading.main_thread() and at <= MIB:
+            time.sleep(0.05)
+            while at == MIB and "tmpcache connection" in names:
+                names = [thread.name for thread in threading.enumerate()]
+
+    monkeypatch.setattr(os, "preadv", noted_read)
+    monkeypatch.setattr(Partial, "write", noted_write)
+    shelf = Shelf({"a": BODY})
+    shelf.pace = pace
+    with Cache(root, quota=QUOTA, origin=shelf) as cache:
+        assert cache.fetch("models", "a").read_bytes() == BODY
+    assert max(counts) == 2 * MIB
 
 
 # ---- the disk ------------------------------------------------------------------------------------

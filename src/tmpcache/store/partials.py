@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from threading import Lock
 
 from ..errors import IntegrityError
@@ -50,6 +51,10 @@ PART = 8 * 1024 * 1024
 #: 10 KiB). For others blocks are taken from the file system ahead of the bytes (1 GiB is written in
 #: 0.17 s then, else in 0.25), unless it has no device: tmpfs writes zeros for that (0.3 s), as NFS.
 _SMALL = 256 * 1024
+#: Bytes ahead of their turn that one write hashes when their turn has come. The last byte of a part
+#: may set free what seven other connections have brought: 100 ms of work, during which nobody reads
+#: from the connection that brought it (1 GiB over 8 capped ones took 0.1 s longer).
+_CATCH_UP = 2 * 1024 * 1024
 _CHUNK = 256 * 1024  # fits into a core's second cache
 #: What the kernel says when a file cannot grow.
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -164,7 +169,7 @@ class Partial:
             else:
                 self._strand(data, at)
             if leads:
-                self._follow()
+                self._follow(_CATCH_UP)
                 if self._here() - self.noted >= PART:
                     self.note()
         finally:
@@ -197,15 +202,16 @@ class Partial:
                 self._islands.append(island)
             island.add(data)
 
-    def _follow(self) -> None:
-        """Hash what is here without a gap, but was ahead of its turn."""
-        while self._islands:
+    def _follow(self, most: int = sys.maxsize) -> None:
+        """Hash what is here without a gap, but was ahead of its turn: all, or some `most` bytes."""
+        most += self.received
+        while self._islands and self.received < most:
             with self._lock:
                 self._islands = [one for one in self._islands if one.end > self.received]
                 next_one = min(self._islands, key=lambda one: one.start, default=None)
                 if next_one is None or next_one.start > self.received:
                     return
-                end = next_one.end
+                end = min(next_one.end, most)
             for data in self._stretch(self.received, end):
                 self._absorb(data)
             if self.received < end:
