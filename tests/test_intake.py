@@ -149,7 +149,7 @@ def test_an_index_that_cannot_be_used_is_told_for_each_object(
         raise TmpCacheError("locked for 30 s")
 
     with monkeypatch.context() as broken:
-        broken.setattr(Access, "read", fail)
+        broken.setattr(Access, "read_settled", fail)
         assert Intake(fetching, "models").lock(jobs) == jobs
     assert list(cache.root.glob("partial/*")) == []
 

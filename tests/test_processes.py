@@ -408,17 +408,22 @@ def test_who_waits_for_a_download_keeps_no_hold_of_it(
     """Frozen while it waits, it would keep the blocks of what others publish and evict."""
     bucket.put("a", BODY)
     cache = tmpcache.Cache(root, quota="64 MiB")
-    with (
-        spawn(DOWNLOAD, root=str(root), lock_timeout=30) as downloading,
-        spawn(DOWNLOAD, root=str(root), lock_timeout=30) as waiting,
-    ):
-        proxy.set(Trouble(rate=400_000))
+    wait = """
+        import time, tmpcache
+        cache = tmpcache.Cache(root, quota="64 MiB", lock_timeout=30)
+        def frozen(seconds):
+            say("frozen"); hear()
+        time.sleep = frozen
+        cache.fetch("models", "a", max_age=60)
+    """
+    proxy.set(Trouble(rate=400_000))
+    with spawn(DOWNLOAD, root=str(root), lock_timeout=30) as downloading:
         release([downloading])
         wait_until(lambda: cache.usage().reserved >= len(BODY))
-        release([waiting])
-        wait_until(lambda: partials_open_in(waiting) > 0)  # it looks whether the lock is free …
-        wait_until(lambda: partials_open_in(waiting) == 0)  # … and lets go
-        assert cache.usage().reserved >= len(BODY), "there is nothing to wait for any more"
+        with spawn(wait, root=str(root)) as waiting:
+            assert waiting.hear() == "frozen"  # after it has looked whether the lock is free
+            assert partials_open_in(waiting) == 0
+            assert partials_open_in(downloading) == 1
 
 
 def partials_open_in(child: Child) -> int:

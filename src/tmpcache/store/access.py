@@ -20,8 +20,7 @@ from ..errors import QuotaExceededError, TmpCacheError
 from . import repair
 from .blobs import inode, remove
 from .index import Index
-from .partials import FULL
-from .quota import Quota, exceeded, totals
+from .quota import FULL, Quota, exceeded, totals
 from .root import Root, boot_id
 from .sessions import PAGE, Census, Session
 

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 
 from ..errors import DeadlineExceededError, OriginUnavailableError, TmpCacheError
 from . import turns
-from .partials import FULL, Partial
-from .quota import exceeded, totals
+from .partials import Partial
+from .publish import publish
+from .quota import FULL, exceeded, totals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Downloads:
         object that the next download can go on with. `patience`: seconds without progress after
         which another's download is not waited for any more. `hang_up` is called before waiting.
         """
-        with self.explained(name):
+        try:
             partial = self._begin(name, patience, hang_up, deadline)
             try:
                 yield partial
@@ -61,6 +62,9 @@ class Downloads:
                 self.end(partial, error)
                 raise
             self.end(partial)
+        except OSError as error:
+            self._explain(name, error)
+            raise
 
     def _begin(
         self,
@@ -146,9 +150,12 @@ class Downloads:
         try:
             yield
         except OSError as error:
-            ours = isinstance(error, TmpCacheError) and str(subject) in str(error)
-            if ours or error.errno not in FULL:
-                raise
+            self._explain(subject, error)
+            raise
+
+    def _explain(self, subject: object, error: OSError) -> None:
+        ours = isinstance(error, TmpCacheError) and str(subject) in str(error)
+        if not ours and error.errno in FULL:
             advice = f"the file system says {os.strerror(error.errno)!r}: free space on it"
             raise exceeded(subject, advice, needed=0, **self._amounts()) from error
 
@@ -164,8 +171,6 @@ class Downloads:
 
     def publish(self, arrival: Arrival, scope: str | None) -> Answer:
         """Make a finished partial the copy of an object, confirmed to `scope`; leased."""
-        from .publish import publish
-
         return publish(self._access, arrival, scope)
 
     def publish_many(

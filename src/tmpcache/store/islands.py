@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import xxhash
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +21,6 @@ class Island:
     __slots__ = ("_digest", "_hash", "end", "start")
 
     def __init__(self, start: int) -> None:
-        import xxhash
-
         self.start = self.end = start
         self._hash, self._digest = xxhash.xxh3_64(), ""
 

@@ -12,14 +12,16 @@ the next download, in whatever process, goes on where one was killed or ran out 
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from threading import Lock
 
+import xxhash
+
 from ..errors import IntegrityError
 from . import blobs
 from .islands import Island
+from .quota import FULL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,8 +58,6 @@ _SMALL = 256 * 1024
 #: from the connection that brought it (1 GiB over 8 capped ones took 0.1 s longer).
 _CATCH_UP = 2 * 1024 * 1024
 _CHUNK = 256 * 1024  # fits into a core's second cache
-#: What the kernel says when a file cannot grow.
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class PartialLostError(OSError):
@@ -91,8 +91,6 @@ class Partial:
         self._forget()
 
     def _forget(self) -> None:
-        import xxhash
-
         #: Of the object; "" and None as long as they are not known.
         self.etag = ""
         self.size: int | None = None

@@ -7,6 +7,7 @@ can write a byte that another has not left room for. Counted are blocks, as ``du
 
 from __future__ import annotations
 
+import errno
 import os
 
 from ..errors import QuotaExceededError
@@ -27,6 +28,8 @@ _BATCH = 64
 #: at most some 100 kB (a page of a listing); an eighth of the smallest quota that this is done for
 #: has room for 80 of those.
 _TRUST, _TOO_SMALL = 32, 64 * 1024 * 1024
+#: What the kernel says when a file cannot grow.
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 #: Kept free for directories that grow by a block, and for a few more processes' sessions.
 _SLACK = 4 * PAGE
 

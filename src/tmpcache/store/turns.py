@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 
+from filelock import lock_descriptor
+
 from . import blobs
 
 TYPE_CHECKING = False
@@ -85,6 +87,4 @@ def _wait(path: str, patience: float, deadline: Deadline | None) -> bool:
 
 
 def _try_lock(fd: int) -> bool:
-    from filelock import lock_descriptor
-
     return lock_descriptor(fd, blocking=False)
