@@ -260,6 +260,39 @@ def test_a_file_that_no_row_knows_is_removed_by_gc(cache: tmpcache.Cache, root: 
     assert cache.usage().used == allocated(root)
 
 
+@pytest.mark.parametrize("left", range(8))
+def test_too_many_open_files_are_no_damage(root: Path, cache: tmpcache.Cache, left: int) -> None:
+    """A process that has run out of descriptors throws away nothing that others use."""
+    fetched(cache)
+    code = """
+        import os, resource, tmpcache
+        from support.anywhere import Memory
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        with tmpcache.Cache(f"{root}-warm-up", quota="1 MiB", origin=Memory()) as other:
+            other.fetch("b", "10-a")  # all modules are loaded
+            other.stats()
+        cache = tmpcache.Cache(root, quota="4 MiB", max_age=3600)
+        held = []
+        try:
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+        except OSError:
+            for fd in held[:left]:
+                os.close(fd)
+        try:
+            say(cache.fetch("models", "model.npz").outcome.name)
+        except (OSError, tmpcache.errors.TmpCacheError) as error:
+            say(str(error))
+        say(cache.stats().damaged)
+    """
+    with spawn(code, root=str(root), left=left) as child:
+        said = child.hear()
+        assert said == "HIT" or "too many open files" in said.lower()
+        assert child.hear() == {}
+    assert cache.fetch("models", "model.npz").outcome is Outcome.HIT
+    assert cache.stats().damaged == {}
+
+
 # ---- content that claims to be other content
 
 

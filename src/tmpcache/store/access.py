@@ -37,6 +37,8 @@ _BUSY = 30.0
 #: Evicted when a write of the index itself meets a full disk.
 _RELIEF = 1024 * 1024
 _ATTEMPTS = 3
+#: SQLite opens three; the others are for threads that close some just when it is looked at.
+_DESCRIPTORS = 8
 
 
 class Access:
@@ -198,6 +200,11 @@ class Access:
         if full:
             self._relieve_for_index()
             return
+        if code == sqlite3.SQLITE_CANTOPEN and not _can_open(_DESCRIPTORS):
+            raise TmpCacheError(
+                f"{self.root.index} cannot be opened: this process has too many open files. Close "
+                "some, or raise their limit (ulimit -n)."
+            ) from error
         self.count("index")
         self._drop()
         with self._alone():
@@ -386,6 +393,20 @@ class Access:
             if self._heir is None:
                 self._session = None
             self._heir = None
+
+
+def _can_open(count: int) -> bool:
+    """Whether this process may open so many files more."""
+    opened: list[int] = []
+    try:
+        for _ in range(count):
+            opened.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        return True
+    except OSError:
+        return False
+    finally:
+        for fd in opened:
+            os.close(fd)
 
 
 _all: WeakSet[Access] = WeakSet()
