@@ -45,12 +45,13 @@ class _Prompt:
 
 
 def _as_it_comes(http: HTTPResponse) -> bool:
-    """Let a response give its bytes as they come, in reads of any size, if the socket can do that.
+    """Let a response give its bytes as they come, in reads of any size, if its socket is plain.
 
     Out of a TLS connection they come in records of 16 KiB: too small for a write each.
     """
     reader: Any = http.fp
-    if http.chunked or http.length is None or hasattr(reader.raw._sock, "getpeercert"):
+    link = getattr(getattr(reader, "raw", None), "_sock", None)
+    if http.chunked or http.length is None or type(link) is not socket.socket:
         return False
     http.fp = _Prompt(reader)  # type: ignore[assignment]
     return True
