@@ -327,7 +327,8 @@ def test_bytes_that_do_not_fit_the_checksum_are_not_published(bucket: Bucket, ca
     assert_nothing_is_left(cache, BODY)
 
 
-def test_a_checksum_outlives_a_kill(bucket: Bucket, cache: Cache) -> None:
+def test_a_checksum_outlives_a_kill(bucket: Bucket, cache: Cache, proxy: FaultProxy) -> None:
+    proxy.set(NOTED)
     right = b64encode(crc32(BODY).to_bytes(4, "big")).decode()
     bucket.inject("a", WRONG_CHECKSUM, times=1)  # told to the process that is killed
     with spawn(KILLED, root=str(cache.root), quota=QUOTA, limit=20 * MIB) as child:
