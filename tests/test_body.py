@@ -7,6 +7,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from support.anywhere import Memory
 from support.content import content
 from support.processes import spawn, wait_until
 from support.proxy import FaultProxy, Trouble
@@ -30,10 +31,9 @@ def test_what_came_before_the_network_fell_silent_is_in_the_file(
         wait_until(lambda: [p.read_bytes()[: len(came)] for p in root.glob("partial/*")] == [came])
 
 
-def test_the_records_of_tls_are_gathered(
-    bucket: Bucket, root: Path, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bucket.put("a", BODY)
+@pytest.fixture
+def writes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes each write into a partial had."""
     sizes, write = [], os.pwrite
 
     def noted(fd: int, data: bytes | memoryview, at: int) -> int:
@@ -42,9 +42,23 @@ def test_the_records_of_tls_are_gathered(
         return write(fd, data, at)
 
     monkeypatch.setattr(os, "pwrite", noted)
+    return sizes
+
+
+def test_reads_grow_with_what_is_there_up_to_two_mib(root: Path, writes: list[int]) -> None:
+    with Cache(root, quota="64 MiB", origin=Memory()) as cache:
+        cache.fetch("b", f"{8 * MIB}-a")
+    assert writes[:5] == [256 * KIB, 512 * KIB, 1 * MIB, 2 * MIB, 2 * MIB]
+    assert sum(writes) == 8 * MIB
+
+
+def test_the_records_of_tls_are_gathered(
+    bucket: Bucket, root: Path, s3: S3Server, tmp_path: Path, writes: list[int]
+) -> None:
+    bucket.put("a", BODY)
     with encrypted(s3.address, tmp_path) as (endpoint, certificate):
         client = boto3.client("s3", endpoint_url=endpoint, verify=str(certificate))
         with Cache(root, client=client) as cache:
             assert cache.fetch("models", "a").read_bytes() == BODY
         client.close()
-    assert sizes == [256 * KIB] * 24
+    assert writes == [256 * KIB] * 24

@@ -22,8 +22,6 @@ _OBJECTS = (
     "VALUES "
 )
 _VALIDATIONS = "INSERT INTO validations (object, scope, validated_at) VALUES "
-
-
 _LAST_IDS = "SELECT ifnull(max(id), 0), (SELECT ifnull(max(id), 0) FROM objects) FROM blobs"
 
 
