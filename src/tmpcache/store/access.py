@@ -23,6 +23,7 @@ from .index import Index
 from .quota import FULL, Quota, exceeded, totals
 from .root import Root, boot_id
 from .sessions import PAGE, Census, Session
+from .staging import MOST, merge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Access:
         self._writer = 0  # the thread that is in a transaction
         self._index: Index | None = None
         self._suspect = 0
+        self._staged = 0  # copies, by this process, since it last merged
         self._at_odds = False
         self._shed = False  # files have gone that the index still knows
         self._session: Session | None = None
@@ -101,10 +103,28 @@ class Access:
         """
         return self._mended(lambda index: index.run(sql, *values))
 
-    def write(self, operation: Callable[[Index], T]) -> T:
-        """Run an operation in a write transaction, alone on this machine."""
+    def write(self, operation: Callable[[Index], T], *, tidy: bool = True) -> T:
+        """Run an operation in a write transaction, alone on this machine.
+
+        All copies are in the tables then, or with `tidy` false once the operation calls
+        :meth:`tidy`; else it must not do more than :func:`.staging.stage`.
+        """
         self._refuse_reentry()
-        return self._mended(lambda index: self._transact(index, operation))
+        return self._mended(lambda index: self._transact(index, operation, tidy))
+
+    def tidy(self, index: Index) -> None:
+        """In a transaction: bring into the tables what waits for that, copies and their uses."""
+        merge(index)
+        self._staged = 0
+        used, self.used, self.flushed_at = self.used, {}, self.clock()
+        if used:
+            touch = "UPDATE blobs SET used_at = max(used_at, ?) WHERE name = ?"
+            index.run_many(touch, [(at, name) for name, at in used.items()])
+
+    def may_stage(self, index: Index, needed: int) -> bool:
+        """In a transaction: whether one more copy may be staged, `needed` bytes of it to come."""
+        self._staged += 1
+        return self._staged < MOST and self.quota.is_ample(index, needed)
 
     def _refuse_reentry(self) -> None:
         if self._writer == get_ident():
@@ -113,17 +133,15 @@ class Access:
                 "a finalizer: call it later"
             )
 
-    def _transact(self, index: Index, operation: Callable[[Index], T]) -> T:
+    def _transact(self, index: Index, operation: Callable[[Index], T], tidy: bool) -> T:
         session, self._writer = self._session, get_ident()
         evicted, self._at_odds, at_odds = self.quota.evicted, True, self._at_odds
         try:
             if session is not None:
                 session.changing = True
             with index.transaction():
-                used, self.used, self.flushed_at = self.used, {}, self.clock()
-                if used:
-                    touch = "UPDATE blobs SET used_at = max(used_at, ?) WHERE name = ?"
-                    index.run_many(touch, [(at, name) for name, at in used.items()])
+                if tidy or at_odds:
+                    self.tidy(index)
                 if at_odds:  # files went in a transaction that came to nothing
                     with Census(self.root.sessions) as census:
                         repair.reconcile(index, self.root, census.leased())
@@ -294,6 +312,7 @@ class Access:
         for _ in range(2):
             try:
                 with self._index.transaction():
+                    merge(self._index)  # that needs room itself: only once files have gone
                     self.quota.relieve(self._index, _RELIEF)
                 return
             except sqlite3.OperationalError:

@@ -1,32 +1,20 @@
-"""Many finished downloads published in one transaction, of five statements."""
+"""Many finished downloads published in one transaction."""
 
 from __future__ import annotations
 
 from . import blobs
+from .staging import merge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
     from .access import Access
     from .index import Index
     from .publish import Answer, Arrival
 
-#: Arrivals in one transaction: nine values each in a statement; SQLite before 3.32 takes 999.
+#: Arrivals in one transaction: bounds what the log must have room for.
 MOST = 64
-
-_BLOBS = "INSERT INTO blobs (id, name, size, allocated, inode, mtime_ns, used_at, boot) VALUES "
-_OBJECTS = (
-    "INSERT INTO objects (id, bucket, key, version, origin, etag, version_id, received_at, blob) "
-    "VALUES "
-)
-_VALIDATIONS = "INSERT INTO validations (object, scope, validated_at) VALUES "
-_LAST_IDS = "SELECT ifnull(max(id), 0), (SELECT ifnull(max(id), 0) FROM objects) FROM blobs"
-
-
-class _InTheWayError(Exception):
-    """There is a row already: of a blob that is damaged, or of an object that was here before."""
 
 
 class _Item:
@@ -38,13 +26,6 @@ class _Item:
         self.copy.name = digest + blobs.suffix(self.copy.key)
         self.copy.path = f"{access.root.blobs}/{self.copy.name}"
         self.session, self.slot = access.take(self.copy.lease_id)
-        self.allocated = 0
-
-    def move(self) -> None:
-        """Make the file a blob."""
-        status = self.partial.move(self.copy.path)
-        self.copy.inode, self.copy.mtime_ns = status.st_ino, status.st_mtime_ns
-        self.allocated = status.st_blocks * 512
 
 
 def publish_many(
@@ -52,9 +33,9 @@ def publish_many(
 ) -> list[Answer | None]:
     """Make up to :data:`MOST` finished partials the copies of objects, confirmed to `scope`.
 
-    This is for new content of new objects. None stands for what is to be published alone, because
-    there is a file of its name, or another arrival has the same bytes. If anything else is in the
-    way, above all if there is no room for all of them, an error is raised, and none is published.
+    None stands for what is to be published alone, because there is a file of its name, or another
+    arrival has the same bytes. If there is no room for all of them, an error is raised, and none is
+    published.
     """
     items: list[_Item] = []
     published: list[_Item] | None = None
@@ -96,39 +77,10 @@ def _commit(
         return None
     for item in coming:
         item.partial.pour()
+    rows, now = [], access.clock()
     for item in new.values():
-        item.move()
-    published = list(new.values())
-    _record(index, access, published, scope)
-    return published
-
-
-def _record(index: Index, access: Access, items: list[_Item], scope: str | None) -> None:
-    """Write the rows; ids are counted here, as SQLite would, so that no row is looked up."""
-    blob, row = index.one(_LAST_IDS)
-    of_blobs, of_objects, of_validations = [], [], []
-    for item in items:
-        copy, (bucket, key, version, origin) = item.copy, item.arrival.name.parts()
-        blob, row = blob + 1, row + 1
-        file = item.allocated, copy.inode, copy.mtime_ns, access.clock(), access.boot
-        of_blobs.append((blob, copy.name, copy.size, *file))
-        of_objects.append(
-            (row, bucket, key, version, origin, copy.etag, copy.version_id, copy.validated_at, blob)
-        )
-        of_validations.append((row, scope, copy.validated_at))
-    _insert(index, _BLOBS, of_blobs)
-    _insert(index, _OBJECTS, of_objects)
-    if scope is not None:
-        _insert(index, _VALIDATIONS, of_validations)
-    for item in items:
+        rows.append(item.arrival.row(item.copy, item.partial.move(item.copy.path), now, scope))
         if item.partial.has_reserved:
             index.run("DELETE FROM partials WHERE name = ?", item.partial.file_name)
-
-
-def _insert(index: Index, sql: str, rows: list[tuple[Any, ...]]) -> None:
-    if rows:
-        places = "(" + ", ".join("?" * len(rows[0])) + ")"
-        values = [value for row in rows for value in row]
-        sql = f"{sql}{', '.join([places] * len(rows))} ON CONFLICT DO NOTHING"
-        if index.run(sql, *values) < len(rows):
-            raise _InTheWayError
+    merge(index, rows)
+    return list(new.values())

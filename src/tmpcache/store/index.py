@@ -17,11 +17,11 @@ from contextlib import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
 #: An index of another format is thrown away: everything here can be fetched again.
-FORMAT = 2
+FORMAT = 3
 #: Seconds for which the file is taken to be where it was: the few steps of one fetch.
 _TRUSTED = 0.0005
 #: Pages that the index may grow by between two measurements.
@@ -44,6 +44,13 @@ _SCHEMA = (
     """CREATE TABLE validations (
         object INTEGER NOT NULL, scope TEXT NOT NULL, validated_at REAL NOT NULL,
         PRIMARY KEY (object, scope)) WITHOUT ROWID""",
+    # Filled and emptied by :mod:`.staging`; the columns of one new copy, its confirmation included.
+    """CREATE TABLE staged (
+        bucket TEXT NOT NULL, key TEXT NOT NULL, version TEXT NOT NULL, origin TEXT NOT NULL,
+        etag TEXT NOT NULL, version_id TEXT, received_at REAL NOT NULL, scope TEXT,
+        name TEXT NOT NULL, size INTEGER NOT NULL, allocated INTEGER NOT NULL,
+        inode INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, used_at REAL NOT NULL,
+        boot TEXT NOT NULL, PRIMARY KEY (bucket, key, version, origin)) WITHOUT ROWID""",
     """CREATE TABLE partials (
         name TEXT PRIMARY KEY, reserved INTEGER NOT NULL, etag TEXT, size INTEGER, checksum TEXT,
         received INTEGER, digest TEXT, islands TEXT, inode INTEGER, boot TEXT)
@@ -68,6 +75,9 @@ _SCHEMA = (
         UPDATE blobs SET superseded = 0 WHERE id = NEW.blob AND superseded;
         UPDATE blobs SET superseded = 1 WHERE id = OLD.blob
             AND NOT EXISTS (SELECT 1 FROM objects WHERE blob = OLD.blob);
+    END""",
+    """CREATE TRIGGER object_changed AFTER UPDATE OF etag ON objects WHEN OLD.etag <> NEW.etag BEGIN
+        DELETE FROM validations WHERE object = NEW.id;
     END""",
     """CREATE TRIGGER object_gone AFTER DELETE ON objects BEGIN
         DELETE FROM validations WHERE object = OLD.id;
@@ -174,7 +184,7 @@ class Index:
         """Execute a statement; the number of rows that it changed."""
         return self._connection.execute(sql, values).rowcount
 
-    def run_many(self, sql: str, values: list[tuple[Any, ...]]) -> None:
+    def run_many(self, sql: str, values: Sequence[tuple[Any, ...]]) -> None:
         """Execute a statement once for each tuple."""
         self._connection.executemany(sql, values)
 

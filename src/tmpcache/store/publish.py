@@ -7,6 +7,7 @@ import os
 from ..objects import Copy
 from . import blobs
 from .sessions import lease_id
+from .staging import merge, stage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +45,15 @@ class Arrival:
         copy.lease_id = lease_id(digest)
         return copy, digest
 
+    def row(
+        self, copy: Copy, status: os.stat_result, now: float, scope: str | None
+    ) -> tuple[object, ...]:
+        """What the index is to know of the copy, its file in place: see :mod:`.staging`."""
+        copy.inode, copy.mtime_ns = status.st_ino, status.st_mtime_ns
+        what = *self.name.parts(), copy.etag, copy.version_id, copy.validated_at, scope
+        file = copy.name, copy.size, status.st_blocks * 512, copy.inode, copy.mtime_ns
+        return *what, *file, now, copy.boot
+
 
 def publish(access: Access, arrival: Arrival, scope: str | None) -> Answer:
     """Make a finished partial the copy of an object, confirmed to `scope`.
@@ -60,8 +70,7 @@ def publish(access: Access, arrival: Arrival, scope: str | None) -> Answer:
         while True:
             copy.name = choice[0]
             copy.path = f"{access.root.blobs}/{copy.name}"
-            commit = _Commit(access, partial, arrival.name, copy, scope, *choice[1:])
-            if access.write(commit):
+            if access.write(_Commit(access, arrival, copy, scope, *choice[1:]), tidy=False):
                 break
             choice = _choose(access, partial, digest, suffix)
     except BaseException:
@@ -93,7 +102,7 @@ def _choose(access: Access, partial: Partial, digest: str, suffix: str) -> tuple
 
 def _fingerprints(access: Access, name: str) -> list[tuple[int, ...]]:
     sql = "SELECT inode, size, mtime_ns FROM blobs WHERE name = ?"
-    return access.read(lambda index: index.rows(sql, name))
+    return access.write(lambda index: index.rows(sql, name))
 
 
 class _Commit:
@@ -102,90 +111,46 @@ class _Commit:
     def __init__(
         self,
         access: Access,
-        partial: Partial,
-        name: ObjectName,
+        arrival: Arrival,
         copy: Copy,
         scope: str | None,
         seen: int,
         share: bool,
     ) -> None:
-        self.access, self.partial, self.name, self.copy = access, partial, name, copy
-        self.scope, self.seen, self.share = scope, seen, share
+        self.access, self.arrival, self.copy, self.scope = access, arrival, copy, scope
+        self.seen, self.share = seen, share
 
     def __call__(self, index: Index) -> bool:
         """False if it is to be tried again: the file under the name is not the one that was seen,
         or more is to be evicted than goes into one transaction.
         """
-        copy, partial, path = self.copy, self.partial, self.copy.path
-        found = blobs.inode(path)
+        copy, partial, access = self.copy, self.arrival.partial, self.access
+        found = blobs.inode(copy.path)
         if found not in (self.seen, partial.inode):
             return False
+        quota, is_to_come = access.quota, partial.is_in_memory and found != partial.inode
+        needed = quota.blocks(partial.received) if is_to_come and not self.share else 0
+        is_plain = not found and access.may_stage(index, needed)
+        if not is_plain:
+            access.tidy(index)
         if self.share:
             partial.remove()
-            blobs.set_mode(path, blobs.PUBLISHED)  # a killed evictor may have condemned it
-            status = os.lstat(path)
+            blobs.set_mode(copy.path, blobs.PUBLISHED)  # a killed evictor may have condemned it
+            status = os.lstat(copy.path)
         else:
-            if found != partial.inode and partial.is_in_memory:
-                quota = self.access.quota
-                if not quota.make_room(index, quota.blocks(partial.received), self.name):
+            if is_to_come:
+                if not is_plain and not quota.make_room(index, needed, self.arrival.name):
                     return False
                 partial.pour()
-            status = partial.move(path)
-        copy.inode, copy.mtime_ns = status.st_ino, status.st_mtime_ns
-        index.run(
-            "INSERT INTO blobs (name, size, allocated, inode, mtime_ns, used_at, boot) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
-            "size = excluded.size, allocated = excluded.allocated, inode = excluded.inode, "
-            "mtime_ns = excluded.mtime_ns, used_at = excluded.used_at, boot = excluded.boot",
-            *(copy.name, copy.size, status.st_blocks * 512, copy.inode, copy.mtime_ns),
-            *(self.access.clock(), self.access.boot),
-        )
-        if not self._record(index):
-            index.run(_SUPERSEDE, copy.name)
+            status = partial.move(copy.path)
+        row = self.arrival.row(copy, status, access.clock(), self.scope)
+        if not (is_plain and stage(index, row)):
+            merge(index, [row])
         if partial.has_reserved:
             index.run("DELETE FROM partials WHERE name = ?", partial.file_name)
         return True
 
-    def _record(self, index: Index) -> bool:
-        """Write down the answer, unless a later one is known: this process may have been frozen."""
-        copy, at = self.copy, self.copy.validated_at
-        values = (*self.name.parts(), copy.etag, copy.version_id, at, copy.name)
-        if not index.run(f"{_RECORD} DO NOTHING", *values):
-            if not self._is_latest(index):
-                return False
-            index.run(f"{_RECORD} {_REPLACE}", *values)
-        if self.scope is not None:
-            index.run(CONFIRM, self.scope, at, *self.name.parts(), copy.etag)
-        return True
 
-    def _is_latest(self, index: Index) -> bool:
-        """Whether no later answer is known; what others were told about other bytes is void."""
-        assert self.copy.validated_at is not None
-        for id, etag, received_at in index.rows(
-            "SELECT id, etag, received_at FROM objects "
-            "WHERE bucket = ? AND key = ? AND version = ? AND origin = ?",
-            *self.name.parts(),
-        ):
-            if self.copy.validated_at < received_at <= self.access.clock():
-                return False
-            if etag != self.copy.etag:
-                index.run("DELETE FROM validations WHERE object = ?", id)
-        return True
-
-
-_RECORD = (
-    "INSERT INTO objects (bucket, key, version, origin, etag, version_id, received_at, blob) "
-    "SELECT ?, ?, ?, ?, ?, ?, ?, id FROM blobs WHERE name = ? "
-    "ON CONFLICT (bucket, key, version, origin)"
-)
-_REPLACE = (
-    "DO UPDATE SET etag = excluded.etag, version_id = excluded.version_id, "
-    "received_at = excluded.received_at, blob = excluded.blob"
-)
-_SUPERSEDE = (
-    "UPDATE blobs SET superseded = 1 WHERE name = ? "
-    "AND NOT EXISTS (SELECT 1 FROM objects WHERE blob = blobs.id)"
-)
 #: Note that the origin confirmed an object with this ETag to a scope.
 CONFIRM = (
     "INSERT OR REPLACE INTO validations SELECT id, ?, ? FROM objects "

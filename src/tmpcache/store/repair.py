@@ -11,6 +11,7 @@ import os
 from . import blobs
 from .root import allocated
 from .sessions import lease_id
+from .staging import merge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def reconcile(index: Index, root: Root, leased: set[int]) -> int:
     Rows without a file go. So do files without a row, but for leased ones: those are taken into
     the ledger, to be evicted later.
     """
+    merge(index)
     found, freed = set(os.listdir(root.blobs)), 0
     known = {name for (name,) in index.rows("SELECT name FROM blobs")}
     index.run_many("DELETE FROM blobs WHERE name = ?", [(name,) for name in known - found])

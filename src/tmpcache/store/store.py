@@ -30,16 +30,19 @@ _FLUSH_AFTER = 30.0
 #: that much older than it is, which costs a question at worst, and an asking hit is 40 µs cheaper.
 _RECENT = 1.0
 
-_LOOK_UP = """
-    SELECT blobs.name, size, inode, mtime_ns, boot, etag, version_id, (SELECT validated_at
-        FROM validations WHERE object = objects.id AND scope = ?)
-    FROM objects JOIN blobs ON blobs.id = objects.blob
-    WHERE bucket = ? AND key = ? AND version = ? AND origin = ?"""
+_THE_OBJECT = "WHERE bucket = ? AND key = ? AND version = ? AND origin = ?"
+_LOOK_UP = f"""
+    SELECT name, size, inode, mtime_ns, boot, etag, version_id,
+        CASE WHEN scope = ? THEN received_at END
+    FROM staged {_THE_OBJECT}
+    UNION ALL
+    SELECT blobs.name, size, inode, mtime_ns, boot, etag, version_id,
+        (SELECT validated_at FROM validations WHERE object = objects.id AND scope = ?)
+    FROM objects JOIN blobs ON blobs.id = objects.blob {_THE_OBJECT}"""
 _CONFIRM_AGAIN = (
     "UPDATE validations SET validated_at = ? WHERE scope = ? AND object = (SELECT id FROM objects "
     "WHERE bucket = ? AND key = ? AND version = ? AND origin = ? AND etag = ?)"
 )
-_THE_OBJECT = "WHERE bucket = ? AND key = ? AND version = ? AND origin = ?"
 
 
 class Store:
@@ -80,7 +83,8 @@ class Store:
         partial is free by then, which must not be taken for "nobody has brought it".
         """
         read = self.access.read_settled if settled else self.access.read
-        rows = read(lambda index: index.rows(_LOOK_UP, scope or "", *name.parts()))
+        asked = scope or "", *name.parts()
+        rows = read(lambda index: index.rows(_LOOK_UP, *asked, *asked))
         return self.copy_of(name.bucket, name.key, *rows[0]) if rows else None
 
     def copy_of(self, bucket: str, key: str, *row: Any) -> Copy:

@@ -67,11 +67,12 @@ def usage(store: Store) -> Usage:
         quota = access.quota
         content, reserved = totals(index)
         overhead = quota.overhead(index)[0]
+        staged = index.one("SELECT count(*) FROM staged")[0]
         return Usage(
             quota=quota.quota,
             used=content + reserved + overhead,
-            objects=index.one("SELECT count(*) FROM objects")[0],
-            blobs=index.one("SELECT blobs FROM ledger")[0],
+            objects=staged + index.one("SELECT count(*) FROM objects")[0],
+            blobs=staged + index.one("SELECT blobs FROM ledger")[0],
             blob_bytes=content,
             reserved=reserved,
             leased=quota.leased_bytes(index),
@@ -85,6 +86,7 @@ def usage(store: Store) -> Usage:
 
 def verify(store: Store) -> Verification:
     """Read and hash every blob; throw away what is damaged."""
+    store.flush()
     access, damaged, count, size = store.access, [], 0, 0
     for name, *expected in access.read(
         lambda index: index.rows("SELECT name, inode, size, mtime_ns FROM blobs")

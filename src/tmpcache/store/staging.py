@@ -1,0 +1,75 @@
+"""Copies published a moment ago: a row each, merged into the tables when some have gathered.
+
+A new copy belongs into three tables with their indexes, eight pages to be written. While there is
+ample room it is *staged* instead: one row in one small table, one page or two, a third of the time
+(45 µs between two requests, instead of 120). It is a copy like any other from then on: look-ups
+find it, the ledger counts it. Whatever wants to do more than look up or stage (evict, confirm,
+list) merges first.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from .index import Index
+
+#: Rows that one process stages before it merges: 32 are two or three pages.
+MOST = 32
+
+#: Of an object that the tables do not know: then its row here is the only one.
+_STAGE = """
+    INSERT INTO staged SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+    WHERE NOT EXISTS (SELECT 1 FROM objects
+        WHERE bucket = ? AND key = ? AND version = ? AND origin = ?)
+    ON CONFLICT DO NOTHING"""
+_STAGE_ANY = "INSERT INTO staged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+_MERGE = (
+    """INSERT INTO blobs (name, size, allocated, inode, mtime_ns, used_at, boot)
+        SELECT name, size, allocated, inode, mtime_ns, used_at, boot FROM staged WHERE true
+        ON CONFLICT (name) DO UPDATE SET size = excluded.size, allocated = excluded.allocated,
+            inode = excluded.inode, mtime_ns = excluded.mtime_ns, used_at = excluded.used_at,
+            boot = excluded.boot""",
+    # Not over a later answer: the process that staged this may have been frozen. What claims to be
+    # from the future is no later one; a clock was wrong.
+    """INSERT INTO objects (bucket, key, version, origin, etag, version_id, received_at, blob)
+        SELECT bucket, key, version, origin, etag, version_id, received_at,
+            (SELECT id FROM blobs WHERE blobs.name = staged.name)
+        FROM staged WHERE true
+        ON CONFLICT (bucket, key, version, origin) DO UPDATE SET etag = excluded.etag,
+            version_id = excluded.version_id, received_at = excluded.received_at,
+            blob = excluded.blob
+        WHERE NOT excluded.received_at < objects.received_at
+            OR objects.received_at > (SELECT max(used_at) FROM staged)""",
+    """INSERT OR REPLACE INTO validations
+        SELECT id, scope, staged.received_at
+        FROM staged JOIN objects USING (bucket, key, version, origin)
+        WHERE scope IS NOT NULL AND objects.etag = staged.etag
+            AND objects.received_at = staged.received_at""",
+    """UPDATE blobs SET superseded = 1
+        WHERE name IN (SELECT name FROM staged)
+            AND NOT EXISTS (SELECT 1 FROM objects WHERE blob = blobs.id)""",
+    "DELETE FROM staged",
+)
+
+
+def stage(index: Index, row: Sequence[Any]) -> bool:
+    """Write down a copy in the columns of ``staged``; False if its object is known already."""
+    return index.run(_STAGE, *row, *row[:4]) > 0
+
+
+def merge(index: Index, rows: Sequence[tuple[Any, ...]] = ()) -> None:
+    """Bring what is staged into the tables, then `rows` as well, at most one for an object."""
+    if index.rows("SELECT 1 FROM staged LIMIT 1"):
+        _merge(index)
+    if rows:
+        index.run_many(_STAGE_ANY, rows)
+        _merge(index)
+
+
+def _merge(index: Index) -> None:
+    for statement in _MERGE:
+        index.run(statement)
