@@ -14,7 +14,7 @@ USES = """
     from support.content import assert_accounts_balance
 
     def open_cache(origin):
-        return tmpcache.Cache(root, quota="1 MiB", origin=origin)
+        return tmpcache.Cache(root, quota=quota, origin=origin)
 
     def use(cache, origin):
         with cache.fetch("b", "300000-kept"):  # there, or not, or evicted
@@ -73,11 +73,16 @@ KILLED = """
 """
 
 
-@pytest.mark.parametrize("fresh", [True, False], ids=["new root", "used root"])
+@pytest.mark.parametrize(
+    ("quota", "fresh"),
+    [("1 MiB", True), ("1 MiB", False), ("64 MiB", False)],
+    ids=["new root", "used root", "ample room"],
+)
 def test_a_process_killed_before_any_line_leaves_a_store_that_just_works(
-    root: Path, fresh: bool
+    root: Path, quota: str, fresh: bool
 ) -> None:
-    with spawn(USES + KILLED, root=str(root), fresh=fresh, stride=20) as child:
+    values = {"root": str(root), "quota": quota, "fresh": fresh, "stride": 20}
+    with spawn(USES + KILLED, **values) as child:
         assert child.hear(timeout=300) > 50
 
 
@@ -105,5 +110,5 @@ def test_a_root_made_by_another_process_between_any_two_lines_is_shared(root: Pa
                 "Signature: 8a477f597d28d172789f06886806bc55\\n")
     say(line)
     """
-    with spawn(USES + code, root=str(root)) as child:
+    with spawn(USES + code, root=str(root), quota="1 MiB") as child:
         assert child.hear() > 20

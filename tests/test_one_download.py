@@ -68,6 +68,29 @@ def test_threads_that_share_a_failed_download_all_hear_of_it(bucket: Bucket, cac
         assert all(threads.map(fetch, range(8)))
 
 
+def test_what_is_published_between_the_look_and_the_lock_is_not_missed(
+    bucket: Bucket, cache: Cache, root: Path
+) -> None:
+    bucket.put("a", BODY)
+    code = """
+        import os, tmpcache
+        opened = os.open
+        def late(path, *rest, **options):
+            if "/partial/" in str(path):
+                os.open = opened
+                say("has found nothing"); hear()
+            return opened(path, *rest, **options)
+        os.open = late
+        say(tmpcache.Cache(root, quota="64 MiB").fetch("models", "a", max_age=60).outcome.name)
+    """
+    with spawn(code, root=str(root)) as late:
+        assert late.hear() == "has found nothing"
+        assert cache.fetch("models", "a").outcome is Outcome.FETCHED
+        late.say()
+        assert late.hear() == "HIT"
+    assert [get.sent for get in bucket.gets("a")] == [len(BODY)]
+
+
 @pytest.mark.parametrize("size", [3 * MIB, 10_000])
 @pytest.mark.parametrize("call", ["fetch", "fetch_many"])
 def test_nobody_comes_between_the_file_and_its_row(

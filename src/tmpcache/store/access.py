@@ -1,45 +1,28 @@
-"""How this process gets at the index: open, lock, mend; and its session. Survives fork.
-
-Damage ends here. An index that is garbage, of another format, or was deleted while open is thrown
-away and built anew; a full disk is relieved; then the operation runs once more. Operations must
-therefore be such that running them twice does no harm.
-"""
+"""How this process gets at the index: transactions, its session and its leases. Survives fork."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-import sqlite3
-import time
-from contextlib import contextmanager, suppress
-from threading import RLock, get_ident
+from contextlib import suppress
+from threading import get_ident
 from weakref import WeakSet
 
-from ..config import checked_quota, parse_size
-from ..errors import QuotaExceededError, TmpCacheError
+from ..errors import TmpCacheError
 from . import repair
-from .blobs import inode, remove
-from .index import Index
-from .quota import FULL, Quota, exceeded, totals
-from .root import Root, boot_id
+from .keeper import Keeper
+from .root import Root
 from .sessions import PAGE, Census, Session
-from .staging import MOST, merge
+from .staging import merge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from typing import TypeVar
 
-    T = TypeVar("T")
+    from .index import Index
 
-#: Seconds to wait for the index's write lock. Transactions take under a millisecond; whoever holds
-#: it longer is stopped in the middle of one.
-_BUSY = 30.0
-#: Evicted when a write of the index itself meets a full disk.
-_RELIEF = 1024 * 1024
-_ATTEMPTS = 3
-#: SQLite opens three; the others are for threads that close some just when it is looked at.
-_DESCRIPTORS = 8
+    T = TypeVar("T")
 
 
 class Access:
@@ -56,33 +39,27 @@ class Access:
         self.root = Root(root)
         self.root.prepare()
         self.clock = clock
-        self.boot = boot_id()
-        #: What was found damaged, by reason, and how often.
-        self.damaged: dict[str, int] = {}
+        self._keeper = keeper = Keeper(self.root, quota, min_free, statvfs)
+        self.boot, self.quota = keeper.boot, keeper.quota
+        self.damaged, self.count = keeper.damaged, keeper.count
         #: Names of blobs used since the last write, and when: they ride along with the next one.
         self.used: dict[str, float] = {}
         self.flushed_at = clock()
         #: Descriptors of partials that this process has locked.
         self.held: set[int] = set()
-        self._sizes, self._statvfs = (quota, min_free), statvfs
-        self.quota = self._new_quota(cached=0)
-        self._lock = RLock()
         self._writer = 0  # the thread that is in a transaction
-        self._index: Index | None = None
-        self._suspect = 0
-        self._staged = 0  # copies, by this process, since it last merged
         self._at_odds = False
-        self._shed = False  # files have gone that the index still knows
         self._session: Session | None = None
         self._heir: Session | None = None
         # A shared lock on a directory keeps systemd-tmpfiles from ageing what is in it.
         self._root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         with suppress(BlockingIOError):
             fcntl.flock(self._root_fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        _all.add(self)
 
     def read(self, operation: Callable[[Index], T]) -> T:
         """Run statements that change nothing."""
-        return self._mended(operation)
+        return self._keeper.use(operation)
 
     def read_settled(self, operation: Callable[[Index], T]) -> T:
         """The same once nobody is in the middle of a change: files are renamed before their rows
@@ -94,14 +71,18 @@ class Access:
             with index.transaction():
                 return operation(index)
 
-        return self._mended(alone)
+        return self._keeper.use(alone)
+
+    def last_change(self) -> int:
+        """The number of the last change by any process, -1 if that is not known just now."""
+        return -1 if self._keeper.changes is None else self._keeper.changes.last()
 
     def update(self, sql: str, *values: object) -> int:
         """Run one statement that changes rows in place, a transaction of its own; rows changed.
 
         A third of the time of :meth:`write`, which also writes down uses and watches the size.
         """
-        return self._mended(lambda index: index.run(sql, *values))
+        return self._keeper.use(lambda index: index.run(sql, *values))
 
     def write(self, operation: Callable[[Index], T], *, tidy: bool = True) -> T:
         """Run an operation in a write transaction, alone on this machine.
@@ -110,21 +91,15 @@ class Access:
         :meth:`tidy`; else it must not do more than :func:`.staging.stage`.
         """
         self._refuse_reentry()
-        return self._mended(lambda index: self._transact(index, operation, tidy))
+        return self._keeper.use(lambda index: self._transact(index, operation, tidy))
 
     def tidy(self, index: Index) -> None:
         """In a transaction: bring into the tables what waits for that, copies and their uses."""
         merge(index)
-        self._staged = 0
         used, self.used, self.flushed_at = self.used, {}, self.clock()
         if used:
             touch = "UPDATE blobs SET used_at = max(used_at, ?) WHERE name = ?"
             index.run_many(touch, [(at, name) for name, at in used.items()])
-
-    def may_stage(self, index: Index, needed: int) -> bool:
-        """In a transaction: whether one more copy may be staged, `needed` bytes of it to come."""
-        self._staged += 1
-        return self._staged < MOST and self.quota.is_ample(index, needed)
 
     def _refuse_reentry(self) -> None:
         if self._writer == get_ident():
@@ -135,11 +110,14 @@ class Access:
 
     def _transact(self, index: Index, operation: Callable[[Index], T], tidy: bool) -> T:
         session, self._writer = self._session, get_ident()
+        changes = self._keeper.changes
+        assert changes is not None, "opened with the index"
         evicted, self._at_odds, at_odds = self.quota.evicted, True, self._at_odds
         try:
             if session is not None:
                 session.changing = True
             with index.transaction():
+                number = changes.begin()
                 if tidy or at_odds:
                     self.tidy(index)
                 if at_odds:  # files went in a transaction that came to nothing
@@ -147,6 +125,7 @@ class Access:
                         repair.reconcile(index, self.root, census.leased())
                 result = operation(index)
                 self.quota.watch(index)
+            changes.end(number)
             if session is not None:
                 session.changing = False
             self._at_odds = False
@@ -167,9 +146,8 @@ class Access:
 
     def close(self) -> None:
         """Let go of the index and the session; leases of paths still held go on."""
-        with self._lock:
-            _all.discard(self)
-            self._drop()
+        with self._keeper.lock:
+            self._keeper.close()
             self._session = None
             if self._root_fd >= 0:
                 os.close(self._root_fd)
@@ -178,161 +156,6 @@ class Access:
     def __del__(self) -> None:
         if hasattr(self, "_root_fd"):
             self.close()
-
-    # ---- opening and mending ------------------------------------------------------------------
-
-    def _mended(self, operation: Callable[[Index], T]) -> T:
-        with self._lock:
-            for attempt in range(1, _ATTEMPTS + 1):
-                try:
-                    return operation(self._opened())
-                except sqlite3.Error as error:
-                    self._mend(error, last=attempt == _ATTEMPTS)
-                except FileNotFoundError:  # somebody deleted a directory
-                    if attempt == _ATTEMPTS:
-                        raise
-                    self.root.prepare()
-                except OSError as error:
-                    if error.errno not in FULL or isinstance(error, TmpCacheError):
-                        raise
-                    if attempt == _ATTEMPTS:
-                        raise self._full() from error
-                    self._relieve_for_index()
-        raise AssertionError("the last attempt returns or raises")
-
-    def _mend(self, error: sqlite3.Error, last: bool) -> None:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise TmpCacheError(
-                f"{self.root.index} has been locked for {_BUSY:.0f} s: a process that uses it "
-                "seems to be stopped in the middle of a change. Continue or kill it."
-            ) from error
-        full = code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
-        if last:
-            if full:
-                raise self._full() from error
-            raise TmpCacheError(
-                f"{self.root.index} cannot be used ({error}), nor made anew: delete "
-                f"{self.root.path}"
-            ) from error
-        if full:
-            self._relieve_for_index()
-            return
-        if code == sqlite3.SQLITE_CANTOPEN and not _can_open(_DESCRIPTORS):
-            raise TmpCacheError(
-                f"{self.root.index} cannot be opened: this process has too many open files. Close "
-                "some, or raise their limit (ulimit -n)."
-            ) from error
-        self.count("index")
-        self._drop()
-        with self._alone():
-            if inode(self.root.index) == self._suspect:  # else another process has mended it
-                for end in ("", "-wal", "-shm"):
-                    remove(self.root.index + end)
-
-    def _full(self) -> QuotaExceededError:
-        used = self.root.measured()
-        return exceeded(
-            "the index and sessions",
-            "the disk is full of other files, or of paths still held: free space on it",
-            needed=_RELIEF,
-            quota=self.quota.quota,
-            used=used,
-            leased=0,
-        )
-
-    def count(self, reason: str) -> None:
-        """Count damage."""
-        self.damaged[reason] = self.damaged.get(reason, 0) + 1
-
-    def _opened(self) -> Index:
-        if self._index is not None:
-            if self._index.in_place():
-                return self._index
-            self.count("index")
-            self._drop()
-        self.root.prepare()
-        with self._alone():
-            self._suspect = inode(self.root.index)
-            index = Index(self.root.index, quota=self.quota.quota, busy_timeout=_BUSY)
-            self._suspect = index.inode
-            try:
-                with index.transaction():
-                    self._first_look(index)
-            except BaseException:
-                index.close()
-                raise
-            self._index = index
-            _all.add(self)
-        return index
-
-    def _first_look(self, index: Index) -> None:
-        """Account for what lies under the root but not in a new index; check an old one."""
-        if index.created or self._shed:
-            with Census(self.root.sessions) as census:
-                repair.adopt(index, self.root, census)
-            self._shed = False
-        elif index.one("SELECT boot FROM ledger")[0] != self.boot:
-            index.check()
-        index.run("UPDATE ledger SET boot = ? WHERE boot <> ?", self.boot, self.boot)
-        evicted = self.quota.evicted, self.quota.evicted_bytes
-        self.quota = self._new_quota(cached=totals(index)[0])
-        self.quota.evicted, self.quota.evicted_bytes = evicted
-        self.used.clear()
-
-    def _new_quota(self, cached: int) -> Quota:
-        path, (quota, min_free) = self.root.path, self._sizes
-        status = self._statvfs(path)
-        total = status.f_blocks * status.f_frsize
-
-        def free() -> int:
-            status = self._statvfs(path)
-            return status.f_bavail * status.f_frsize
-
-        return Quota(
-            self.root,
-            checked_quota(quota, total=total, free=free(), cached=cached),
-            parse_size(min_free, total=total, name="min_free"),
-            status.f_frsize,
-            free,
-        )
-
-    def _drop(self) -> None:
-        if self._index is not None:
-            self._index.close()
-            self._index = None
-
-    def _relieve_for_index(self) -> None:
-        """Evict although the index cannot be written: files go first, their rows when they can."""
-        if self._index is None:
-            with Census(self.root.sessions) as census:
-                repair.shed(self.root, census, _RELIEF)
-            self._shed = True
-            return
-        for _ in range(2):
-            try:
-                with self._index.transaction():
-                    merge(self._index)  # that needs room itself: only once files have gone
-                    self.quota.relieve(self._index, _RELIEF)
-                return
-            except sqlite3.OperationalError:
-                continue
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """While an index is made or thrown away, nobody else does either."""
-        fd = os.open(self.root.sessions, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            patience = time.monotonic() + _BUSY
-            while time.monotonic() < patience:
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    time.sleep(0.001)
-            yield
-        finally:
-            os.close(fd)
 
     # ---- the session --------------------------------------------------------------------------
 
@@ -378,7 +201,7 @@ class Access:
 
     def before_fork(self) -> None:
         """Make the child's session before there is a child: no moment without protection."""
-        self._lock.acquire()
+        self._keeper.lock.acquire()
         session, self._heir = self._session, None
         if session is not None and session.holds_any():
             try:
@@ -396,14 +219,12 @@ class Access:
         if self._heir is not None:
             self._heir.leave()
             self._heir = None
-        self._lock.release()
+        self._keeper.lock.release()
 
     def after_fork_in_child(self) -> None:
         """Leave everything that belongs to the parent, go on with a session of one's own."""
-        self._lock, self._writer = RLock(), 0
-        if self._index is not None:
-            self._index.abandon()
-            self._index = None
+        self._writer = 0
+        self._keeper.forked()
         for fd in self.held:  # or the parent's partials would stay locked as long as we live
             os.close(fd)
         self.held.clear()
@@ -412,20 +233,6 @@ class Access:
             if self._heir is None:
                 self._session = None
             self._heir = None
-
-
-def _can_open(count: int) -> bool:
-    """Whether this process may open so many files more."""
-    opened: list[int] = []
-    try:
-        for _ in range(count):
-            opened.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
-        return True
-    except OSError:
-        return False
-    finally:
-        for fd in opened:
-            os.close(fd)
 
 
 _all: WeakSet[Access] = WeakSet()

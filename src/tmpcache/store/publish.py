@@ -130,7 +130,7 @@ class _Commit:
             return False
         quota, is_to_come = access.quota, partial.is_in_memory and found != partial.inode
         needed = quota.blocks(partial.received) if is_to_come and not self.share else 0
-        is_plain = not found and access.may_stage(index, needed)
+        is_plain = not found and quota.is_ample(index, needed)
         if not is_plain:
             access.tidy(index)
         if self.share:

@@ -27,7 +27,7 @@ _BATCH = 64
 #: content is good enough, as long as there is ample room. A transaction adds a few hundred bytes,
 #: at most some 100 kB (a page of a listing); an eighth of the smallest quota that this is done for
 #: has room for 80 of those.
-_TRUST, _TOO_SMALL = 32, 64 * 1024 * 1024
+_TRUST, _TOO_SMALL = 64, 64 * 1024 * 1024
 #: What the kernel says when a file cannot grow.
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 #: Kept free for directories that grow by a block, and for a few more processes' sessions.
@@ -38,15 +38,24 @@ class Quota:
     """How many bytes the root may occupy; every method runs inside a write transaction."""
 
     def __init__(
-        self, root: Root, quota: int, min_free: int, block: int, free: Callable[[], int]
+        self, root: Root, limits: tuple[int, int], statvfs: Callable[[str], os.statvfs_result]
     ) -> None:
-        """`free` tells the bytes that the file system has left; `block` is its block size."""
-        self.quota, self.min_free, self.block = quota, min_free, block
-        self._root, self.disk_free = root, free
+        self._root, self._statvfs = root, statvfs
+        self.block = statvfs(root.path).f_frsize
+        self.limit(*limits)
         self.evicted = self.evicted_bytes = 0
+        self._is_ample = False
+
+    def limit(self, quota: int, min_free: int) -> None:
+        """Keep to these bytes from now on."""
+        self.quota, self.min_free = quota, min_free
         #: What all but content may have come to, and how often that is still good for.
         self._overhead = self._trust = 0
-        self._is_ample = False
+
+    def disk_free(self) -> int:
+        """Bytes that the file system has left."""
+        status = self._statvfs(self._root.path)
+        return status.f_bavail * status.f_frsize
 
     def blocks(self, size: int) -> int:
         """Bytes that a file of `size` bytes may occupy: whole blocks, and a map of its extents.

@@ -17,16 +17,17 @@ _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 # This directory is a cache of tmpcache. All in it can be fetched again, so it may be deleted as a
 # whole, best while no program uses it. index.sqlite lists what is here; blobs/ holds the content,
 # named by its xxh3_128 hash; partial/ downloads under way; sessions/ one locked file for each
-# process that uses the cache; scratch/ private directories of those processes.
+# process that uses the cache; scratch/ private directories of those processes; changes counts
+# what is done to them.
 """
 _DIRECTORIES = ("blobs", "partial", "sessions", "scratch")
-_INDEX = "index.sqlite"
+_INDEX, _CHANGES = "index.sqlite", "changes"
 
 
 class Root:
     """Paths under the cache directory, all of them str: the hot path has no time for Path."""
 
-    __slots__ = ("blobs", "index", "partial", "path", "scratch", "sessions", "tag")
+    __slots__ = ("blobs", "changes", "index", "partial", "path", "scratch", "sessions", "tag")
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -34,6 +35,7 @@ class Root:
             os.path.join(path, name) for name in _DIRECTORIES
         )
         self.index = os.path.join(path, _INDEX)
+        self.changes = os.path.join(path, _CHANGES)
         self.tag = os.path.join(path, "CACHEDIR.TAG")
 
     def prepare(self) -> None:
@@ -53,7 +55,7 @@ class Root:
 
     def _adopt(self) -> None:
         """Tag the directory, unless it holds what is not ours: that must never be swept."""
-        ours = {*_DIRECTORIES, _INDEX, f"{_INDEX}-wal", f"{_INDEX}-shm"}
+        ours = {*_DIRECTORIES, _INDEX, f"{_INDEX}-wal", f"{_INDEX}-shm", _CHANGES}
         strangers = sorted(set(os.listdir(self.path)) - ours)
         if os.path.lexists(self.tag):  # another process has tagged it meanwhile
             return
@@ -70,8 +72,8 @@ class Root:
             os.close(tag)
 
     def measured(self) -> int:
-        """Allocated bytes of the directories and the tag: all but index, content and sessions."""
-        paths = (self.path, self.blobs, self.partial, self.sessions, self.tag)
+        """Allocated bytes of all but index, content and sessions."""
+        paths = (self.path, self.blobs, self.partial, self.sessions, self.tag, self.changes)
         return sum(map(allocated, paths))
 
 

@@ -4,7 +4,8 @@ A new copy belongs into three tables with their indexes, eight pages to be writt
 ample room it is *staged* instead: one row in one small table, one page or two, a third of the time
 (45 µs between two requests, instead of 120). It is a copy like any other from then on: look-ups
 find it, the ledger counts it. Whatever wants to do more than look up or stage (evict, confirm,
-list) merges first.
+list) merges first, and so does who finds that it is time to measure the index again: at most some
+tens of rows wait, in two or three pages.
 """
 
 from __future__ import annotations
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .index import Index
-
-#: Rows that one process stages before it merges: 32 are two or three pages.
-MOST = 32
 
 #: Of an object that the tables do not know: then its row here is the only one.
 _STAGE = """

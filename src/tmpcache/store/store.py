@@ -58,6 +58,8 @@ class Store:
     ) -> None:
         self.access = Access(root, quota, min_free, clock, statvfs)
         self._downloads: Downloads | None = None
+        #: What was last looked for in vain (the very name), and the change before that.
+        self._missing: tuple[ObjectName | None, int] = None, -1
         #: Lease a blob by its lease id: the session and the slot to give back to it.
         self.take: Callable[[int], tuple[Session, int]] = self.access.take
 
@@ -82,10 +84,16 @@ class Store:
         With `settled`, that includes one whose file was renamed before this call: the path of its
         partial is free by then, which must not be taken for "nobody has brought it".
         """
+        change = self.access.last_change()
+        if settled and change >= 0 and self._missing == (name, change):
+            return None
         read = self.access.read_settled if settled else self.access.read
         asked = scope or "", *name.parts()
         rows = read(lambda index: index.rows(_LOOK_UP, *asked, *asked))
-        return self.copy_of(name.bucket, name.key, *rows[0]) if rows else None
+        if not rows:
+            self._missing = name, change
+            return None
+        return self.copy_of(name.bucket, name.key, *rows[0])
 
     def copy_of(self, bucket: str, key: str, *row: Any) -> Copy:
         """A row of a look-up, from the blob's name to `validated_at`, as a copy."""

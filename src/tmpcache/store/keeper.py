@@ -1,0 +1,235 @@
+"""The index of one root as one process has it: opened when it is needed, mended when it is broken.
+
+Damage ends here. An index that is garbage, of another format, or was deleted while open is thrown
+away and built anew; a full disk is relieved; then the operation runs once more. Operations must
+therefore be such that running them twice does no harm.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import time
+from contextlib import contextmanager
+from threading import RLock
+
+from ..config import checked_quota, parse_size
+from ..errors import QuotaExceededError, TmpCacheError
+from . import repair
+from .blobs import inode, remove
+from .changes import Changes
+from .index import Index
+from .quota import FULL, Quota, exceeded, totals
+from .root import boot_id
+from .sessions import Census
+from .staging import merge
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import TypeVar
+
+    from .root import Root
+
+    T = TypeVar("T")
+
+#: Seconds to wait for the index's write lock. Transactions take under a millisecond; whoever holds
+#: it longer is stopped in the middle of one.
+_BUSY = 30.0
+#: Evicted when a write of the index itself meets a full disk.
+_RELIEF = 1024 * 1024
+_ATTEMPTS = 3
+#: SQLite opens three; the others are for threads that close some just when it is looked at.
+_DESCRIPTORS = 8
+
+
+class Keeper:
+    """Keeps the index of a root fit for use, and knows how large everything may become."""
+
+    def __init__(
+        self,
+        root: Root,
+        quota: int | str | None,
+        min_free: int | str,
+        statvfs: Callable[[str], os.statvfs_result],
+    ) -> None:
+        self.root, self.boot = root, boot_id()
+        #: What was found damaged, by reason, and how often.
+        self.damaged: dict[str, int] = {}
+        #: Held by the thread that uses the index.
+        self.lock = RLock()
+        #: Told of every change from the first use of the index on.
+        self.changes: Changes | None = None
+        self._sizes, self._statvfs = (quota, min_free), statvfs
+        self.quota = Quota(root, self._limits(cached=0), statvfs)
+        self._index: Index | None = None
+        self._suspect = 0
+        self._shed = False  # files have gone that the index still knows
+
+    def use(self, operation: Callable[[Index], T]) -> T:
+        """Run an operation on the index; again, once what stood in its way is put right."""
+        with self.lock:
+            for attempt in range(1, _ATTEMPTS + 1):
+                try:
+                    return operation(self._opened())
+                except sqlite3.Error as error:
+                    self._mend(error, last=attempt == _ATTEMPTS)
+                except FileNotFoundError:  # somebody deleted a directory
+                    if attempt == _ATTEMPTS:
+                        raise
+                    self.root.prepare()
+                except OSError as error:
+                    if error.errno not in FULL or isinstance(error, TmpCacheError):
+                        raise
+                    if attempt == _ATTEMPTS:
+                        raise self._full() from error
+                    self._relieve_for_index()
+        raise AssertionError("the last attempt returns or raises")
+
+    def _mend(self, error: sqlite3.Error, last: bool) -> None:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise TmpCacheError(
+                f"{self.root.index} has been locked for {_BUSY:.0f} s: a process that uses it "
+                "seems to be stopped in the middle of a change. Continue or kill it."
+            ) from error
+        full = code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+        if last:
+            if full:
+                raise self._full() from error
+            raise TmpCacheError(
+                f"{self.root.index} cannot be used ({error}), nor made anew: delete "
+                f"{self.root.path}"
+            ) from error
+        if full:
+            self._relieve_for_index()
+            return
+        if code == sqlite3.SQLITE_CANTOPEN and not _can_open(_DESCRIPTORS):
+            raise TmpCacheError(
+                f"{self.root.index} cannot be opened: this process has too many open files. Close "
+                "some, or raise their limit (ulimit -n)."
+            ) from error
+        self.count("index")
+        self.close()
+        with self._alone():
+            if inode(self.root.index) == self._suspect:  # else another process has mended it
+                for end in ("", "-wal", "-shm"):
+                    remove(self.root.index + end)
+
+    def _full(self) -> QuotaExceededError:
+        used = self.root.measured()
+        return exceeded(
+            "the index and sessions",
+            "the disk is full of other files, or of paths still held: free space on it",
+            needed=_RELIEF,
+            quota=self.quota.quota,
+            used=used,
+            leased=0,
+        )
+
+    def count(self, reason: str) -> None:
+        """Count damage."""
+        self.damaged[reason] = self.damaged.get(reason, 0) + 1
+
+    def _opened(self) -> Index:
+        if self._index is not None:
+            if self._index.in_place():
+                return self._index
+            self.count("index")
+            self.close()
+        self.root.prepare()
+        with self._alone():
+            if self.changes is None:
+                self.changes = Changes(self.root.changes)
+            self._suspect = inode(self.root.index)
+            index = Index(self.root.index, quota=self.quota.quota, busy_timeout=_BUSY)
+            self._suspect = index.inode
+            try:
+                with index.transaction():
+                    self._first_look(index)
+            except BaseException:
+                index.close()
+                raise
+            self._index = index
+        return index
+
+    def _first_look(self, index: Index) -> None:
+        """Account for what lies under the root but not in a new index; check an old one."""
+        if index.created or self._shed:
+            with Census(self.root.sessions) as census:
+                repair.adopt(index, self.root, census)
+            self._shed = False
+        elif index.one("SELECT boot FROM ledger")[0] != self.boot:
+            index.check()
+        index.run("UPDATE ledger SET boot = ? WHERE boot <> ?", self.boot, self.boot)
+        self.quota.limit(*self._limits(cached=totals(index)[0]))
+
+    def _limits(self, cached: int) -> tuple[int, int]:
+        """The quota and what is to stay free, in bytes; some are told as a share of the disk."""
+        quota, min_free = self._sizes
+        status = self._statvfs(self.root.path)
+        total, free = (status.f_frsize * count for count in (status.f_blocks, status.f_bavail))
+        return (
+            checked_quota(quota, total=total, free=free, cached=cached),
+            parse_size(min_free, total=total, name="min_free"),
+        )
+
+    def close(self) -> None:
+        """Close the index; the next use opens it again."""
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+
+    def forked(self) -> None:
+        """In a forked child: leave the index to the parent."""
+        self.lock = RLock()
+        if self._index is not None:
+            self._index.abandon()
+            self._index = None
+
+    def _relieve_for_index(self) -> None:
+        """Evict although the index cannot be written: files go first, their rows when they can."""
+        if self._index is None:
+            with Census(self.root.sessions) as census:
+                repair.shed(self.root, census, _RELIEF)
+            self._shed = True
+            return
+        for _ in range(2):
+            try:
+                with self._index.transaction():
+                    merge(self._index)  # that needs room itself: only once files have gone
+                    self.quota.relieve(self._index, _RELIEF)
+                return
+            except sqlite3.OperationalError:
+                continue
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While an index is made or thrown away, nobody else does either."""
+        fd = os.open(self.root.sessions, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            patience = time.monotonic() + _BUSY
+            while time.monotonic() < patience:
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    time.sleep(0.001)
+            yield
+        finally:
+            os.close(fd)
+
+
+def _can_open(count: int) -> bool:
+    """Whether this process may open so many files more."""
+    opened: list[int] = []
+    try:
+        for _ in range(count):
+            opened.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        return True
+    except OSError:
+        return False
+    finally:
+        for fd in opened:
+            os.close(fd)
