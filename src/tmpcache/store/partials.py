@@ -301,17 +301,19 @@ class Partial:
             return file.read(_SMALL) == self._pending
 
     def move(self, path: str) -> os.stat_result:
-        """Rename the file into its place among the blobs; its status there."""
-        self._target = path
-        if blobs.inode(self.path) == self.inode:
-            os.rename(self.path, path)
+        """Rename the file into its place among the blobs, but once; its status there."""
+        lost = f"{self.path} was deleted by somebody else"
         try:
+            if not self._target:
+                self._target = path
+                os.rename(self.path, path)
             status = os.lstat(path)
-            if status.st_ino == self.inode:
-                return status
-        except FileNotFoundError:
-            pass
-        raise PartialLostError(f"{self.path} was deleted by somebody else")
+        except FileNotFoundError as error:
+            raise PartialLostError(lost) from error
+        if status.st_ino != self.inode:  # that was the next download of the object
+            blobs.remove(path)
+            raise PartialLostError(lost)
+        return status
 
     def keep(self) -> None:
         """Leave the file to the next download of the object, no larger than it need be."""
