@@ -9,6 +9,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from support.content import assert_accounts_balance
 from support.disk import allocated
 from support.processes import spawn
 
@@ -182,6 +183,30 @@ def test_an_index_overwritten_in_place_is_made_anew(cache: tmpcache.Cache, root:
     assert reader.fetch("models", "model.npz").outcome is Outcome.FETCHED
     assert reader.stats().damaged == {"index": 1}
     assert reader.usage().used == allocated(root)
+
+
+@pytest.mark.parametrize("size", [10_000, 1_000_000], ids=["small", "large"])
+def test_a_partial_whose_place_was_taken_is_not_published(
+    root: Path, bucket: Bucket, cache: tmpcache.Cache, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Somebody deletes the file of a download, and the next download of the object begins."""
+    bucket.put("model.npz", BODY[:1] * size)
+    begun: list[Path] = []
+
+    def disturb(*paths: str) -> None:
+        if not begun:
+            begun.append(Path(paths[0]))
+            begun[0].unlink()
+            begun[0].write_bytes(b"the beginning of another")
+        rename(*paths)
+
+    rename = os.rename
+    monkeypatch.setattr(os, "rename", disturb)
+    assert fetched(cache).read_bytes() == BODY[:1] * size
+    assert begun
+    assert len(list(root.glob("blobs/*"))) == 1
+    assert not any((root / "partial").iterdir())
+    assert_accounts_balance(cache)
 
 
 def test_an_index_deleted_while_open_is_made_anew(cache: tmpcache.Cache, root: Path) -> None:

@@ -92,6 +92,19 @@ def test_a_right_that_was_taken_back_ends_freshness(bucket: Bucket, callers: Cal
             cache.fetch("models", "shared", stale_if_error=3600)
 
 
+def test_a_new_version_is_confirmed_to_nobody_but_who_was_given_it(
+    bucket: Bucket, callers: Callers
+) -> None:
+    alice, bob = callers.cache(callers.alice), callers.cache(callers.bob)
+    for cache in (alice, bob):
+        cache.fetch("models", "shared").release()
+    with callers.iam.lifted():
+        bucket.put("shared", OTHER)
+    assert alice.fetch("models", "shared", max_age=0).outcome is Outcome.FETCHED
+    later = callers.cache(callers.bob)  # a process of Bob's that remembers nothing
+    assert later.fetch("models", "shared").outcome is Outcome.REVALIDATED
+
+
 def test_an_outage_is_bridged_for_those_only_who_were_let_in(
     bucket: Bucket, callers: Callers, proxy: FaultProxy
 ) -> None:

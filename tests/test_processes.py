@@ -386,8 +386,9 @@ def test_a_frozen_process_does_not_keep_others_waiting(
     assert_accounts_balance(cache)
 
 
+@pytest.mark.parametrize("merged", [False, True], ids=["staged", "merged"])
 def test_a_process_that_thaws_does_not_bring_the_past_back(
-    bucket: Bucket, root: Path, proxy: FaultProxy
+    bucket: Bucket, root: Path, proxy: FaultProxy, merged: bool
 ) -> None:
     old = bucket.put("a", BODY)
     cache = tmpcache.Cache(root, quota="64 MiB", lock_timeout=0.3)
@@ -395,11 +396,20 @@ def test_a_process_that_thaws_does_not_bring_the_past_back(
         frozen_in_the_middle(frozen, proxy, cache)
         new = bucket.put("a", content("new", 3 * MIB))
         assert cache.fetch("models", "a", max_age=60).etag == new
+        if merged:
+            assert len(list(cache.entries())) == 1
         frozen.resume()
         assert frozen.hear() == ["FETCHED", old, len(BODY)]  # whole, and true when it was asked
-        path = cache.fetch("models", "a", max_age=60)
-        assert (path.etag, path.outcome) == (new, Outcome.HIT)
+        for one in (cache, tmpcache.Cache(root, quota="64 MiB")):  # that remembers, and that looks
+            path = one.fetch("models", "a", max_age=60)
+            assert (path.etag, path.outcome) == (new, Outcome.HIT)
         assert [entry.etag for entry in cache.entries()] == [new]
+    assert cache.gc() == allocated_for(BODY)  # no object's any more
+
+
+def allocated_for(body: bytes) -> int:
+    """Bytes that a file with this content occupies."""
+    return -(-len(body) // 4096) * 4096
 
 
 def test_who_waits_for_a_download_keeps_no_hold_of_it(

@@ -118,6 +118,19 @@ def test_a_new_version_takes_the_place_of_what_is_staged(
     assert_accounts_balance(staged)
 
 
+def test_a_copy_from_the_future_gives_way(bucket: Bucket, root: Path) -> None:
+    """A clock was wrong for a while: what it said must not hold for as long as it was ahead."""
+    clock = Clock()
+    bucket.put("a", b"from the future")
+    with tmpcache.Cache(root, quota="64 MiB", clock=clock) as cache:
+        clock.advance(1_000_000)
+        cache.fetch("models", "a").release()
+        clock.advance(-1_000_000)
+        bucket.put("a", b"of today")
+        assert cache.fetch("models", "a").read_bytes() == b"of today"
+        assert [entry.size for entry in cache.entries()] == [len(b"of today")]
+
+
 def test_an_object_of_the_same_bytes_shares_what_is_staged(staged: Cache, bucket: Bucket) -> None:
     bucket.put("like a", b"one")
     assert staged.fetch("models", "like a").samefile(staged.fetch("models", "a"))

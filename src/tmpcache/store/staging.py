@@ -45,8 +45,7 @@ _MERGE = (
     """INSERT OR REPLACE INTO validations
         SELECT id, scope, staged.received_at
         FROM staged JOIN objects USING (bucket, key, version, origin)
-        WHERE scope IS NOT NULL AND objects.etag = staged.etag
-            AND objects.received_at = staged.received_at""",
+        WHERE scope IS NOT NULL AND objects.etag = staged.etag""",
     """UPDATE blobs SET superseded = 1
         WHERE name IN (SELECT name FROM staged)
             AND NOT EXISTS (SELECT 1 FROM objects WHERE blob = blobs.id)""",
