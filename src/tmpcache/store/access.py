@@ -150,8 +150,11 @@ class Access:
             self._keeper.close()
             self._session = None
             if self._root_fd >= 0:
-                os.close(self._root_fd)
+                self._close_fd(self._root_fd)
                 self._root_fd = -1
+
+    #: Modules may be empty already when the interpreter ends and collects what is left.
+    _close_fd = staticmethod(os.close)
 
     def __del__(self) -> None:
         if hasattr(self, "_root_fd"):

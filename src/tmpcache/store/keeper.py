@@ -140,8 +140,7 @@ class Keeper:
             self.close()
         self.root.prepare()
         with self._alone():
-            if self.changes is None:
-                self.changes = Changes(self.root.changes)
+            self.changes = Changes(self.root.changes)
             self._suspect = inode(self.root.index)
             index = Index(self.root.index, quota=self.quota.quota, busy_timeout=_BUSY)
             self._suspect = index.inode
