@@ -25,7 +25,7 @@ from examples.check_scanner.page import Story
 from examples.check_scanner.result import State
 from tmpcache.testing import FunctionError
 
-HERE = Path(__file__).parents[1]
+HERE = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="awslambdaric is for Linux")
 

@@ -27,7 +27,7 @@ from examples.check_scanner.specimen import form, wear
 from examples.check_scanner.specimen.glyphs import FINE, MARGIN, Face, tile
 from examples.check_scanner.specimen.layout import Layout
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SEEDS = range(5)
 
 

@@ -16,7 +16,7 @@ from support.scanner import bomb, drawing, reading
 from examples.check_scanner import files, specimen
 from examples.check_scanner.reading import Field
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 KEYS = ["file", "decision", "reason", "routing", "account", "serial", "amount", "confidence"]
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 pytest.importorskip("distributed")
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FINAL = ("processed", "review", "rejected")
 
 
