@@ -185,6 +185,26 @@ def test_an_index_overwritten_in_place_is_made_anew(cache: tmpcache.Cache, root:
     assert reader.usage().used == allocated(root)
 
 
+@pytest.mark.parametrize(
+    "garbage",
+    [b"", b"short", b"\xff" * 16, b"\xff" * 7 + b"\x7f" + bytes(8), bytes(8) + b"\1" * 8],
+    ids=["empty", "short", "negative", "too many", "done before begun"],
+)
+def test_garbage_in_the_count_of_changes_is_made_good(
+    root: Path, cache: tmpcache.Cache, garbage: bytes
+) -> None:
+    fetched(cache)
+    cache.close()
+    (root / "changes").write_bytes(garbage)
+    with tmpcache.Cache(root, quota="4 MiB") as later:
+        assert later.fetch("models", "model.npz", max_age=60).outcome is Outcome.HIT
+        assert later.usage().objects == 1
+        later.evict("models")
+        assert fetched(later).read_bytes() == BODY
+        begun, done = memoryview((root / "changes").read_bytes()).cast("q")
+        assert 0 < begun == done < 100
+
+
 @pytest.mark.parametrize("size", [10_000, 1_000_000], ids=["small", "large"])
 def test_a_partial_whose_place_was_taken_is_not_published(
     root: Path, bucket: Bucket, cache: tmpcache.Cache, monkeypatch: pytest.MonkeyPatch, size: int

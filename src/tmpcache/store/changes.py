@@ -12,11 +12,14 @@ from __future__ import annotations
 import mmap
 import os
 
-_SIZE = 16
+_SIZE, _MOST = 16, 2**62
 
 
 class Changes:
-    """The numbers of the last change begun and of the last one done, as one process sees them."""
+    """The numbers of the last change begun and of the last one done, as one process sees them.
+
+    Made by one process at a time.
+    """
 
     def __init__(self, path: str) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -25,6 +28,8 @@ class Changes:
             if os.fstat(fd).st_size < _SIZE:
                 os.pwrite(fd, bytes(_SIZE), 0)  # not a hole: on a full disk that kills
             self._numbers = memoryview(mmap.mmap(fd, _SIZE)).cast("q")
+            if not 0 <= self._numbers[1] <= self._numbers[0] < _MOST:  # that was never written here
+                self._numbers[0] = self._numbers[1] = 0
         finally:
             os.close(fd)
 
