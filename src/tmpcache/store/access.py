@@ -13,7 +13,7 @@ from . import repair
 from .keeper import Keeper
 from .root import Root
 from .sessions import PAGE, Census, Session
-from .staging import merge
+from .staging import is_waiting, merge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,6 +116,9 @@ class Access:
         try:
             if session is not None:
                 session.changing = True
+            if tidy and is_waiting(index):
+                with index.transaction():  # of its own: what one with evictions writes is bounded
+                    merge(index)
             with index.transaction():
                 number = changes.begin()
                 if tidy or at_odds:

@@ -4,8 +4,8 @@ A new copy belongs into three tables with their indexes, eight pages to be writt
 ample room it is *staged* instead: one row in one small table, one page or two, a third of the time
 (45 µs between two requests, instead of 120). It is a copy like any other from then on: look-ups
 find it, the ledger counts it. Whatever wants to do more than look up or stage (evict, confirm,
-list) merges first, and so does who finds that it is time to measure the index again: at most some
-tens of rows wait, in two or three pages.
+list) merges first, and so does who finds that it is time to measure the index again: some tens of
+rows of each process wait at most, in two or three pages.
 """
 
 from __future__ import annotations
@@ -58,9 +58,14 @@ def stage(index: Index, row: Sequence[Any]) -> bool:
     return index.run(_STAGE, *row, *row[:4]) > 0
 
 
+def is_waiting(index: Index) -> bool:
+    """Whether any copy is staged."""
+    return bool(index.rows("SELECT 1 FROM staged LIMIT 1"))
+
+
 def merge(index: Index, rows: Sequence[tuple[Any, ...]] = ()) -> None:
     """Bring what is staged into the tables, then `rows` as well, at most one for an object."""
-    if index.rows("SELECT 1 FROM staged LIMIT 1"):
+    if is_waiting(index):
         _merge(index)
     if rows:
         index.run_many(_STAGE_ANY, rows)
