@@ -69,6 +69,7 @@ def test_all_that_has_arrived_is_published_in_one_transaction(
     cache.fetch("models", "00.bin").release()
     intake, jobs = jobs_for(cache, [*shelf.objects][1:])
     assert list(cache.root.glob("blobs/*")) == [cache.fetch("models", "00.bin", max_age=9)]
+    assert len([*cache.entries()]) == 1  # nothing is staged any more
     seen = transactions(monkeypatch)
     intake.publish(jobs)
     assert len(seen) == 1
