@@ -239,8 +239,8 @@ def test_the_time_is_kept_and_what_was_begun_is_gone_on_with(
     big = Cache(cold.root.parent / "big", quota="64 MiB", origin=shelf)
 
     def pace(key: str, at: int, halted: threading.Event) -> None:
-        if at >= 10 * MIB:
-            time.sleep(0.3)
+        if at >= 10 * MIB:  # until the time is up; a busy machine may take most of it to get here
+            halted.wait(2.5)
 
     def gate(key: str, deadline: Deadline | None) -> None:
         assert deadline is not None
@@ -249,7 +249,7 @@ def test_the_time_is_kept_and_what_was_begun_is_gone_on_with(
         deadline.check(key)
 
     shelf.pace, shelf.gate = pace, gate
-    report = big.warm(document, max_seconds=0.5, threads=2)
+    report = big.warm(document, max_seconds=2, threads=2)
     assert (report.fetched, report.skipped) == (0, 21)
     assert big.usage().reserved >= 8 * MIB
     assert sum(shelf.asked.values()) < 10
@@ -267,8 +267,8 @@ def test_a_budget_does_not_cost_what_an_earlier_download_left(root: Path, shelf:
     cache = Cache(root, quota="64 MiB", origin=shelf)
     said = {"bucket": "models", "key": "large", "etag": etag_of(body), "size": 1}
     document = {"tmpcache-manifest": 1, "objects": [said]}
-    shelf.pace = lambda key, at, halted: time.sleep(0.3 if at >= 10 * MIB else 0)
-    assert cache.warm(document, max_seconds=0.3).skipped == 1
+    shelf.pace = lambda key, at, halted: time.sleep(2.5 if at >= 10 * MIB else 0)
+    assert cache.warm(document, max_seconds=2).skipped == 1
     left = cache.usage().reserved
     assert left >= 8 * MIB
     assert cache.warm(document, max_bytes=MIB).skipped == 1
