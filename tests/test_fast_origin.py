@@ -388,7 +388,7 @@ def test_a_body_is_cut_off_at_the_deadline_and_gone_on_with(
     with pytest.raises(OriginUnavailableError, match="after 0 of 700000 bytes.*boto3"):
         reply.body.read(memoryview(bytearray(10)))
     proxy.set(Trouble(body="stall", after=100_000))
-    rest = origin.get("models", "a", start=10, end=len(BODY), deadline=Deadline(0.5))
+    rest = origin.get("models", "a", start=10, end=len(BODY), deadline=Deadline(2.0))
     assert rest is not None
     with pytest.raises(DeadlineExceededError):
         while rest.body.read(memoryview(bytearray(1 << 16))):
