@@ -333,6 +333,16 @@ def test_importing_the_package_loads_next_to_nothing() -> None:
     assert not {"sqlite3", "pathlib", "boto3", "typing", "dataclasses"} & set(loaded)
 
 
+def test_a_cache_that_outlives_its_modules_goes_quietly(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it happens when the interpreter ends with the cache in a cycle."""
+    access = tmpcache.Cache(root)._store.access
+    monkeypatch.setattr("tmpcache.store.access.os", None)
+    access.__del__()
+    assert access._root_fd == -1
+
+
 def test_threads_that_find_no_free_lease_at_once_widen_the_table_once(
     cache: tmpcache.Cache, root: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from support.processes import spawn
 import tmpcache
 from tmpcache import Cache, Outcome
 from tmpcache.errors import AccessDeniedError, ObjectNotFoundError
+from tmpcache.store.index import Index
 from tmpcache.testing import Bucket, Clock
 from tmpcache.testing.faults import ACCESS_DENIED
 
@@ -94,6 +96,22 @@ def test_what_is_staged_is_cleaned_like_the_rest(
     assert {entry.key for entry in staged.entries()} == left
     assert len(list(staged.root.glob("blobs/*"))) == len(left)
     assert_accounts_balance(staged)
+
+
+def test_what_is_staged_is_merged_before_anything_is_evicted(
+    staged: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a transaction of its own: how much log one with evictions needs is reckoned without it."""
+    seen, transaction = [], Index.transaction
+
+    def counted(index: Index) -> AbstractContextManager[None]:
+        seen.append(index.one("SELECT count(*) FROM staged")[0])
+        return transaction(index)
+
+    monkeypatch.setattr(Index, "transaction", counted)
+    staged.evict("models", "a")
+    staged.evict("models", "b")
+    assert seen == [3, 0, 0]
 
 
 def test_damage_to_what_is_staged_is_a_miss(staged: Cache, root: Path) -> None:

@@ -48,7 +48,7 @@ class Arrival:
     def row(
         self, copy: Copy, status: os.stat_result, now: float, scope: str | None
     ) -> tuple[object, ...]:
-        """What the index is to know of the copy, its file in place: see :mod:`.staging`."""
+        """What the index is to know, and the copy what file it is: see :mod:`.staging`."""
         copy.inode, copy.mtime_ns = status.st_ino, status.st_mtime_ns
         what = *self.name.parts(), copy.etag, copy.version_id, copy.validated_at, scope
         file = copy.name, copy.size, status.st_blocks * 512, copy.inode, copy.mtime_ns
@@ -149,10 +149,3 @@ class _Commit:
         if partial.has_reserved:
             index.run("DELETE FROM partials WHERE name = ?", partial.file_name)
         return True
-
-
-#: Note that the origin confirmed an object with this ETag to a scope.
-CONFIRM = (
-    "INSERT OR REPLACE INTO validations SELECT id, ?, ? FROM objects "
-    "WHERE bucket = ? AND key = ? AND version = ? AND origin = ? AND etag = ?"
-)

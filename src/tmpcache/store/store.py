@@ -39,6 +39,10 @@ _LOOK_UP = f"""
     SELECT blobs.name, size, inode, mtime_ns, boot, etag, version_id,
         (SELECT validated_at FROM validations WHERE object = objects.id AND scope = ?)
     FROM objects JOIN blobs ON blobs.id = objects.blob {_THE_OBJECT}"""
+_CONFIRM = (
+    "INSERT OR REPLACE INTO validations SELECT id, ?, ? FROM objects "
+    "WHERE bucket = ? AND key = ? AND version = ? AND origin = ? AND etag = ?"
+)
 _CONFIRM_AGAIN = (
     "UPDATE validations SET validated_at = ? WHERE scope = ? AND object = (SELECT id FROM objects "
     "WHERE bucket = ? AND key = ? AND version = ? AND origin = ? AND etag = ?)"
@@ -153,10 +157,8 @@ class Store:
         copy.written_at = at
         if self.access.update(_CONFIRM_AGAIN, at, scope, *name.parts(), copy.etag):
             return
-        from .publish import CONFIRM
-
         values = (scope, at, *name.parts(), copy.etag)
-        if not self.access.write(lambda index: index.run(CONFIRM, *values)):
+        if not self.access.write(lambda index: index.run(_CONFIRM, *values)):
             copy.validated_at = None  # the index is a new one, or knows a later version
 
     def forget(self, name: ObjectName) -> None:
