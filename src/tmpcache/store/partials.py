@@ -280,18 +280,16 @@ class Partial:
         return self._pending is not None
 
     def pour(self) -> None:
-        """Write a small body into the file, once there is room for it, and make it read-only."""
+        """Write a small body into the file, once there is room for it."""
         rest, at = memoryview(self._pending or b""), 0
         while rest[at:]:
             at += os.pwrite(self.fd, rest[at:], at)
-        os.fchmod(self.fd, 0o444)
 
     def finish(self) -> None:
-        """Make the file read-only, and just as long as what was received."""
+        """Make the file just as long as what was received."""
         self._follow()
         if os.fstat(self.fd).st_size != self.received:  # preallocated for more than there came
             os.ftruncate(self.fd, self.received)
-        os.fchmod(self.fd, 0o444)
 
     def has_bytes_of(self, path: str) -> bool:
         """Whether what was received is the content of a file."""
@@ -301,12 +299,16 @@ class Partial:
             return file.read(_SMALL) == self._pending
 
     def move(self, path: str) -> os.stat_result:
-        """Rename the file into its place among the blobs, but once; its status there."""
+        """Rename the file into its place among the blobs, but once; its status there.
+
+        It becomes read-only there and not before: others open partials for writing, to lock them.
+        """
         lost = f"{self.path} was deleted by somebody else"
         try:
             if not self._target:
                 self._target = path
                 os.rename(self.path, path)
+            os.fchmod(self.fd, 0o444)
             status = os.lstat(path)
         except FileNotFoundError as error:
             raise PartialLostError(lost) from error
