@@ -98,7 +98,7 @@ def answer_fresh(
         if asks_anyway or job.copy is None or not fetching.may_serve(job.copy, max_age):
             todo.append(job)
         elif (lease := store.claim(job.copy)) is not None:
-            job.file = fetching.hand_out(job.name, job.copy, Outcome.HIT, *lease)
+            job.file = fetching.hand_out(job.name, job.copy, Outcome.HIT, lease)
         else:
             job.copy = None  # damaged
             todo.append(job)
@@ -173,8 +173,8 @@ def _taken(fetching: Fetching, jobs: list[Job]) -> list[Any]:
     for job in jobs:
         file = job.file
         if file is not None and job in seen:  # its file is leased, so it is there
-            session, slot = fetching.store.take(file._copy.lease_id)
-            file = fetching.hand_out(job.name, file._copy, Outcome.HIT, session, slot)
+            lease = fetching.store.take(file._copy.lease_id)
+            file = fetching.hand_out(job.name, file._copy, Outcome.HIT, lease)
         seen.add(job)
         results.append(job.error if file is None else file)
     return results

@@ -130,17 +130,18 @@ class Cache:
             if (
                 0 <= age < limit or version_id or 0 <= age <= now - current_start()
             ) and scope == self._origin.scope:
-                session, slot = self._store.take(copy.lease_id)
-                if is_intact(copy):
+                lease = self._store.take(copy.lease_id)
+                table = lease.session.table
+                if not table[0] and is_intact(copy) and not table[0]:  # Store.is_safe, in short
                     self._store.touch(copy, now)
                     fetching = self._fetching
                     with fetching.tally:
                         fetching.outcomes[Outcome.HIT] += 1
-                    file = cached_file(copy, Outcome.HIT, session, slot)
+                    file = cached_file(copy, Outcome.HIT, lease)
                     if (run := current()) is not None:
-                        run.note_file(file, slot)
+                        run.note_file(file)
                     return file
-                session.give_back(slot)
+                lease.release()
         return self._fetching.fetch(
             bucket, key, version_id, *self._patience(max_age, stale_if_error)
         )

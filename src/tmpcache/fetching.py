@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from .store import Store
     from .store.partials import Partial
     from .store.publish import Arrival
-    from .store.sessions import Session
+    from .store.sessions import Lease
 
     #: A copy, how it was come by, and its lease.
-    Answer = tuple[Copy, Outcome, Session, int]
+    Answer = tuple[Copy, Outcome, Lease]
 
 #: Copies remembered in memory, some 600 bytes each: beyond these a hit asks the index (12 µs).
 _REMEMBERED = 50_000
@@ -104,7 +104,7 @@ class Fetching:
         if copy is None or not self.may_serve(copy, max_age, immutable=bool(name.version)):
             return copy, None
         lease = self.store.claim(copy)
-        return (None, None) if lease is None else (copy, (copy, Outcome.HIT, *lease))
+        return (None, None) if lease is None else (copy, (copy, Outcome.HIT, lease))
 
     def may_serve(self, copy: Copy, max_age: float, *, immutable: bool = False) -> bool:
         """Whether a copy is fresh: by its age, or confirmed in the invocation under way."""
@@ -125,25 +125,24 @@ class Fetching:
         if not may_serve_stale(age, max_age, stale_if_error):
             return None
         lease = self.store.claim(copy)
-        return (copy, Outcome.STALE, *lease) if lease is not None else None
+        return (copy, Outcome.STALE, lease) if lease is not None else None
 
     def _shared(self, answer: Answer) -> Answer | None:
         """Another thread's answer for this one: the same copy, a lease of its own."""
         lease = self.store.claim(answer[0])
-        return (answer[0], Outcome.HIT, *lease) if lease is not None else None
+        return (answer[0], Outcome.HIT, lease) if lease is not None else None
 
     def hand_out(
         self,
         name: ObjectName,
         copy: Copy,
         outcome: Outcome,
-        session: Session,
-        slot: int,
+        lease: Lease,
         *,
         counted: bool = True,
     ) -> CachedFile:
         """The path for an answer, remembered and, if it is one to a fetch, counted."""
-        file, scope = cached_file(copy, outcome, session, slot), self.origin.scope
+        file, scope = cached_file(copy, outcome, lease), self.origin.scope
         if outcome is not Outcome.FETCHED:  # that is in the index already
             self.store.touch(copy, self.clock())
         with self.tally:
@@ -153,7 +152,7 @@ class Fetching:
                 self.known.clear()
             self.known[name.bucket, name.key, name.version or None] = copy, scope
         if (run := current()) is not None:
-            run.note_file(file, slot)
+            run.note_file(file)
         return file
 
     def _ask(self, name: ObjectName, copy: Copy | None, deadline: Deadline | None) -> Answer:
@@ -171,10 +170,10 @@ class Fetching:
             reply = self._get(name, deadline, copy.etag)
             if reply is None:
                 return self._confirmed(name, copy, lease)
-        except BaseException:
-            lease[0].give_back(lease[1])
+        except BaseException:  # whoever keeps the error shall not keep the lease
+            lease.release()
             raise
-        lease[0].give_back(lease[1])
+        lease.release()
         return self._download(name, reply, deadline)
 
     def _download(self, name: ObjectName, reply: Reply | None, deadline: Deadline | None) -> Answer:
@@ -220,22 +219,22 @@ class Fetching:
                     open_reply.body.close()
                 return self._confirmed(name, copy, lease), None
             if told is None and copy.validated_at is not None:
-                return (copy, Outcome.HIT, *lease), None
+                return (copy, Outcome.HIT, lease), None
             reply = self._get(name, deadline, copy.etag)
             if reply is None:
                 return self._confirmed(name, copy, lease), None
         except BaseException:
-            lease[0].give_back(lease[1])
+            lease.release()
             raise
-        lease[0].give_back(lease[1])
+        lease.release()
         return None, reply
 
     def _receive(
         self, name: ObjectName, reply: Reply | None, partial: Partial, deadline: Deadline | None
     ) -> Answer:
         arrival = self.bring(name, reply, partial, deadline)
-        copy, session, slot = self.store.downloads.publish(arrival, self.origin.scope)
-        return copy, Outcome.FETCHED, session, slot
+        copy, lease = self.store.downloads.publish(arrival, self.origin.scope)
+        return copy, Outcome.FETCHED, lease
 
     def bring(
         self, name: ObjectName, reply: Reply | None, partial: Partial, deadline: Deadline | None
@@ -264,11 +263,11 @@ class Fetching:
             with self.tally:
                 self.received += partial.transferred
 
-    def _confirmed(self, name: ObjectName, copy: Copy, lease: tuple[Session, int]) -> Answer:
-        self.store.confirm(name, copy, self.origin.scope, self.clock())
+    def _confirmed(self, name: ObjectName, copy: Copy, lease: Lease) -> Answer:
+        copy = self.store.confirm(name, copy, self.origin.scope, self.clock())
         if copy.validated_at is None:
             self.known.pop((name.bucket, name.key, name.version or None), None)
-        return copy, Outcome.REVALIDATED, *lease
+        return copy, Outcome.REVALIDATED, lease
 
     def _get(self, name: ObjectName, deadline: Deadline | None, etag: str = "") -> Reply | None:
         """Ask; what a refusal says about the copies here is written down."""

@@ -65,7 +65,7 @@ class Intake:
         finally:
             for job, answer in pairs:  # Ctrl-C
                 if answer is not None:
-                    answer[1].give_back(answer[2])
+                    answer[1].release()
                 self.drop(job)
 
     def _hand_out(self, job: Job, answer: Answer | None, scope: str | None) -> None:
@@ -74,8 +74,8 @@ class Intake:
             if answer is None:
                 with self._downloads.explained(job.name):
                     answer = self._downloads.publish(job.arrival, scope)
-            copy, session, slot = answer
-            job.file = self._fetching.hand_out(job.name, copy, Outcome.FETCHED, session, slot)
+            copy, lease = answer
+            job.file = self._fetching.hand_out(job.name, copy, Outcome.FETCHED, lease)
         except Exception as error:
             job.error = error
         finally:

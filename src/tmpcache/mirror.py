@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Self
 
-    from .store.sessions import Session
+    from .store.sessions import Lease
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -23,7 +23,7 @@ def mirrored(
     files: Mapping[str, CachedFile],
     base: str,
     into: Scratch | str | os.PathLike[str],
-    take: Callable[[int], tuple[Session, int]],
+    take: Callable[[int], Lease],
 ) -> dict[str, str]:
     """Link each file to the place below `into` that its key has below `base`.
 
@@ -49,7 +49,7 @@ def mirrored(
             else:
                 if isinstance(into, Scratch):
                     copy = file._copy
-                    into._held.append(cached_file(copy, file.outcome, *take(copy.lease_id)))
+                    into._held.append(cached_file(copy, file.outcome, take(copy.lease_id)))
     return unlinked
 
 
@@ -73,6 +73,7 @@ class _Tree:
             for part in map(_part, parts):
                 try:
                     os.mkdir(part, 0o700, dir_fd=here)
+                    os.chmod(part, 0o700, dir_fd=here)  # whatever the umask
                 except FileExistsError:
                     pass
                 here, above = os.open(part, _DIRECTORY, dir_fd=here), here

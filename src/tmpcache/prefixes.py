@@ -129,9 +129,9 @@ def _answer_listed(fetching: Fetching, bucket: str, page: list[Listed]) -> dict[
         if leased and scope is not None:
             same = [copies[key] for key in leased]
             for copy in confirm_again(store, origin, same, scope, fetching.clock()):
-                lease, job = leased.pop(copy.key), jobs[copy.key]
-                job.file = fetching.hand_out(job.name, copy, Outcome.REVALIDATED, *lease)
+                job, lease = jobs[copy.parts[1]], leased.pop(copy.parts[1])
+                job.file = fetching.hand_out(job.name, copy, Outcome.REVALIDATED, lease)
     finally:
-        for session, slot in leased.values():
-            session.give_back(slot)
+        for lease in leased.values():
+            lease.release()
     return jobs

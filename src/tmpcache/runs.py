@@ -194,9 +194,9 @@ class Run:
                 if (path := file()) is not None:
                     path.release()
 
-    def note_file(self, file: CachedFile, slot: int) -> None:
+    def note_file(self, file: CachedFile) -> None:
         """A path that is to be released at the end. Slots are used again, so these stay few."""
-        self._files[slot] = ref(file)
+        self._files[file._lease.slot] = ref(file)
 
     def note_scratch(self, scratch: Scratch) -> None:
         """A directory that is to be removed at the end."""

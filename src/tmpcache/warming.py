@@ -114,7 +114,7 @@ def _is_here(fetching: Fetching, hot: _Hot) -> bool:
     if lease is None:
         job.copy = None
         return False
-    lease[0].give_back(lease[1])
+    lease.release()
     return True
 
 

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import sys
-from copy import copy as shallow_copy
 from pathlib import Path, PosixPath
 
 from .file import CachedFile, cached_file
@@ -83,11 +82,7 @@ class Scratch(PosixPath):
         if path is None:
             self.reserve(found.size)
             path = _copy(found, wanted, writable)
-        here = shallow_copy(found._copy)
-        here.path, here.parsed = path, None
-        session, slot = found._lease
-        del found._lease  # it goes on in the path that is returned
-        file = cached_file(here, found.outcome, session, slot)
+        file = cached_file(found._copy._replace(path=path), found.outcome, found._lease)
         self._held.append(file)
         return file
 
@@ -189,8 +184,7 @@ def _copy(found: CachedFile, wanted: str, writable: bool) -> str:
         with open(target, "wb") as copy, open(found, "rb") as source:
             if not reflink(source.fileno(), target):
                 shutil.copyfileobj(source, copy, 1024 * 1024)
-            if not writable:
-                os.fchmod(target, 0o444)
+            os.fchmod(target, 0o600 if writable else 0o444)  # whatever the umask
         return str(path)
     raise FileExistsError(wanted)
 

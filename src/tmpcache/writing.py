@@ -50,8 +50,8 @@ def put(
                 deadline=deadline,
             )
         arrival = Arrival(partial, name, etag, version_id, fetching.clock())
-        copy, session, slot = fetching.store.downloads.publish(arrival, origin.scope)
-    return fetching.hand_out(name, copy, Outcome.REVALIDATED, session, slot, counted=False)
+        copy, lease = fetching.store.downloads.publish(arrival, origin.scope)
+    return fetching.hand_out(name, copy, Outcome.REVALIDATED, lease, counted=False)
 
 
 def _read(source: str | os.PathLike[str] | bytes | BinaryIO, partial: Partial) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-from contextlib import suppress
+import sqlite3
 from threading import get_ident
 from weakref import WeakSet
 
-from ..errors import TmpCacheError
-from . import repair
-from .keeper import Keeper
+from ..errors import QuotaExceededError, TmpCacheError
+from ..forking import here, put_right, reset_in_children
+from . import eviction, repair, scratch
+from .blobs import is_name
+from .files import Descriptor, names
+from .keeper import Keeper, ReplacedError
 from .root import Root
-from .sessions import PAGE, Census, Session
+from .sessions import PAGE, Lease, Session
 from .staging import is_waiting, merge
 
 TYPE_CHECKING = False
@@ -20,9 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
+    from ..objects import Copy
     from .index import Index
 
     T = TypeVar("T")
+
+
+#: Transactions that evict objects for their rows after one that adds some: more than it added, and
+#: so few that nobody waits long for a cache whose quota was made smaller.
+_TRIMS_MOST = 8
 
 
 class Access:
@@ -36,29 +44,33 @@ class Access:
         clock: Callable[[], float],
         statvfs: Callable[[str], os.statvfs_result],
     ) -> None:
+        if sqlite3.sqlite_version_info < (3, 24):
+            raise TmpCacheError(
+                f"this Python has SQLite {sqlite3.sqlite_version}, and tmpcache needs 3.24 or "
+                "newer: use another build of Python, or pip install pysqlite3-binary in its place"
+            )
         self.root = Root(root)
         self.root.prepare()
         self.clock = clock
         self._keeper = keeper = Keeper(self.root, quota, min_free, statvfs)
         self.boot, self.quota = keeper.boot, keeper.quota
         self.damaged, self.count = keeper.damaged, keeper.count
-        #: Names of blobs used since the last write, and when: they ride along with the next one.
-        self.used: dict[str, float] = {}
+        #: Copies used since the last write, and when: they ride along with the next one.
+        self.used: dict[int, tuple[Copy, float]] = {}
         self.flushed_at = clock()
-        #: Descriptors of partials that this process has locked.
-        self.held: set[int] = set()
+        #: Files of partials that this process has locked.
+        self.held: WeakSet[Descriptor] = WeakSet()
+        self.scratches = scratch.Scratches(self.root)
         self._writer = 0  # the thread that is in a transaction
-        self._at_odds = False
         self._session: Session | None = None
         self._heir: Session | None = None
-        # A shared lock on a directory keeps systemd-tmpfiles from ageing what is in it.
-        self._root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        with suppress(BlockingIOError):
-            fcntl.flock(self._root_fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         _all.add(self)
+        reset_in_children(self)
 
     def read(self, operation: Callable[[Index], T]) -> T:
         """Run statements that change nothing."""
+        if not here[0]:
+            put_right()
         return self._keeper.use(operation)
 
     def read_settled(self, operation: Callable[[Index], T]) -> T:
@@ -82,6 +94,7 @@ class Access:
 
         A third of the time of :meth:`write`, which also writes down uses and watches the size.
         """
+        self._refuse_reentry()
         return self._keeper.use(lambda index: index.run(sql, *values))
 
     def write(self, operation: Callable[[Index], T], *, tidy: bool = True) -> T:
@@ -91,17 +104,35 @@ class Access:
         :meth:`tidy`; else it must not do more than :func:`.staging.stage`.
         """
         self._refuse_reentry()
-        return self._keeper.use(lambda index: self._transact(index, operation, tidy))
+        with self._keeper.lock:
+            result = self._keeper.use(lambda index: self._transact(index, operation, tidy))
+            for _ in range(_TRIMS_MOST * self.quota.wants_trim):
+                trimmed = self._keeper.use(
+                    lambda index: self._transact(index, self.quota.trim, True)
+                )
+                if not trimmed or not self.quota.wants_trim:
+                    break
+            self._keeper.use(lambda _: self._keeper.shrink_if_wanted())
+        return result
 
     def tidy(self, index: Index) -> None:
         """In a transaction: bring into the tables what waits for that, copies and their uses."""
         merge(index)
         used, self.used, self.flushed_at = self.used, {}, self.clock()
         if used:
-            touch = "UPDATE blobs SET used_at = max(used_at, ?) WHERE name = ?"
-            index.run_many(touch, [(at, name) for name, at in used.items()])
+            index.run_many(
+                "UPDATE blobs SET used_at = max(used_at, ?) WHERE name = ?",
+                [(at, copy.name) for copy, at in used.values()],
+            )
+            index.run_many(
+                "UPDATE objects SET used_at = max(used_at, ?) "
+                "WHERE bucket = ? AND key = ? AND version = ? AND origin = ?",
+                [(at, *copy.parts) for copy, at in used.values()],
+            )
 
     def _refuse_reentry(self) -> None:
+        if not here[0]:
+            put_right()
         if self._writer == get_ident():
             raise TmpCacheError(
                 "the cache was called in the middle of a change of itself, by a signal handler or "
@@ -109,99 +140,126 @@ class Access:
             )
 
     def _transact(self, index: Index, operation: Callable[[Index], T], tidy: bool) -> T:
-        session, self._writer = self._session, get_ident()
-        changes = self._keeper.changes
+        self._writer = get_ident()
+        changes, evicted, unfinished = self._keeper.changes, self.quota.evicted, False
         assert changes is not None, "opened with the index"
-        evicted, self._at_odds, at_odds = self.quota.evicted, True, self._at_odds
         try:
-            if session is not None:
-                session.changing = True
             if tidy and is_waiting(index):
                 with index.transaction():  # of its own: what one with evictions writes is bounded
                     merge(index)
             with index.transaction():
-                number = changes.begin()
-                if tidy or at_odds:
+                if not index.in_place(now=True) or not changes.is_in_place:
+                    raise ReplacedError("the index is another one")
+                unfinished = changes.begin()
+                if tidy or unfinished:
                     self.tidy(index)
-                if at_odds:  # files went in a transaction that came to nothing
-                    with Census(self.root.sessions) as census:
-                        repair.reconcile(index, self.root, census.leased())
+                if unfinished:  # files went, or came, in a transaction that came to nothing
+                    repair.reconcile(index, self.root)
+                self._look_after_session(index)
                 result = operation(index)
                 self.quota.watch(index)
-            changes.end(number)
-            if session is not None:
-                session.changing = False
-            self._at_odds = False
+            changes.end()
             return result
+        except QuotaExceededError:
+            if self.quota.evicted == evicted and not unfinished:  # nothing was changed
+                changes.end()
+            raise
         finally:
-            self._at_odds = self._at_odds and (at_odds or self.quota.evicted != evicted)
             self._writer = 0
 
-    def take(self, lease: int) -> tuple[Session, int]:
-        """Lease a blob by its lease id: the session and the slot to give back to it."""
+    # ---- the session --------------------------------------------------------------------------
+
+    def take(self, lease: int) -> Lease:
+        """Lease a blob by its lease id."""
         session = self._session
         if session is None:  # the first use by this process: a time to tidy up
             session = self.session()
-            repair.sweep_scratch(self.root)
-        while (slot := session.take(lease)) < 0:
+            scratch.sweep(self.root)
+        while (held := session.take(lease)) is None:
             session = self.write(self._widen)
-        return session, slot
+        return held
 
-    def close(self) -> None:
-        """Let go of the index and the session; leases of paths still held go on."""
-        with self._keeper.lock:
-            self._keeper.close()
-            self._session = None
-            if self._root_fd >= 0:
-                self._close_fd(self._root_fd)
-                self._root_fd = -1
+    def is_evicted(self, lease: int) -> bool:
+        """Whether a blob is just being evicted by anybody."""
+        return self._session is not None and self._session.is_evicted(lease)
 
-    #: Modules may be empty already when the interpreter ends and collects what is left.
-    _close_fd = staticmethod(os.close)
-
-    def __del__(self) -> None:
-        if hasattr(self, "_root_fd"):
-            self.close()
-
-    # ---- the session --------------------------------------------------------------------------
+    def session(self) -> Session:
+        """The session of this process, begun if need be."""
+        return self._session or self.write(self._widen)
 
     def _widen(self, index: Index) -> Session:
         """Begin the session of this process, or give it another page of leases."""
         if self._session is not None and not self._session.is_full:  # another thread was here
             return self._session
         if self._session is None:
-            self._bury(index)
+            repair.bury(index, self.root, resumable=False)
         size = PAGE if self._session is None else self._session.size
-        while not self.quota.make_room(index, size, "a session", slack=0):
-            continue
+        self._make_room_for_session(index, size)
         if self._session is None:
             self._session = Session(self.root.sessions)
         else:
             self._session.grow()
         return self._session
 
+    def _look_after_session(self, index: Index) -> None:
+        """See that others can see it; somebody may have deleted its file."""
+        session = self._session
+        if session is None:
+            return
+        session.forget_evicted()
+        if not session.is_in_place:
+            self._make_room_for_session(index, session.size)
+            session.renew()
+
+    def _make_room_for_session(self, index: Index, size: int) -> None:
+        while not self.quota.make_room(index, size, "a session", slack=0):
+            continue
+
     def sweep(self) -> None:
         """Remove what the dead left and nobody can use: sessions, scratch directories, partials."""
-        self.write(self._bury)
-        repair.sweep_scratch(self.root)
+        self.write(lambda index: repair.bury(index, self.root, resumable=False))
+        scratch.sweep(self.root)
 
     def sweep_if_needed(self) -> None:
         """Sweep if anything is there that is not this process's own."""
         own = os.path.basename(self._session.path) if self._session is not None else ""
         try:
-            found = {*os.listdir(self.root.sessions), *os.listdir(self.root.scratch)}
+            found = {*os.listdir(self.root.sessions)}
         except FileNotFoundError:
             found = {""}
-        if found - {own}:
+        if found - {own} or os.path.lexists(self.root.scratch):
             self.sweep()
 
-    def _bury(self, index: Index) -> int:
-        with Census(self.root.sessions) as census:
-            return repair.bury(index, self.root, census, resumable=False)
+    def start_over(self) -> None:
+        """Remove all content that is not in use, and every row; what is in use is taken in again.
 
-    def session(self) -> Session:
-        """The session of this process, begun if need be."""
-        return self._session or self.write(self._widen)
+        Rows that are deleted one by one would all go through the log first.
+        """
+
+        def operation(index: Index) -> None:
+            eviction.unlink(self.root, names(self.root.blobs, is_name))
+            self._keeper.delete()
+
+        with self._keeper.lock:
+            self.used.clear()
+            self._refuse_reentry()
+            self._keeper.use(lambda index: self._transact(index, operation, tidy=True))
+            self._keeper.close()
+            self._keeper.use(lambda index: None)
+
+    def close(self) -> None:
+        """Let go of the index and the session; leases of paths still held go on."""
+        with self._keeper.lock:
+            self._keeper.close()
+            self._session = None
+            self.root.close()
+
+    def __del__(self) -> None:
+        try:
+            if hasattr(self, "_heir"):
+                self.close()
+        except (AttributeError, TypeError):  # the interpreter ends, and modules are empty already
+            return
 
     # ---- fork ---------------------------------------------------------------------------------
 
@@ -216,8 +274,7 @@ class Access:
                 self.count("lease lost at fork")
 
     def _twin(self, index: Index, session: Session) -> Session:
-        while not self.quota.make_room(index, session.size, "a session", slack=0):
-            continue
+        self._make_room_for_session(index, session.size)
         return session.twin()
 
     def after_fork_in_parent(self) -> None:
@@ -227,17 +284,19 @@ class Access:
             self._heir = None
         self._keeper.lock.release()
 
-    def after_fork_in_child(self) -> None:
-        """Leave everything that belongs to the parent, go on with a session of one's own."""
+    def forked(self) -> None:
+        """In a child: leave everything that belongs to the parent, go on with a session of one's
+        own, which has the same leases.
+        """
         self._writer = 0
         self._keeper.forked()
-        for fd in self.held:  # or the parent's partials would stay locked as long as we live
-            os.close(fd)
+        for file in list(
+            self.held
+        ):  # or the parent's partials would stay locked as long as we live
+            file.close()
         self.held.clear()
         if self._session is not None:
             self._session.become(self._heir)
-            if self._heir is None:
-                self._session = None
             self._heir = None
 
 
@@ -253,7 +312,5 @@ def _each(method: Callable[[Access], None]) -> Callable[[], None]:
 
 
 os.register_at_fork(
-    before=_each(Access.before_fork),
-    after_in_parent=_each(Access.after_fork_in_parent),
-    after_in_child=_each(Access.after_fork_in_child),
+    before=_each(Access.before_fork), after_in_parent=_each(Access.after_fork_in_parent)
 )

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+from ..errors import TmpCacheError
 from . import blobs
+from .files import inode
+from .publish import row_of
+from .sessions import lease_id
 from .staging import merge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..objects import Copy
     from .access import Access
     from .index import Index
     from .publish import Answer, Arrival
 
-#: Arrivals in one transaction: bounds what the log must have room for.
+#: Arrivals that are published together. How many of them one transaction takes, so that the log
+#: has room for it, the index says (:attr:`.index.Index.batch`).
 MOST = 64
 
 
 class _Item:
-    """An arrival, the copy that comes of it, and its lease."""
+    """An arrival, the lease of what comes of it, and the copy, once it is published."""
 
-    def __init__(self, access: Access, arrival: Arrival, scope: str | None) -> None:
+    def __init__(self, access: Access, arrival: Arrival) -> None:
         self.arrival, self.partial = arrival, arrival.partial
-        self.copy, digest = arrival.as_copy(access, scope)
-        self.copy.name = digest + blobs.suffix(self.copy.key)
-        self.copy.path = f"{access.root.blobs}/{self.copy.name}"
-        self.session, self.slot = access.take(self.copy.lease_id)
+        digest = arrival.finish()
+        self.name = digest + blobs.suffix(arrival.name.key)
+        self.path = f"{access.root.blobs}/{self.name}"
+        self.lease = access.take(lease_id(digest))
+        self.copy: Copy | None = None
 
 
 def publish_many(
@@ -34,53 +41,44 @@ def publish_many(
     """Make up to :data:`MOST` finished partials the copies of objects, confirmed to `scope`.
 
     None stands for what is to be published alone, because there is a file of its name, or another
-    arrival has the same bytes. If there is no room for all of them, an error is raised, and none is
-    published.
+    arrival has the same bytes, or they could not be published together.
     """
-    items: list[_Item] = []
-    published: list[_Item] | None = None
-    try:
-        for arrival in arrivals:
-            items.append(_Item(access, arrival, scope))
-        while published is None:
-            published = access.write(lambda index: _commit(index, access, items, scope))
-    except BaseException:
-        for item in items:
-            item.session.give_back(item.slot)
-        raise
-    answers: list[Answer | None] = []
-    for item in items:
-        item.partial.published = item in published
-        if item.partial.published:
-            answers.append((item.copy, item.session, item.slot))
-        else:
-            item.session.give_back(item.slot)
-            answers.append(None)
-    return answers
+    items = [_Item(access, arrival) for arrival in arrivals]
+    rest, answers = list(items), []
+    while rest:
+        try:
+            count = access.write(lambda index: _commit(index, access, rest, scope))  # noqa: B023
+        except (TmpCacheError, OSError):  # one failed; which, and why, it will say alone
+            break
+        for item in rest[:count]:
+            item.partial.published = item.copy is not None
+            answers.append(None if item.copy is None else (item.copy, item.lease))
+        rest = rest[count:]
+    for item in rest:
+        item.lease.release()
+    return answers + [None] * len(rest)
 
 
-def _commit(
-    index: Index, access: Access, items: list[_Item], scope: str | None
-) -> list[_Item] | None:
-    """Those of the items that are published now; None if more is to be evicted before."""
-    new: dict[str, _Item] = {}
-    coming, quota = [], access.quota
-    for item in items:
-        found = blobs.inode(item.copy.path)
-        if item.copy.name in new or found not in (0, item.partial.inode):
-            continue
-        new[item.copy.name] = item
-        if not found and item.partial.is_in_memory:
-            coming.append(item)
-    needed = sum(quota.blocks(item.copy.size) for item in coming)
-    if needed and not quota.make_room(index, needed, f"{len(coming)} objects"):
-        return None
-    for item in coming:
-        item.partial.pour()
+def _commit(index: Index, access: Access, items: list[_Item], scope: str | None) -> int:
+    """Publish as many of the items as go into one transaction; how many were looked at."""
+    new: dict[str, tuple[_Item, bool]] = {}
+    quota, looked_at = access.quota, items[: index.batch]
+    for item in looked_at:
+        item.copy = None  # if this is done once more
+        found = inode(item.path)
+        if item.name not in new and found in (0, item.partial.inode):
+            new[item.name] = item, not found and item.partial.is_in_memory
+    needed = sum(quota.blocks(item.partial.received) for item, comes in new.values() if comes)
+    if needed and not quota.make_room(index, needed, f"{len(new)} objects"):
+        return 0
     rows, now = [], access.clock()
-    for item in new.values():
-        rows.append(item.arrival.row(item.copy, item.partial.move(item.copy.path), now, scope))
+    for item, comes in new.values():
+        if comes:
+            item.partial.pour()
+        status = item.partial.move(item.path)
+        item.copy = item.arrival.as_copy(access, item.name, status, scope)
+        rows.append(row_of(item.copy, status, now, scope))
         if item.partial.has_reserved:
             index.run("DELETE FROM partials WHERE name = ?", item.partial.file_name)
     merge(index, rows)
-    return list(new.values())
+    return len(looked_at)

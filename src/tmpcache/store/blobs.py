@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 
-#: Mode of a blob, and of a blob that an evictor is about to remove (see sessions).
-PUBLISHED = stat.S_IFREG | 0o444
-CONDEMNED = stat.S_IFREG | 0o400
+#: Mode of a blob. It says nothing about it: a file is a blob by its place and its row.
+MODE = 0o444
 
 _CHUNK = 1024 * 1024
 _SUFFIX = r"\.[A-Za-z0-9_-]{1,16}"
+_PARTIAL = r"[0-9a-f]{40}(\.[0-9a-f]{12})?"
 _NAME = rf"[0-9a-f]{{32}}(-\d+)?({_SUFFIX}){{0,2}}"
 _COMPRESSED = {".br", ".bz2", ".gz", ".lz4", ".xz", ".z", ".zst"}
 
@@ -48,6 +47,15 @@ def is_name(name: str) -> bool:
     return re.fullmatch(_NAME, name) is not None
 
 
+def is_partial(name: str) -> bool:
+    """Whether a file of this name can be a download under way.
+
+    >>> is_partial("0" * 40), is_partial("0" * 40 + "." + "1" * 12), is_partial("../x")
+    (True, True, False)
+    """
+    return isinstance(name, str) and re.fullmatch(_PARTIAL, name) is not None
+
+
 def digest_of(path: str) -> str:
     """The xxh3_128 hash of a file's content, 32 hexadecimal digits."""
     import xxhash
@@ -76,27 +84,3 @@ def fingerprint(path: str) -> tuple[int, int, int]:
     """Inode, size and mtime_ns: what a blob must still have to be what was published."""
     status = os.lstat(path)
     return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def inode(path: str) -> int:
-    """The inode that a path leads to, 0 if none."""
-    try:
-        return os.lstat(path).st_ino
-    except FileNotFoundError:
-        return 0
-
-
-def set_mode(path: str, mode: int) -> None:
-    """Publish or condemn a blob; one that is gone needs neither."""
-    try:
-        os.chmod(path, stat.S_IMODE(mode))
-    except FileNotFoundError:
-        return
-
-
-def remove(path: str) -> None:
-    """Delete a file that may be gone already."""
-    try:
-        os.unlink(path)
-    except (FileNotFoundError, IsADirectoryError):
-        return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .store import written
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,7 +35,7 @@ _CONFIRM_AGAIN = (
 _BY_USE = """
     SELECT bucket, key, version, etag, size
     FROM objects JOIN blobs ON blobs.id = objects.blob WHERE origin = ?
-    ORDER BY used_at DESC, objects.id DESC"""
+    ORDER BY objects.used_at DESC, objects.id DESC"""
 
 
 def look_up_many(
@@ -55,9 +57,13 @@ def look_up_many(
         page = keys[start : start + _PAGE]
         sql = _LOOK_UP.format(", ".join("?" * len(page)))
         values = (scope or "", bucket, origin, *page)
-        rows = read(lambda index: index.rows(sql, *values, *values))  # noqa: B023
-        found.update((row[0], store.copy_of(bucket, *row)) for row in rows)
+        rows = read(lambda index: _written(index.rows(sql, *values, *values)))  # noqa: B023
+        found.update((key, store.copy_of((bucket, key, "", origin), *row)) for key, row in rows)
     return found
+
+
+def _written(rows: list[tuple[Any, ...]]) -> list[tuple[str, tuple[Any, ...]]]:
+    return [(row[0], written(row[1:])) for row in rows]
 
 
 def confirm_again(
@@ -72,19 +78,18 @@ def confirm_again(
         return [
             copy
             for copy in copies
-            if index.run(_CONFIRM_AGAIN, at, scope, copy.bucket, copy.key, origin, copy.etag)
+            if index.run(_CONFIRM_AGAIN, at, scope, *copy.parts[:2], origin, copy.etag)
         ]
 
     confirmed = store.access.write(operation)
-    for copy in confirmed:
-        copy.validated_at = copy.written_at = at
-    return confirmed
+    return [copy._replace(validated_at=at, written_at=at) for copy in confirmed]
 
 
 def by_use(store: Store, origin: str) -> list[tuple[Any, ...]]:
     """Bucket, key, version, ETag and size of all objects, last used first."""
     store.flush()
-    return store.access.read(lambda index: index.rows(_BY_USE, origin))
+    rows = store.access.read(lambda index: index.rows(_BY_USE, origin))
+    return [row for row in rows if [*map(type, row)] == [str, str, str, str, int]]
 
 
 class Room:
@@ -105,5 +110,5 @@ def touch_in_order(store: Store, copies: Sequence[Copy]) -> None:
     """Note that copies were used just now, the first of them last."""
     now = store.access.clock()
     for number, copy in enumerate(reversed(copies)):
-        store.access.used[copy.name] = now + number * 1e-6
+        store.access.used[id(copy)] = copy, now + number * 1e-6
     store.flush()

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from ..errors import DeadlineExceededError, OriginUnavailableError, TmpCacheError
 from . import turns
+from .files import Descriptor
 from .partials import Partial
 from .publish import publish
 from .quota import FULL, exceeded, totals
@@ -75,32 +76,27 @@ class Downloads:
     ) -> Partial:
         access, file = self._access, name.file_id()
 
-        def hold() -> tuple[int, os.stat_result, str, bool]:
+        def hold() -> tuple[Descriptor, str, bool]:
             return turns.hold(access.root.partial, file, patience, hang_up, deadline)
 
         try:
-            fd, status, path, waited = hold()
+            held, path, waited = hold()
         except FileNotFoundError:  # somebody deleted the directory
             access.root.prepare()
-            fd, status, path, waited = hold()
+            held, path, waited = hold()
         except OSError as error:
             if error.errno not in FULL:
                 raise
             self.relieve(1)
-            fd, status, path, waited = hold()
-        access.held.add(fd)
-        partial = Partial(fd, status, path, waited, _Room(self, name))
-        try:
-            if status.st_size:
-                asked = (partial.file_name, partial.inode, access.boot)
-                for row in access.read(lambda index: index.rows(_RESUMABLE, *asked)):
-                    partial.resume(*row)
-                if not partial.etag:
-                    partial.rewind()
-        except BaseException:
-            access.held.discard(fd)
-            os.close(fd)
-            raise
+            held, path, waited = hold()
+        access.held.add(held)
+        partial = Partial(held, path, waited, _Room(self, name))
+        if held.status.st_size:
+            asked = (partial.file_name, partial.inode, access.boot)
+            for row in access.read(lambda index: index.rows(_RESUMABLE, *asked)):
+                partial.resume(*row)
+            if not partial.etag:
+                partial.rewind()
         return partial
 
     def begin_now(self, name: ObjectName) -> Partial | None:
@@ -111,14 +107,10 @@ class Downloads:
             held = turns.take(path)
         except OSError:  # to be explained to who asks for this object alone
             return None
-        if held is None:
+        if held is None or held.status.st_size:
             return None
-        fd, status = held
-        if status.st_size:
-            os.close(fd)
-            return None
-        access.held.add(fd)
-        return Partial(fd, status, path, False, _Room(self, name))
+        access.held.add(held)
+        return Partial(held, path, False, _Room(self, name))
 
     def end(self, partial: Partial, error: BaseException | None = None) -> None:
         """Let go of what is published; else keep what can be gone on with, remove the rest."""
@@ -126,8 +118,7 @@ class Downloads:
             if not partial.published:
                 self._leave(partial, error)
         finally:
-            self._access.held.discard(partial.fd)
-            os.close(partial.fd)
+            partial.file.close()
 
     def _leave(self, partial: Partial, error: BaseException | None) -> None:
         try:
@@ -179,10 +170,7 @@ class Downloads:
         """The same in one transaction; None for what is to be published alone."""
         from .batch import publish_many
 
-        try:
-            return publish_many(self._access, arrivals, scope)
-        except Exception:  # one failed; which, and why, it will say alone
-            return [None] * len(arrivals)
+        return publish_many(self._access, arrivals, scope)
 
     # ---- what partials ask for ----------------------------------------------------------------
 

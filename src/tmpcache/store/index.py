@@ -10,25 +10,40 @@ instead takes 385 ms.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from contextlib import contextmanager
+
+from . import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-#: An index of another format is thrown away: everything here can be fetched again.
-FORMAT = 3
+#: Of the tables, and of all that lies beside the index: see :mod:`.root` for what follows from it.
+FORMAT = 4
 #: Seconds for which the file is taken to be where it was: the few steps of one fetch.
 _TRUSTED = 0.0005
 #: Pages that the index may grow by between two measurements.
 _SPARE_PAGES = 8
+#: Confirmations kept for one object, one for each set of credentials, the newest: roles change
+#: their keys every few hours, and each set is a new one.
+SCOPES_KEPT = 8
+#: A quota below this gets pages of 1 KiB, others of 4 KiB.
+_SMALL_QUOTA = 64 * 1024 * 1024
+#: B-trees that one object's rows are in, with a page for the rest of a long key where there is one.
+_PAGES_OF_A_ROW = 12
+#: Pages of an index that holds nothing.
+_LEAST_PAGES = 24
+#: Milliseconds to wait for readers when the log is to be cut.
+_LOG_PATIENCE = 50
+#: SQLite writes this many bytes before each page in the log.
+_FRAME = 24
 
 # `superseded`: no object refers to the blob any more. `boot`: the boot during which the blob was
-# last known to be whole. The triggers keep `ledger` and `superseded` true in the very transaction
+# last known to be whole. `ledger.strangers`: allocated bytes of what lies among the blobs and is
+# none. The triggers keep `ledger` and `superseded` true in the very transaction
 # that changes what they are derived from.
 _SCHEMA = (
     """CREATE TABLE blobs (
@@ -39,8 +54,9 @@ _SCHEMA = (
     """CREATE TABLE objects (
         id INTEGER PRIMARY KEY, origin TEXT NOT NULL, bucket TEXT NOT NULL, key TEXT NOT NULL,
         version TEXT NOT NULL, etag TEXT NOT NULL, version_id TEXT, received_at REAL NOT NULL,
-        blob INTEGER NOT NULL, UNIQUE (bucket, key, version, origin))""",
+        used_at REAL NOT NULL, blob INTEGER NOT NULL, UNIQUE (bucket, key, version, origin))""",
     "CREATE INDEX objects_by_blob ON objects (blob)",
+    "CREATE INDEX objects_by_use ON objects (used_at)",
     """CREATE TABLE validations (
         object INTEGER NOT NULL, scope TEXT NOT NULL, validated_at REAL NOT NULL,
         PRIMARY KEY (object, scope)) WITHOUT ROWID""",
@@ -55,8 +71,10 @@ _SCHEMA = (
         name TEXT PRIMARY KEY, reserved INTEGER NOT NULL, etag TEXT, size INTEGER, checksum TEXT,
         received INTEGER, digest TEXT, islands TEXT, inode INTEGER, boot TEXT)
         WITHOUT ROWID""",
-    "CREATE TABLE ledger (blobs INTEGER NOT NULL, bytes INTEGER NOT NULL, boot TEXT NOT NULL)",
-    "INSERT INTO ledger VALUES (0, 0, '')",
+    """CREATE TABLE ledger (
+        blobs INTEGER NOT NULL, bytes INTEGER NOT NULL, boot TEXT NOT NULL,
+        strangers INTEGER NOT NULL)""",
+    "INSERT INTO ledger VALUES (0, 0, '', 0)",
     """CREATE TRIGGER blob_added AFTER INSERT ON blobs BEGIN
         UPDATE ledger SET blobs = blobs + 1, bytes = bytes + NEW.allocated;
     END""",
@@ -79,12 +97,30 @@ _SCHEMA = (
     """CREATE TRIGGER object_changed AFTER UPDATE OF etag ON objects WHEN OLD.etag <> NEW.etag BEGIN
         DELETE FROM validations WHERE object = NEW.id;
     END""",
+    f"""CREATE TRIGGER validation_added AFTER INSERT ON validations
+    WHEN (SELECT count(*) FROM validations WHERE object = NEW.object) > {SCOPES_KEPT} BEGIN
+        DELETE FROM validations WHERE object = NEW.object AND scope NOT IN (
+            SELECT scope FROM validations WHERE object = NEW.object
+            ORDER BY scope = NEW.scope DESC, validated_at DESC LIMIT {SCOPES_KEPT});
+    END""",
     """CREATE TRIGGER object_gone AFTER DELETE ON objects BEGIN
         DELETE FROM validations WHERE object = OLD.id;
         UPDATE blobs SET superseded = 1 WHERE id = OLD.blob
             AND NOT EXISTS (SELECT 1 FROM objects WHERE blob = OLD.blob);
     END""",
 )
+
+
+class DamagedIndexError(sqlite3.DatabaseError):
+    """The index holds what was never written to it: it is thrown away, like one that is garbage."""
+
+
+class UnfitIndexError(sqlite3.DatabaseError):
+    """The index was made for a much larger quota: it is thrown away, and that is no damage."""
+
+
+class IndexTooLargeError(sqlite3.OperationalError):
+    """The index has no room to grow before its free pages are given back."""
 
 
 class Index:
@@ -95,24 +131,30 @@ class Index:
 
     def __init__(self, path: str, *, quota: int, busy_timeout: float) -> None:
         """Open, or create, the index at `path`; `busy_timeout` in seconds."""
-        self._path = path
+        self._path, self._busy_timeout = path, int(busy_timeout * 1000)
         # A small cache gets small pages, and a log of 1/64 of its quota (at most 1,000 pages,
         # SQLite's own default), so that even 1 MiB holds mostly content.
-        page_size = 1024 if quota < 64 * 1024 * 1024 else 4096
+        page_size = 1024 if quota < _SMALL_QUOTA else 4096
         self.log_bytes = min(max(quota // 64, 16 * page_size), 1000 * page_size)
-        try:  # before SQLite does, which would let the umask decide; -wal and -shm follow it
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        except FileExistsError:
-            pass
+        #: Rows of objects that one transaction adds or deletes at most.
+        self.batch = 16 if quota < _SMALL_QUOTA else 64
+        #: Bytes of pages in use at which objects are evicted only because of their rows.
+        self.share = quota // 8
+        # Before SQLite does, which would let the umask decide; -wal and -shm follow it.
+        size = files.make(path)
         self._connection = sqlite3.connect(
             path, timeout=busy_timeout, isolation_level=None, check_same_thread=False
         )
         try:
             run = self._connection.execute
             run(f"PRAGMA page_size={page_size}")
+            run("PRAGMA auto_vacuum=INCREMENTAL")
             run("PRAGMA journal_mode=WAL")
             run("PRAGMA synchronous=OFF")
+            run("PRAGMA cache_spill=OFF")  # nothing reaches the disk before it is known how much
             self.page_size: int = run("PRAGMA page_size").fetchone()[0]
+            if self.page_size > page_size or size > quota // 2:
+                raise UnfitIndexError("the index was made for a larger quota")
             run(f"PRAGMA wal_autocheckpoint={self.log_bytes // self.page_size}")
             run(f"PRAGMA journal_size_limit={self.log_bytes}")
             #: Whether the file was made just now.
@@ -120,7 +162,8 @@ class Index:
             if self.created:
                 self._create()
             self._pages = 0
-            self.inode = os.stat(path).st_ino
+            self.inode = files.inode(path)
+            self._log_inodes = self._inodes_of_log()
             self._looked_at = 0.0
         except BaseException:
             self._connection.close()
@@ -135,16 +178,20 @@ class Index:
                 self._connection.execute(statement)
             self._connection.execute(f"PRAGMA user_version={FORMAT}")
 
-    def in_place(self) -> bool:
-        """Whether the file that is open is still, or was just now, the one at the path."""
-        now = time.monotonic()
-        if now < self._looked_at + _TRUSTED:
+    def _inodes_of_log(self) -> tuple[int, int]:
+        return files.inode(self._path + "-wal"), files.inode(self._path + "-shm")
+
+    def in_place(self, *, now: bool = False) -> bool:
+        """Whether the files that are open are still, or were just now, those at the path.
+
+        With `now`, just now is not enough.
+        """
+        at = time.monotonic()
+        if not now and at < self._looked_at + _TRUSTED:
             return True
-        try:
-            self._looked_at = now
-            return os.stat(self._path).st_ino == self.inode
-        except FileNotFoundError:
-            return False
+        self._looked_at = at
+        is_there = files.inode(self._path) == self.inode
+        return is_there and self._inodes_of_log() == self._log_inodes
 
     def check(self) -> None:
         """Raise :class:`sqlite3.DatabaseError` if the file's structure is broken."""
@@ -178,7 +225,10 @@ class Index:
 
     def one(self, sql: str, *values: object) -> tuple[Any, ...]:
         """The one row of a statement that always has one."""
-        return self.rows(sql, *values)[0]
+        rows = self.rows(sql, *values)
+        if not rows:
+            raise DamagedIndexError("the ledger is gone")
+        return rows[0]
 
     def run(self, sql: str, *values: object) -> int:
         """Execute a statement; the number of rows that it changed."""
@@ -193,23 +243,58 @@ class Index:
         pages: int = self.one("PRAGMA page_count")[0]
         return pages > self._pages + _SPARE_PAGES
 
+    def excess_rows(self) -> int:
+        """Bytes of pages in use beyond the index's share of the quota."""
+        used = self.one("PRAGMA page_count")[0] - self._free_pages()
+        return int(used) * self.page_size - self.share
+
+    def _free_pages(self) -> int:
+        return int(self.one("PRAGMA freelist_count")[0])
+
     def measured(self) -> tuple[int, int]:
         """Bytes allocated for the index now, and what it may grow to before it is measured again.
 
         The second counts pages that are in the log only (a checkpoint will add them to the file),
-        the log at its full length, and one more transaction, which can touch no more pages than
-        there are, and touches at most some 400 when it evicts a batch.
+        the log at its full length, and one more transaction.
         """
-        file, log, shared = (_allocated(self._path + end) for end in ("", "-wal", "-shm"))
+        file, log, shared = (files.allocated(self._path + end) for end in ("", "-wal", "-shm"))
         self._pages = pages = self.one("PRAGMA page_count")[0]
-        transaction = (min(pages, 400) + _SPARE_PAGES) * self.page_size
         shared_least = 32 * 1024
         most = (
-            max(file, (pages + _SPARE_PAGES) * self.page_size)
-            + max(log, self.log_bytes)
-            + transaction
+            max(file, self._file_with(pages)) + max(log, self.log_bytes) + self._transaction(pages)
         )
         return file + log + shared, most + max(shared, shared_least)
+
+    def _file_with(self, pages: int) -> int:
+        return (pages + _SPARE_PAGES) * self.page_size
+
+    def _transaction(self, pages: int) -> int:
+        """What one transaction adds to the log: no more pages than there are, nor than its rows."""
+        touched = min(pages, 2 * self.batch * _PAGES_OF_A_ROW) + _SPARE_PAGES
+        return touched * (self.page_size + _FRAME)
+
+    def shrinkable(self, rows_left: int) -> int:
+        """Bytes by which :meth:`measured` may fall if no more than `rows_left` blobs stay."""
+        pages = self._pages
+        file = max(files.allocated(self._path), self._file_with(pages))
+        least = min(pages, _LEAST_PAGES + rows_left)
+        return file - self._file_with(least) + self._transaction(pages) - self._transaction(least)
+
+    def is_loose(self) -> bool:
+        """Whether much of the file is free pages."""
+        return self._free_pages() > _LEAST_PAGES + self._pages // 4
+
+    def shrink(self) -> None:
+        """Give free pages, and the log, back to the file system; in no transaction."""
+        while before := self._free_pages():
+            self.rows(f"PRAGMA incremental_vacuum({4 * self.batch})")
+            self.rows("PRAGMA wal_checkpoint(PASSIVE)")
+            if self._free_pages() >= before:
+                break
+        # Who reads just now is waited for, but not for long: he may be stopped.
+        self.rows(f"PRAGMA busy_timeout={_LOG_PATIENCE}")
+        self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.rows(f"PRAGMA busy_timeout={self._busy_timeout}")
 
     def close(self) -> None:
         """Close the connection."""
@@ -226,10 +311,3 @@ class Index:
 
 
 _inherited: list[sqlite3.Connection] = []
-
-
-def _allocated(path: str) -> int:
-    try:
-        return os.stat(path).st_blocks * 512
-    except FileNotFoundError:
-        return 0

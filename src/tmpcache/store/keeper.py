@@ -16,13 +16,12 @@ from threading import RLock
 
 from ..config import checked_quota, parse_size
 from ..errors import QuotaExceededError, TmpCacheError
-from . import repair
-from .blobs import inode, remove
+from . import files, repair
 from .changes import Changes
-from .index import Index
+from .index import Index, IndexTooLargeError, UnfitIndexError
 from .quota import FULL, Quota, exceeded, totals
 from .root import boot_id
-from .sessions import Census
+from .sessions import Sessions
 from .staging import merge
 
 TYPE_CHECKING = False
@@ -42,6 +41,10 @@ _RELIEF = 1024 * 1024
 _ATTEMPTS = 3
 #: SQLite opens three; the others are for threads that close some just when it is looked at.
 _DESCRIPTORS = 8
+
+
+class ReplacedError(sqlite3.DatabaseError):
+    """The index that is open is not the one at the path any more."""
 
 
 class Keeper:
@@ -65,7 +68,6 @@ class Keeper:
         self.quota = Quota(root, self._limits(cached=0), statvfs)
         self._index: Index | None = None
         self._suspect = 0
-        self._shed = False  # files have gone that the index still knows
 
     def use(self, operation: Callable[[Index], T]) -> T:
         """Run an operation on the index; again, once what stood in its way is put right."""
@@ -94,7 +96,8 @@ class Keeper:
                 f"{self.root.index} has been locked for {_BUSY:.0f} s: a process that uses it "
                 "seems to be stopped in the middle of a change. Continue or kill it."
             ) from error
-        full = code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+        too_large = isinstance(error, IndexTooLargeError)
+        full = too_large or code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
         if last:
             if full:
                 raise self._full() from error
@@ -102,20 +105,35 @@ class Keeper:
                 f"{self.root.index} cannot be used ({error}), nor made anew: delete "
                 f"{self.root.path}"
             ) from error
-        if full:
+        if isinstance(error, ReplacedError) and self._index is not None:
+            self._let_go(self._index)
+        elif too_large and self._index is not None:
+            self._index.shrink()
+        elif full:
             self._relieve_for_index()
-            return
-        if code == sqlite3.SQLITE_CANTOPEN and not _can_open(_DESCRIPTORS):
+        elif code == sqlite3.SQLITE_CANTOPEN and not _can_open(_DESCRIPTORS):
             raise TmpCacheError(
                 f"{self.root.index} cannot be opened: this process has too many open files. Close "
                 "some, or raise their limit (ulimit -n)."
             ) from error
-        self.count("index")
-        self.close()
+        else:
+            if not isinstance(error, UnfitIndexError):
+                self.count("index")
+            self._throw_away()
+
+    def _throw_away(self) -> None:
+        """Remove the index that was looked at, unless another process has replaced it already."""
+        self.root.prepare()
         with self._alone():
-            if inode(self.root.index) == self._suspect:  # else another process has mended it
-                for end in ("", "-wal", "-shm"):
-                    remove(self.root.index + end)
+            if files.inode(self.root.index) == self._suspect:
+                self.delete()
+        self.close()
+
+    def delete(self) -> None:
+        """Remove the index; all who have it open will see that it is not there any more."""
+        # The index first: a connection to one that has gone leaves the log's name alone.
+        for end in ("", "-wal", "-shm"):
+            files.remove(self.root.index + end)
 
     def _full(self) -> QuotaExceededError:
         used = self.root.measured()
@@ -136,33 +154,59 @@ class Keeper:
         if self._index is not None:
             if self._index.in_place():
                 return self._index
-            self.count("index")
-            self.close()
+            self._let_go(self._index)
         self.root.prepare()
         with self._alone():
-            self.changes = Changes(self.root.changes)
-            self._suspect = inode(self.root.index)
+            if self.changes is None or not self.changes.is_in_place:
+                self.changes = Changes(self.root.changes)
+            self._suspect = files.inode(self.root.index)
+            if not self._suspect:  # until all that lies here is accounted for in a new one
+                self.changes.begin()
             index = Index(self.root.index, quota=self.quota.quota, busy_timeout=_BUSY)
             self._suspect = index.inode
             try:
                 with index.transaction():
-                    self._first_look(index)
+                    adopts = self._first_look(index, self.changes)
             except BaseException:
                 index.close()
                 raise
+            if adopts:
+                self.changes.end()
             self._index = index
+        self._remove_other_formats()
         return index
 
-    def _first_look(self, index: Index) -> None:
-        """Account for what lies under the root but not in a new index; check an old one."""
-        if index.created or self._shed:
-            with Census(self.root.sessions) as census:
-                repair.adopt(index, self.root, census)
-            self._shed = False
+    def _let_go(self, index: Index) -> None:
+        """Close an index that is not in place any more, or has lost its log, and so its content."""
+        found = files.inode(self.root.index)
+        if not index.in_place(now=True):
+            if found in (0, index.inode):  # else another process has replaced it
+                self.count("index")
+            if found == index.inode:
+                self._suspect = found
+                self._throw_away()
+        self.close()
+
+    def _first_look(self, index: Index, changes: Changes) -> bool:
+        """Account for what lies under the root but not in the index, if that was left to be done;
+        check an index of an earlier boot.
+        """
+        adopts = index.created or changes.is_unfinished
+        if adopts:
+            changes.begin()
+            repair.adopt(index, self.root, self.quota.blocks)
         elif index.one("SELECT boot FROM ledger")[0] != self.boot:
             index.check()
         index.run("UPDATE ledger SET boot = ? WHERE boot <> ?", self.boot, self.boot)
         self.quota.limit(*self._limits(cached=totals(index)[0]))
+        return adopts
+
+    def _remove_other_formats(self) -> None:
+        """Remove what another release has left here, once none of its processes lives."""
+        for other in self.root.other_formats():
+            sessions = Sessions(other.sessions)
+            if not sessions.are_any_alive():
+                other.remove()
 
     def _limits(self, cached: int) -> tuple[int, int]:
         """The quota and what is to stay free, in bytes; some are told as a share of the disk."""
@@ -173,6 +217,12 @@ class Keeper:
             checked_quota(quota, total=total, free=free, cached=cached),
             parse_size(min_free, total=total, name="min_free"),
         )
+
+    def shrink_if_wanted(self) -> None:
+        """After a transaction: give pages back that eviction has set free."""
+        if self.quota.wants_shrink and self._index is not None:
+            self.quota.wants_shrink = False
+            self._index.shrink()
 
     def close(self) -> None:
         """Close the index; the next use opens it again."""
@@ -190,9 +240,9 @@ class Keeper:
     def _relieve_for_index(self) -> None:
         """Evict although the index cannot be written: files go first, their rows when they can."""
         if self._index is None:
-            with Census(self.root.sessions) as census:
-                repair.shed(self.root, census, _RELIEF)
-            self._shed = True
+            if self.changes is not None:
+                self.changes.begin()  # and not end: whoever opens the index compares
+            repair.shed(self.root, _RELIEF)
             return
         for _ in range(2):
             try:
@@ -206,29 +256,26 @@ class Keeper:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """While an index is made or thrown away, nobody else does either."""
-        fd = os.open(self.root.sessions, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        lock = files.Descriptor(self.root.sessions, files.DIRECTORY)
         try:
             patience = time.monotonic() + _BUSY
             while time.monotonic() < patience:
                 try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    fcntl.flock(lock.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
                     time.sleep(0.001)
             yield
         finally:
-            os.close(fd)
+            lock.close()
 
 
 def _can_open(count: int) -> bool:
     """Whether this process may open so many files more."""
-    opened: list[int] = []
+    opened: list[files.Descriptor] = []
     try:
         for _ in range(count):
-            opened.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+            opened.append(files.Descriptor(os.devnull, os.O_RDONLY))
         return True
     except OSError:
         return False
-    finally:
-        for fd in opened:
-            os.close(fd)

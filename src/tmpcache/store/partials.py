@@ -20,6 +20,7 @@ import xxhash
 
 from ..errors import IntegrityError
 from . import blobs
+from .files import Descriptor, remove
 from .islands import Island
 from .quota import FULL
 
@@ -72,16 +73,14 @@ class Partial:
     is read again, from the page cache, when all before it is there.
     """
 
-    def __init__(
-        self, fd: int, status: os.stat_result, path: str, waited: bool, room: Room
-    ) -> None:
-        self.fd, self.path = fd, path
+    def __init__(self, file: Descriptor, path: str, waited: bool, room: Room) -> None:
+        self.file, self.fd, self.path = file, file.fd, path
         #: Whether another download of the same object ended while this one waited for its turn.
         self.waited = waited
         #: Whether the content has become a blob.
         self.published = False
-        self.inode = status.st_ino
-        self._has_blocks = os.major(status.st_dev) > 0
+        self.inode = file.status.st_ino
+        self._has_blocks = os.major(file.status.st_dev) > 0
         #: Bytes that were here when the index was last told; 0: nobody could go on with the file.
         self.noted = 0
         #: Bytes received by this download, also before a :meth:`rewind`.
@@ -308,12 +307,12 @@ class Partial:
             if not self._target:
                 self._target = path
                 os.rename(self.path, path)
-            os.fchmod(self.fd, 0o444)
+            os.fchmod(self.fd, blobs.MODE)
             status = os.lstat(path)
         except FileNotFoundError as error:
             raise PartialLostError(lost) from error
         if status.st_ino != self.inode:  # that was the next download of the object
-            blobs.remove(path)
+            remove(path)
             raise PartialLostError(lost)
         return status
 
@@ -325,15 +324,15 @@ class Partial:
 
     def remove(self, index: Index | None = None) -> None:
         """Remove the file, wherever it is, unless the `index` knows it as a blob."""
-        if blobs.inode(self.path) == self.inode:
+        if self.file.is_still(self.path):
             os.ftruncate(self.fd, 0)  # the blocks go now, not when the last descriptor is closed
-            blobs.remove(self.path)
+            remove(self.path)
         if index is not None:
             index.run("DELETE FROM partials WHERE name = ?", self.file_name)
-            if self._target and blobs.inode(self._target) == self.inode:
+            if self._target and self.file.is_still(self._target):
                 name = os.path.basename(self._target)
                 if not index.rows("SELECT 1 FROM blobs WHERE name = ?", name):
-                    blobs.remove(self._target)
+                    remove(self._target)
 
     @property
     def has_reserved(self) -> bool:
@@ -346,12 +345,16 @@ class Partial:
             return
         self._room.reserve(self.file_name, total)
         self._reserved = total
-        if total >= _SMALL and self._has_blocks and hasattr(os, "posix_fallocate"):
-            try:
-                os.posix_fallocate(self.fd, 0, total)
-            except OSError as error:
-                self._make_room(error, total)
-                os.posix_fallocate(self.fd, 0, total)
+        if total < _SMALL:
+            return
+        if not self._has_blocks or not hasattr(os, "posix_fallocate"):
+            os.ftruncate(self.fd, total)  # so that who builds the index anew sees how much it is
+            return
+        try:
+            os.posix_fallocate(self.fd, 0, total)
+        except OSError as error:
+            self._make_room(error, total)
+            os.posix_fallocate(self.fd, 0, total)
 
     def _make_room(self, error: OSError, needed: int) -> None:
         """Evict after a write met a full disk, so that it can be tried once more."""

@@ -6,6 +6,7 @@ import os
 
 from ..objects import Copy
 from . import blobs
+from .files import inode
 from .sessions import lease_id
 from .staging import merge, stage
 
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
     from .access import Access
     from .index import Index
     from .partials import Partial
-    from .sessions import Session
+    from .sessions import Lease
 
     #: A copy and its lease.
-    Answer = tuple[Copy, Session, int]
+    Answer = tuple[Copy, Lease]
 
 
 class Arrival:
@@ -32,27 +33,36 @@ class Arrival:
         self.partial, self.name = partial, name
         self.etag, self.version_id, self.at = etag, version_id, at
 
-    def as_copy(self, access: Access, scope: str | None) -> tuple[Copy, str]:
-        """The copy that comes of it, but for its name, and the hash of its content."""
-        partial, digest = self.partial, self.partial.digest()
-        if not partial.is_in_memory:
-            partial.finish()
-        copy = Copy()
-        copy.bucket, copy.key = self.name.bucket, self.name.key
-        copy.etag, copy.version_id = self.etag, self.version_id
-        copy.size, copy.boot, copy.validated_at = partial.received, access.boot, self.at
-        copy.written_at = self.at if scope is not None else None
-        copy.lease_id = lease_id(digest)
-        return copy, digest
+    def finish(self) -> str:
+        """Nothing more comes; the hash of the content."""
+        digest = self.partial.digest()
+        if not self.partial.is_in_memory:
+            self.partial.finish()
+        return digest
 
-    def row(
-        self, copy: Copy, status: os.stat_result, now: float, scope: str | None
-    ) -> tuple[object, ...]:
-        """What the index is to know, and the copy what file it is: see :mod:`.staging`."""
-        copy.inode, copy.mtime_ns = status.st_ino, status.st_mtime_ns
-        what = *self.name.parts(), copy.etag, copy.version_id, copy.validated_at, scope
-        file = copy.name, copy.size, status.st_blocks * 512, copy.inode, copy.mtime_ns
-        return *what, *file, now, copy.boot
+    def as_copy(self, access: Access, name: str, status: os.stat_result, scope: str | None) -> Copy:
+        """The copy that has come of it: a blob of this name and status."""
+        return Copy(
+            parts=self.name.parts(),
+            name=name,
+            path=f"{access.root.blobs}/{name}",
+            size=self.partial.received,
+            inode=status.st_ino,
+            mtime_ns=status.st_mtime_ns,
+            boot=access.boot,
+            etag=self.etag,
+            version_id=self.version_id,
+            validated_at=self.at,
+            written_at=self.at if scope is not None else None,
+            lease_id=lease_id(name),
+        )
+
+
+def row_of(copy: Copy, status: os.stat_result, now: float, scope: str | None) -> tuple[object, ...]:
+    """What the index is to know of a new copy, in the columns of ``staged``."""
+    what = *copy.parts, copy.etag, copy.version_id, copy.validated_at, scope
+    file = copy.name, copy.size, status.st_blocks * 512, copy.inode, copy.mtime_ns
+    return *what, *file, now, copy.boot
 
 
 def publish(access: Access, arrival: Arrival, scope: str | None) -> Answer:
@@ -61,23 +71,19 @@ def publish(access: Access, arrival: Arrival, scope: str | None) -> Answer:
     The copy comes leased, so it cannot be evicted before its path is handed out. The blob that
     has the same name already is shared if it has the same bytes.
     """
-    partial = arrival.partial
-    copy, digest = arrival.as_copy(access, scope)
-    session, slot = access.take(copy.lease_id)
+    digest, suffix = arrival.finish(), blobs.suffix(arrival.name.key)
+    lease = access.take(lease_id(digest))
+    choice: tuple[str, int, bool] = (digest + suffix, 0, False)  # in most cases nobody's
     try:
-        suffix = blobs.suffix(copy.key)
-        choice: tuple[str, int, bool] = (digest + suffix, 0, False)  # in most cases nobody's
         while True:
-            copy.name = choice[0]
-            copy.path = f"{access.root.blobs}/{copy.name}"
-            if access.write(_Commit(access, arrival, copy, scope, *choice[1:]), tidy=False):
-                break
-            choice = _choose(access, partial, digest, suffix)
-    except BaseException:
-        session.give_back(slot)
+            copy = access.write(_Commit(access, arrival, scope, *choice), tidy=False)
+            if copy is not None:
+                arrival.partial.published = True
+                return copy, lease
+            choice = _choose(access, arrival.partial, digest, suffix)
+    except BaseException:  # whoever keeps the error shall not keep the lease
+        lease.release()
         raise
-    partial.published = True
-    return copy, session, slot
 
 
 def _choose(access: Access, partial: Partial, digest: str, suffix: str) -> tuple[str, int, bool]:
@@ -88,6 +94,9 @@ def _choose(access: Access, partial: Partial, digest: str, suffix: str) -> tuple
         path = os.path.join(access.root.blobs, name)
         try:
             found = blobs.fingerprint(path)
+            if os.path.isdir(path):
+                number += 1
+                continue
             rows = _fingerprints(access, name)
             if not rows or found != rows[0]:
                 return name, found[0], False  # nobody's, or damaged: to be replaced
@@ -112,22 +121,23 @@ class _Commit:
         self,
         access: Access,
         arrival: Arrival,
-        copy: Copy,
         scope: str | None,
+        name: str,
         seen: int,
         share: bool,
     ) -> None:
-        self.access, self.arrival, self.copy, self.scope = access, arrival, copy, scope
-        self.seen, self.share = seen, share
+        self.access, self.arrival, self.scope = access, arrival, scope
+        self.name, self.seen, self.share = name, seen, share
 
-    def __call__(self, index: Index) -> bool:
-        """False if it is to be tried again: the file under the name is not the one that was seen,
+    def __call__(self, index: Index) -> Copy | None:
+        """None if it is to be tried again: the file under the name is not the one that was seen,
         or more is to be evicted than goes into one transaction.
         """
-        copy, partial, access = self.copy, self.arrival.partial, self.access
-        found = blobs.inode(copy.path)
+        partial, access = self.arrival.partial, self.access
+        path = f"{access.root.blobs}/{self.name}"
+        found = inode(path)
         if found not in (self.seen, partial.inode):
-            return False
+            return None
         quota, is_to_come = access.quota, partial.is_in_memory and found != partial.inode
         needed = quota.blocks(partial.received) if is_to_come and not self.share else 0
         is_plain = not found and quota.is_ample(index, needed)
@@ -135,17 +145,17 @@ class _Commit:
             access.tidy(index)
         if self.share:
             partial.remove()
-            blobs.set_mode(copy.path, blobs.PUBLISHED)  # a killed evictor may have condemned it
-            status = os.lstat(copy.path)
+            status = os.lstat(path)
         else:
             if is_to_come:
                 if not is_plain and not quota.make_room(index, needed, self.arrival.name):
-                    return False
+                    return None
                 partial.pour()
-            status = partial.move(copy.path)
-        row = self.arrival.row(copy, status, access.clock(), self.scope)
+            status = partial.move(path)
+        copy = self.arrival.as_copy(access, self.name, status, self.scope)
+        row = row_of(copy, status, access.clock(), self.scope)
         if not (is_plain and stage(index, row)):
             merge(index, [row])
         if partial.has_reserved:
             index.run("DELETE FROM partials WHERE name = ?", partial.file_name)
-        return True
+        return copy

@@ -3,26 +3,34 @@
 The ledger (allocated bytes of all blobs), the reservations of downloads under way and the bytes of
 everything else under the root add up to at most the quota, in every transaction. So no process
 can write a byte that another has not left room for. Counted are blocks, as ``du`` counts them.
+
+Rows have a price, too. The index may take up an eighth of the quota: beyond that, objects are
+evicted only because of their rows, those used longest ago first, and when content needs the room,
+the pages that eviction set free are given back to the file system.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import time
 
 from ..errors import QuotaExceededError
-from . import blobs, repair
-from .root import Root, allocated
-from .sessions import PAGE, Census, lease_id, session_bytes
+from . import blobs, eviction, repair
+from .files import allocated, allocated_in
+from .index import DamagedIndexError, IndexTooLargeError
+from .root import Root, is_elsewhere
+from .sessions import PAGE, Sessions, lease_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .index import Index
 
-#: Blobs evicted in one transaction: bounds what the index's log must have room for.
-_BATCH = 64
+    #: Row id, file name and allocated bytes of a blob.
+    Victim = tuple[int, str, int]
+
 #: Steps (rooms made, transactions ended) of one process for which a measurement of what is not
 #: content is good enough, as long as there is ample room. A transaction adds a few hundred bytes,
 #: at most some 100 kB (a page of a listing); an eighth of the smallest quota that this is done for
@@ -32,6 +40,10 @@ _TRUST, _TOO_SMALL = 64, 64 * 1024 * 1024
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 #: Kept free for directories that grow by a block, and for a few more processes' sessions.
 _SLACK = 4 * PAGE
+#: No file system is larger: what claims to be was not written here.
+_LARGEST = 2**60
+#: Seconds for which the size of another format's files is taken to be what it was.
+_OTHERS_TRUSTED = 10.0
 
 
 class Quota:
@@ -44,7 +56,13 @@ class Quota:
         self.block = statvfs(root.path).f_frsize
         self.limit(*limits)
         self.evicted = self.evicted_bytes = 0
+        #: Whether objects are to be evicted for their rows, and whether the index is to be shrunk,
+        #: once no transaction is under way.
+        self.wants_trim = self.wants_shrink = False
+        #: Whether all content went before the last shrinking: then nothing more can be done.
+        self._has_nothing_left = False
         self._is_ample = False
+        self._others = -_OTHERS_TRUSTED, 0
 
     def limit(self, quota: int, min_free: int) -> None:
         """Keep to these bytes from now on."""
@@ -68,10 +86,20 @@ class Quota:
     def overhead(self, index: Index) -> tuple[int, int]:
         """Bytes that all but content occupies now, and may occupy before it is measured again."""
         self._trust = _TRUST
-        fixed = self._root.measured() + session_bytes(self._root.sessions)
+        strangers = _number(index.one("SELECT strangers FROM ledger")[0])
+        fixed = self._root.measured() + Sessions(self._root.sessions).allocated() + strangers
+        fixed += self._of_other_formats()
         now, most = index.measured()
         self._overhead = fixed + most
         return fixed + now, fixed + most
+
+    def _of_other_formats(self) -> int:
+        at, found = self._others
+        if time.monotonic() - at >= _OTHERS_TRUSTED:
+            others = self._root.other_formats()
+            found = sum(allocated_in(other.path, is_elsewhere) for other in others)
+            self._others = time.monotonic(), found
+        return found
 
     def is_ample(self, index: Index, needed: int) -> bool:
         """Whether an eighth of the quota would stay free: what is measured seldom is far less.
@@ -90,11 +118,29 @@ class Quota:
     def watch(self, index: Index) -> None:
         """At the end of a transaction: make room for the index if it has grown by itself.
 
-        Not looked at (10 µs) in the few transactions for which there is ample room.
+        Not looked at (10 µs) in the few transactions for which there is ample room. What does not
+        fit, whatever is evicted, is an error: the transaction has not reached the disk yet.
         """
         self._trust -= 1
-        if not (self._is_ample and self._trust >= 0) and index.has_grown():
-            self._make_room_for_index(index)
+        if self._is_ample and self._trust >= 0:
+            return
+        self.wants_trim = index.excess_rows() > 0
+        if index.has_grown():
+            while not self.make_room(index, 0, "the index"):
+                if self._has_nothing_left:
+                    raise IndexTooLargeError("free pages are to be given back first")
+
+    def trim(self, index: Index) -> int:
+        """Evict the objects used longest ago because the index takes up more than its share.
+
+        As many as go into one transaction: their number. Whether that was enough, :meth:`watch`
+        sees.
+        """
+        oldest = "SELECT id FROM objects ORDER BY used_at LIMIT ?"
+        gone = index.run(f"DELETE FROM objects WHERE id IN ({oldest})", index.batch)
+        unused = "SELECT id, name, allocated FROM blobs WHERE superseded LIMIT ?"
+        self.evict(index, index.rows(unused, index.batch))
+        return gone
 
     def make_room(
         self,
@@ -116,47 +162,54 @@ class Quota:
         shortage = self._shortage(index, needed, slack, on_disk)
         if shortage <= 0:
             return True
-        with Census(self._root.sessions) as census:
-            if repair.bury(index, self._root, census):
-                shortage = self._shortage(index, needed, slack, on_disk)
-            freed = 0
-            while shortage > 0:
-                plan = self._plan(index, census, needed, shortage, subject)
-                freed += self._evict(index, census, plan[:_BATCH])
-                if len(plan) > _BATCH:
-                    return False
-                shortage = self._shortage(index, needed, slack, on_disk)
+        leased = repair.bury(index, self._root)
+        shortage = self._shortage(index, needed, slack, on_disk)
+        if shortage <= 0:
             return True
+        plan = self._plan(index, leased, needed, shortage, subject)
+        self._has_nothing_left = not plan
+        if self.evict(index, plan[: index.batch]) and (
+            self._shortage(index, needed, slack, on_disk) <= 0
+        ):
+            return True
+        self.wants_shrink = True
+        return False
 
     def room_left(self, index: Index) -> int:
         """Bytes that fit without evicting anything; negative if something has to go already."""
         return -self._shortage(index, 0, _SLACK, False)
 
-    def _make_room_for_index(self, index: Index) -> None:
-        """The index has grown by itself; if nothing can be evicted for it, so be it for now."""
-        try:
-            self.make_room(index, 0, "the index")
-        except QuotaExceededError:
-            return
-
     def relieve(self, index: Index, needed: int) -> int:
         """After a write met a full disk: evict at least `needed` bytes, or all that may go."""
-        with Census(self._root.sessions) as census:
-            buried = repair.bury(index, self._root, census)
-            return buried + self._evict(index, census, self._victims(index, census, needed)[0])
+        before = sum(totals(index))
+        leased = repair.bury(index, self._root)
+        victims = self._victims(index, leased, needed)[0]
+        while victims:
+            self.evict(index, victims[: index.batch])
+            victims = victims[index.batch :]
+        return before - sum(totals(index))
 
-    def evict(self, index: Index, victims: list[tuple[int, str, int]]) -> int:
-        """Evict those of the blobs (id, name, allocated bytes) that are not in use; bytes freed."""
-        with Census(self._root.sessions) as census:
-            return self._evict(index, census, victims)
+    def evict(self, index: Index, victims: Sequence[Victim]) -> int:
+        """Evict those of the blobs that are not in use; bytes freed."""
+        for _, name, size in victims:
+            if not isinstance(name, str) or not blobs.is_name(name) or _number(size) < 0:
+                raise DamagedIndexError(f"{name!r} is not the name of a blob")
+        in_use = eviction.unlink(self._root, [name for _, name, _ in victims])
+        gone = [victim for victim in victims if victim[1] not in in_use]
+        index.run_many("DELETE FROM blobs WHERE id = ?", [(id,) for id, _, _ in gone])
+        freed = sum(size for _, _, size in gone)
+        self.evicted += len(gone)
+        self.evicted_bytes += freed
+        if gone and index.is_loose():
+            self.wants_shrink = True
+        return freed
 
     def leased_bytes(self, index: Index) -> int:
         """Allocated bytes of all blobs in use by any process."""
-        with Census(self._root.sessions) as census:
-            leased = census.leased()
+        leased = Sessions(self._root.sessions).leased()
         every = "SELECT name, allocated FROM blobs UNION ALL SELECT name, allocated FROM staged"
         found = index.rows(every) if leased else []
-        return sum(size for name, size in found if lease_id(name) in leased)
+        return sum(size for name, size in found if lease_of(name) in leased)
 
     def _shortage(self, index: Index, needed: int, slack: int, on_disk: bool) -> int:
         content, reserved = totals(index)
@@ -164,35 +217,38 @@ class Quota:
         if not self.min_free and not on_disk:
             return over
         unwritten = sum(
-            max(0, int(size) - allocated(os.path.join(self._root.partial, name)))
+            max(0, _number(size) - allocated(os.path.join(self._root.partial, name)))
             for name, size in index.rows("SELECT name, reserved FROM partials")
+            if blobs.is_partial(name)
         )
         return max(over, needed + unwritten + self.min_free - self.disk_free())
 
     def _victims(
-        self, index: Index, census: Census, shortage: int
-    ) -> tuple[list[tuple[int, str, int]], int, int]:
-        """Blobs to evict, in order; their bytes; and the bytes passed over because in use."""
-        leased = census.leased()
-        victims, found, in_use = [], 0, 0
+        self, index: Index, leased: set[int], shortage: int
+    ) -> tuple[list[Victim], int, int, int]:
+        """Blobs to evict, in order; their bytes; and how many of how many bytes are in use."""
+        victims, found, held, in_use = [], 0, 0, 0
         for id, name, size in index.scan(
             "SELECT id, name, allocated FROM blobs ORDER BY superseded DESC, used_at"
         ):
-            if lease_id(name) in leased:
-                in_use += size
+            if lease_of(name) in leased:
+                held, in_use = held + 1, in_use + _number(size)
                 continue
             victims.append((id, name, size))
-            found += size
+            found += _number(size)
             if found >= shortage:
                 break
-        return victims, found, in_use
+        return victims, found, held, in_use
 
     def _plan(
-        self, index: Index, census: Census, needed: int, shortage: int, subject: object
-    ) -> list[tuple[int, str, int]]:
-        victims, found, in_use = self._victims(index, census, shortage)
+        self, index: Index, leased: set[int], needed: int, shortage: int, subject: object
+    ) -> list[Victim]:
+        victims, found, held, in_use = self._victims(index, leased, shortage)
         if found >= shortage:
             return victims
+        if found + index.shrinkable(held) >= shortage and (victims or not self._has_nothing_left):
+            return victims
+        self._has_nothing_left = False
         content, reserved = totals(index)
         now, most = self.overhead(index)
         if needed > self.quota - most:
@@ -214,22 +270,12 @@ class Quota:
             leased=in_use,
         )
 
-    def _evict(self, index: Index, census: Census, victims: list[tuple[int, str, int]]) -> int:
-        """Condemn, look at the leases once more, then remove: see sessions for why."""
-        paths = {id: os.path.join(self._root.blobs, name) for id, name, _ in victims}
-        for path in paths.values():
-            blobs.set_mode(path, blobs.CONDEMNED)
-        leased, freed = census.leased(), 0
-        for id, name, size in victims:
-            if lease_id(name) in leased:
-                blobs.set_mode(paths[id], blobs.PUBLISHED)
-                continue
-            blobs.remove(paths[id])
-            index.run("DELETE FROM blobs WHERE id = ?", id)
-            freed += size
-            self.evicted += 1
-        self.evicted_bytes += freed
-        return freed
+
+def lease_of(name: object) -> int:
+    """The lease id of a blob that the index names; a name that is none was not written here."""
+    if not isinstance(name, str) or not blobs.is_name(name):
+        raise DamagedIndexError(f"{name!r} is not the name of a blob")
+    return lease_id(name)
 
 
 def totals(index: Index) -> tuple[int, int]:
@@ -238,7 +284,14 @@ def totals(index: Index) -> tuple[int, int]:
         "SELECT bytes + (SELECT coalesce(sum(allocated), 0) FROM staged), "
         "(SELECT coalesce(sum(reserved), 0) FROM partials) FROM ledger"
     )
-    return content, reserved
+    return _number(content), _number(reserved)
+
+
+def _number(value: object) -> int:
+    """A number of bytes as the index has it."""
+    if not isinstance(value, int) or not 0 <= value < _LARGEST:
+        raise DamagedIndexError(f"{value!r} is not a number of bytes")
+    return value
 
 
 def exceeded(

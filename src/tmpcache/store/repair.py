@@ -1,145 +1,134 @@
 """Setting right what a death left behind: files and rows that do not fit each other.
 
 Runs inside a write transaction, so no living process is between a change of files and its commit.
-Which deaths need it, their sessions tell: who changes files says so in its session first.
+Whether a change was left unfinished, ``changes`` tells (:mod:`.changes`).
 """
 
 from __future__ import annotations
 
 import os
 
-from . import blobs
-from .root import allocated
-from .sessions import lease_id
+from . import blobs, eviction
+from .files import allocated, allocated_in, names, open_file, remove
+from .index import DamagedIndexError
+from .sessions import Sessions, is_session, lease_id, try_lock
 from .staging import merge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .index import Index
     from .root import Root
-    from .sessions import Census
 
 
-def bury(index: Index, root: Root, census: Census, *, resumable: bool = True) -> int:
-    """Remove what dead processes left; the bytes of partials that this gave back.
+def bury(index: Index, root: Root, *, resumable: bool = True) -> set[int]:
+    """Remove what dead processes left; the leases of the living.
 
     With `resumable` false, partials stay that another download could go on with.
     """
-    if census.died_changing:
-        reconcile(index, root, census.leased())
-    freed = _reclaim_partials(index, root, resumable=resumable)
-    census.bury()
-    return freed
+    sessions = Sessions(root.sessions)
+    leased = sessions.leased()
+    _reclaim_partials(index, root, resumable=resumable)
+    sessions.remove_dead()
+    return leased
 
 
-def sweep_scratch(root: Root) -> None:
-    """Remove the scratch directories of sessions that are no more."""
-    try:
-        owners = os.listdir(root.scratch)
-    except FileNotFoundError:
-        return
-    for owner in owners:
-        if not os.path.exists(os.path.join(root.sessions, owner)):
-            from .trees import remove_tree
-
-            remove_tree(os.path.join(root.scratch, owner))
-
-
-def reconcile(index: Index, root: Root, leased: set[int]) -> int:
+def reconcile(index: Index, root: Root) -> int:
     """Make index and ``blobs/`` agree; the bytes of files that were removed.
 
     Rows without a file go. So do files without a row, but for leased ones: those are taken into
-    the ledger, to be evicted later.
+    the ledger, to be evicted later. What lies there and is no blob is counted, not touched.
     """
     merge(index)
-    found, freed = set(os.listdir(root.blobs)), 0
+    found = set(names(root.blobs, blobs.is_name))
     known = {name for (name,) in index.rows("SELECT name FROM blobs")}
     index.run_many("DELETE FROM blobs WHERE name = ?", [(name,) for name in known - found])
-    for name in found - known:
-        path = os.path.join(root.blobs, name)
-        size = allocated(path)
-        if blobs.is_name(name) and lease_id(name) in leased:
-            index.run(
-                "INSERT INTO blobs (name, size, allocated, inode, mtime_ns, used_at, superseded, "
-                "boot) VALUES (?, 0, ?, 0, 0, 0, 1, '')",
-                name,
-                size,
-            )
-        else:
-            freed += size
-            blobs.remove(path)
-    return freed
+    lost = {name: allocated(os.path.join(root.blobs, name)) for name in found - known}
+    in_use = eviction.unlink(root, [*lost])
+    for name in in_use:
+        index.run(
+            "INSERT INTO blobs (name, size, allocated, inode, mtime_ns, used_at, superseded, boot) "
+            "VALUES (?, 0, ?, 0, 0, 0, 1, '')",
+            name,
+            lost[name],
+        )
+    strangers = allocated_in(root.blobs, found.__contains__)
+    strangers += allocated_in(root.partial, blobs.is_partial)
+    strangers += allocated_in(root.sessions, is_session) + allocated_in(root.path, root.is_ours)
+    index.run("UPDATE ledger SET strangers = ?", strangers)
+    return sum(size for name, size in lost.items() if name not in in_use)
 
 
-def adopt(index: Index, root: Root, census: Census) -> None:
-    """Account in an index for what is on disk, whatever it knows."""
-    reconcile(index, root, census.leased())
+def adopt(index: Index, root: Root, blocks: Callable[[int], int]) -> None:
+    """Account in an index for what is on disk, whatever it knows.
+
+    A partial is as long as what its download has reserved, or no block of it is written yet.
+    """
+    reconcile(index, root)
     _reclaim_partials(index, root, resumable=True)
-    for name in os.listdir(root.partial):  # the living download on
-        size = allocated(os.path.join(root.partial, name))
+    for name in names(root.partial, blobs.is_partial):  # the living download on
+        try:
+            status = os.lstat(os.path.join(root.partial, name))
+        except FileNotFoundError:
+            continue
+        size = max(blocks(status.st_size), status.st_blocks * 512)
         index.run("INSERT OR REPLACE INTO partials (name, reserved) VALUES (?, ?)", name, size)
 
 
-def shed(root: Root, census: Census, needed: int) -> None:
+def shed(root: Root, needed: int) -> None:
     """Remove `needed` bytes of the oldest content, for an index that has no room to be opened.
 
-    Whoever opens it next must :func:`adopt`. The order of steps is the one of every eviction (see
-    :mod:`.sessions`).
+    Whoever does this leaves a change unfinished, so that the next one compares files and rows.
     """
-    leased, found = census.leased(), []
-    for name in os.listdir(root.blobs):
-        if not (blobs.is_name(name) and lease_id(name) in leased):
-            path = os.path.join(root.blobs, name)
-            found.append((os.lstat(path).st_mtime_ns, name, path))
-    for _, name, path in sorted(found):
-        blobs.set_mode(path, blobs.CONDEMNED)
-        if blobs.is_name(name) and lease_id(name) in census.leased():
-            blobs.set_mode(path, blobs.PUBLISHED)
-            continue
-        needed -= allocated(path)
-        blobs.remove(path)
+    leased, found = Sessions(root.sessions).leased(), []
+    for name in names(root.blobs, blobs.is_name):
+        if lease_id(name) not in leased:
+            try:
+                status = os.lstat(os.path.join(root.blobs, name))
+            except FileNotFoundError:
+                continue
+            found.append((status.st_mtime_ns, name, status.st_blocks * 512))
+    oldest = []
+    for _, name, size in sorted(found):
+        oldest.append(name)
+        needed -= size
         if needed <= 0:
-            return
+            break
+    eviction.unlink(root, oldest)
 
 
-def _reclaim_partials(index: Index, root: Root, *, resumable: bool) -> int:
-    """Remove partials that nobody has locked, and reservations without a file; bytes given back.
+def _reclaim_partials(index: Index, root: Root, *, resumable: bool) -> None:
+    """Remove partials that nobody has locked, and reservations without a file.
 
     Those that another download could go on with are spared unless `resumable`.
     """
-    rows = {
-        name: (reserved, etag)
-        for name, reserved, etag in index.rows("SELECT name, reserved, etag FROM partials")
-    }
-    files, freed = set(os.listdir(root.partial)), 0
-    for name in files | rows.keys():
-        reserved, etag = rows.get(name, (0, None))
-        path, keeps = os.path.join(root.partial, name), 0
-        if name in files:
-            lives, keeps = _claim_if_dead(path, remove=resumable or not etag)
-            if lives:
-                continue
+    rows = dict(index.rows("SELECT name, etag FROM partials"))
+    for name in rows:
+        if not isinstance(name, str) or not blobs.is_partial(name):
+            raise DamagedIndexError(f"{name!r} is not the name of a partial")
+    for name in {*names(root.partial, blobs.is_partial), *rows}:
+        path = os.path.join(root.partial, name)
+        lives, keeps = _claim_if_dead(path, remove_it=resumable or not rows.get(name))
+        if lives:
+            continue
         if keeps:  # it grows no more until somebody goes on with it
             index.run("UPDATE partials SET reserved = ? WHERE name = ?", keeps, name)
         else:
             index.run("DELETE FROM partials WHERE name = ?", name)
-        freed += reserved - keeps
-    return freed
 
 
-def _claim_if_dead(path: str, *, remove: bool) -> tuple[bool, int]:
+def _claim_if_dead(path: str, *, remove_it: bool) -> tuple[bool, int]:
     """Whether a partial is locked by a living download; if not, the bytes that stay of it."""
-    from filelock import lock_descriptor
-
     try:
-        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        file = open_file(path)
     except FileNotFoundError:
         return False, 0
     try:
-        if not lock_descriptor(fd, blocking=False):
+        if not try_lock(file.fd):
             return True, 0
-        if remove:
-            blobs.remove(path)
+        if remove_it:
+            remove(path)
         return False, allocated(path)
     finally:
-        os.close(fd)
+        file.close()

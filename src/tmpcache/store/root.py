@@ -2,15 +2,20 @@
 
 Nothing is created in, read from or deleted from a directory that another user owns, may read or
 may write, or that a symbolic link leads to; and a directory that holds somebody's files is not
-taken for a cache.
+taken for a cache. Nor is one in a directory where others could put something else in its place.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 import stat
 
 from ..errors import UnsafeRootError
+from . import files
+from .files import Descriptor, allocated
+from .index import FORMAT
 
 #: First line as https://bford.info/cachedir/ demands: backup programs skip such directories.
 _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
@@ -20,69 +25,123 @@ _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 # process that uses the cache; scratch/ private directories of those processes; changes counts
 # what is done to them.
 """
+#: The format whose files lie directly in the root. Releases of other formats, which may use the
+#: root at the same time, have a directory of their own in it, ``v5`` for example.
+_FIRST_FORMAT = 4
 _DIRECTORIES = ("blobs", "partial", "sessions", "scratch")
 _INDEX, _CHANGES = "index.sqlite", "changes"
+_FILES = (_INDEX, f"{_INDEX}-wal", f"{_INDEX}-shm", f"{_INDEX}-journal", _CHANGES)
+_OTHER_FORMAT = re.compile(r"v\d+")
 
 
 class Root:
     """Paths under the cache directory, all of them str: the hot path has no time for Path."""
 
-    __slots__ = ("blobs", "changes", "index", "partial", "path", "scratch", "sessions", "tag")
+    __slots__ = (
+        *("_lock", "_tag", "base", "blobs", "changes", "index", "partial", "path", "scratch"),
+        "sessions",
+    )
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, base: str, version: int = FORMAT) -> None:
+        #: What the user gave, and where the files of this format are.
+        self.base = base
+        self.path = base if version == _FIRST_FORMAT else os.path.join(base, f"v{version}")
         self.blobs, self.partial, self.sessions, self.scratch = (
-            os.path.join(path, name) for name in _DIRECTORIES
+            os.path.join(self.path, name) for name in _DIRECTORIES
         )
-        self.index = os.path.join(path, _INDEX)
-        self.changes = os.path.join(path, _CHANGES)
-        self.tag = os.path.join(path, "CACHEDIR.TAG")
+        self.index = os.path.join(self.path, _INDEX)
+        self.changes = os.path.join(self.path, _CHANGES)
+        self._tag = os.path.join(base, "CACHEDIR.TAG")
+        self._lock: Descriptor | None = None
 
     def prepare(self) -> None:
         """Create what is missing, check what is there; :class:`UnsafeRootError` if not ours."""
+        above = os.path.dirname(self.base)
         try:
-            os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-            make_private(self.path)
+            os.makedirs(above, mode=0o700, exist_ok=True)
+            _refuse_what_others_may_replace(above)
+            make_private(self.base)
         except (FileExistsError, NotADirectoryError) as error:
             raise UnsafeRootError(
-                f"{self.path} cannot be a cache directory: {error.strerror} ({error.filename}). "
+                f"{self.base} cannot be a cache directory: {error.strerror} ({error.filename}). "
                 "Choose another root."
             ) from error
-        if not os.path.lexists(self.tag):
+        if not os.path.lexists(self._tag):
             self._adopt()
-        for directory in (self.blobs, self.partial, self.sessions):
+        for directory in (self.path, self.blobs, self.partial, self.sessions):
             make_private(directory)
+        self._keep_cleaners_away()
+
+    def is_ours(self, name: str) -> bool:
+        """Whether an entry of :attr:`path` is one that is accounted for by its name."""
+        return name in (*_DIRECTORIES, *_FILES, "CACHEDIR.TAG") or is_elsewhere(name)
 
     def _adopt(self) -> None:
         """Tag the directory, unless it holds what is not ours: that must never be swept."""
-        ours = {*_DIRECTORIES, _INDEX, f"{_INDEX}-wal", f"{_INDEX}-shm", _CHANGES}
-        strangers = sorted(set(os.listdir(self.path)) - ours)
-        if os.path.lexists(self.tag):  # another process has tagged it meanwhile
+        ours = {*_DIRECTORIES, *_FILES}
+        strangers = sorted(
+            name
+            for name in os.listdir(self.base)
+            if name not in ours and not _OTHER_FORMAT.fullmatch(name)
+        )
+        if os.path.lexists(self._tag):  # another process has tagged it meanwhile
             return
         if strangers:
             raise UnsafeRootError(
-                f"{self.path} is not a cache directory: it holds {strangers[0]!r}. Choose a "
+                f"{self.base} is not a cache directory: it holds {strangers[0]!r}. Choose a "
                 "directory that is empty or does not exist yet as root."
             )
-        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        tag = os.open(self.tag, flags, 0o600)
-        try:
-            os.write(tag, _TAG)
-        finally:
-            os.close(tag)
+        tag = files.claim(self._tag)
+        os.pwrite(tag.fd, _TAG, 0)
+
+    def _keep_cleaners_away(self) -> None:
+        """Lock the directory, shared: systemd-tmpfiles does not age what is in a locked one."""
+        if self._lock is None or not self._lock.is_still(self.base):
+            self._lock = Descriptor(self.base, files.DIRECTORY)
+            try:
+                fcntl.flock(self._lock.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:  # a cleaner is at work just now
+                return
+
+    def close(self) -> None:
+        """Let cleaners in again."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def measured(self) -> int:
-        """Allocated bytes of all but index, content and sessions."""
-        paths = (self.path, self.blobs, self.partial, self.sessions, self.tag, self.changes)
-        return sum(map(allocated, paths))
+        """Allocated bytes of all but index, content and sessions, strangers in them included."""
+        paths = {self.base, self.path, self.blobs, self.partial, self.sessions, self._tag}
+        return sum(map(allocated, (*paths, self.changes)))
+
+    def other_formats(self) -> list[Root]:
+        """What releases of another format have here."""
+        try:
+            found = [name for name in os.listdir(self.base) if _OTHER_FORMAT.fullmatch(name)]
+        except OSError:
+            return []
+        others = [
+            Root(self.base, int(name[1:])) for name in found if int(name[1:]) != _FIRST_FORMAT
+        ]
+        if self.path != self.base and os.path.lexists(os.path.join(self.base, _INDEX)):
+            others.append(Root(self.base, _FIRST_FORMAT))
+        return [other for other in others if other.path != self.path]
+
+    def remove(self) -> None:
+        """Remove all that is here, of a format that nobody uses any more."""
+        from .trees import remove_tree
+
+        for directory in (self.blobs, self.partial, self.sessions, self.scratch):
+            remove_tree(directory)
+        for name in _FILES:
+            files.remove(os.path.join(self.path, name))
+        if self.path != self.base:
+            remove_tree(self.path)
 
 
-def allocated(path: str) -> int:
-    """Bytes of blocks that a file or directory itself occupies; 0 where there is none."""
-    try:
-        return os.lstat(path).st_blocks * 512
-    except FileNotFoundError:
-        return 0
+def is_elsewhere(name: str) -> bool:
+    """Whether an entry does not count for the format in whose directory it is."""
+    return name == "scratch" or _OTHER_FORMAT.fullmatch(name) is not None
 
 
 def boot_id() -> str:
@@ -102,19 +161,42 @@ def make_private(path: str) -> None:
     except FileExistsError:
         status = os.lstat(path)
         if stat.S_ISLNK(status.st_mode):
-            problem = "it is a symbolic link"
+            problem, advice = "it is a symbolic link", "Remove it"
         elif not stat.S_ISDIR(status.st_mode):
-            problem = "it is not a directory"
+            problem, advice = "it is not a directory", "Remove it"
         elif status.st_uid != os.geteuid():
             problem = f"it belongs to user {status.st_uid}, and this process runs as {os.geteuid()}"
+            advice = "Remove it"
         elif status.st_mode & 0o077:
-            problem = (
-                f"others may enter it (mode {stat.S_IMODE(status.st_mode):04o}); if it is yours, "
-                f"chmod 700 {path}, or"
-            )
+            problem = f"others may enter it (mode {stat.S_IMODE(status.st_mode):04o})"
+            advice = f"If it is a cache of yours, make it private (chmod 700 {path})"
         else:
             return
         raise UnsafeRootError(
-            f"{path} is refused as a cache directory: {problem}. "
-            "Remove it or choose another root (root=…, TMPCACHE_ROOT)."
+            f"{path} is refused as a cache directory: {problem}. {advice}, or choose another root "
+            "(root=…, TMPCACHE_ROOT)."
         ) from None
+
+
+def _refuse_what_others_may_replace(directory: str) -> None:
+    """Refuse a path in which others could rename a directory, and put their own in its place.
+
+    As sshd does with the path to a file of keys. Where the sticky bit is set, as on /tmp, nobody
+    can rename what is not his.
+    """
+    above = os.path.realpath(directory)
+    while True:
+        status = os.stat(above)
+        writable = status.st_mode & stat.S_IWOTH or (
+            status.st_mode & stat.S_IWGRP and status.st_gid != os.getegid()
+        )
+        if writable and not status.st_mode & stat.S_ISVTX:
+            raise UnsafeRootError(
+                f"{directory} is no place for a cache directory: others may write to {above} (mode "
+                f"{stat.S_IMODE(status.st_mode):04o}) and put something else in its place. Take "
+                f"that from them (chmod go-w {above}), or choose another root (root=…, "
+                "TMPCACHE_ROOT)."
+            )
+        if above == os.path.dirname(above):
+            return
+        above = os.path.dirname(above)

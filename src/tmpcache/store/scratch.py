@@ -1,33 +1,70 @@
-"""Scratch directories on disk: each belongs to a session, and goes with it at the latest."""
+"""Scratch directories on disk: each belongs to a process, and goes with it at the latest.
+
+They lie in a directory of their process, ``scratch/<random>/<random>``, which it keeps locked
+(``flock``) as long as there are any: whoever can lock it knows that its process is gone.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
+from weakref import ref
 
+from ..errors import UnsafeRootError
+from ..forking import reset_in_children
+from .files import DIRECTORY, Descriptor
 from .root import make_private
+from .sessions import is_session, try_lock
 from .trees import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .access import Access
+    from .root import Root
+
+#: How often a directory is made anew that somebody deletes under our hands.
+_TRIES = 100
+
+
+class Home:
+    """The directory of this process that its scratch directories are in, locked."""
+
+    def __init__(self, root: Root) -> None:
+        make_private(root.scratch)
+        self.path = os.path.join(root.scratch, os.urandom(8).hex())
+        make_private(self.path)
+        self._lock: Descriptor | None = Descriptor(self.path, DIRECTORY)
+        if not try_lock(self._lock.fd, fcntl.LOCK_SH) or not self._lock.is_still(self.path):
+            raise FileNotFoundError(self.path)  # somebody swept it just now
+        reset_in_children(self)
+
+    def forked(self) -> None:
+        """In a child: the directory lives as long as the parent."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether more directories can be made in it, by this process."""
+        return self._lock is not None and self._lock.is_still(self.path)
 
 
 class Directory:
-    """One private directory, ``scratch/<session>/<random>``."""
+    """One private directory."""
 
-    def __init__(self, access: Access) -> None:
-        session = access.session()
-        self._session = session  # as long as we are here, the session is not closed
-        self._owner = os.getpid()
-        root = access.root
-        self._parent = os.path.join(root.scratch, os.path.basename(session.path))
-        self.path = os.path.join(self._parent, os.urandom(6).hex())
-        while not os.path.isdir(self.path):
+    def __init__(self, root: Root, home: Home | None) -> None:
+        self._owner, self.path = os.getpid(), ""
+        for _ in range(_TRIES):
             try:
-                for directory in (root.scratch, self._parent, self.path):
-                    make_private(directory)
-            except FileNotFoundError:  # another thread's last scratch has just gone
-                continue
+                self.home = home if home is not None and home.is_usable else Home(root)
+                path = os.path.join(self.home.path, os.urandom(6).hex())
+                make_private(path)
+                self.path = path
+                return
+            except FileNotFoundError:  # another thread's last scratch has just gone, or all has
+                home = None
+                root.prepare()
+        raise UnsafeRootError(f"{root.scratch} is deleted again and again by somebody else")
 
     def remove(self) -> None:
         """Remove the directory with all in it; not in a forked child, whose it is not.
@@ -38,6 +75,39 @@ class Directory:
             return
         remove_tree(self.path)
         try:
-            os.rmdir(self._parent)
+            os.rmdir(self.home.path)
         except OSError:  # another scratch of this process is in it
             return
+
+
+class Scratches:
+    """Makes the scratch directories of one process under one root."""
+
+    def __init__(self, root: Root) -> None:
+        self._root = root
+        self._home: ref[Home] | None = None
+
+    def new(self) -> Directory:
+        """A new private directory that belongs to this process."""
+        directory = Directory(self._root, None if self._home is None else self._home())
+        self._home = ref(directory.home)
+        return directory
+
+
+def sweep(root: Root) -> None:
+    """Remove the scratch directories of processes that are no more."""
+    try:
+        top = Descriptor(root.scratch, DIRECTORY)
+    except OSError:  # there is none, or what is there is not ours
+        return
+    for name in os.listdir(top.fd):
+        if not is_session(name):
+            continue
+        try:
+            home = Descriptor(name, DIRECTORY, dir_fd=top.fd)
+        except OSError:  # a link, a file
+            continue
+        if try_lock(home.fd):
+            remove_tree(os.path.join(root.scratch, name))
+        home.close()
+    top.close()

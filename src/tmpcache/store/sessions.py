@@ -4,16 +4,21 @@ A session is a file under ``sessions/`` that its process keeps locked (``flock``
 memory. The lock says that the process lives: the kernel drops it with the process, however that
 ends, and keeps it while the process is frozen. No pid, no heartbeat, no time-out.
 
-The content is the table of leases: 64-bit slots, 0 for a free one, else the `lease id` of a blob
-in use. The first slot says that the process is changing files and index: who dies so may leave the
-two at odds (see :mod:`.repair`). A lease costs one store into shared memory, no system call; every
-other process reads the tables before it evicts. Taking a lease races with eviction; both sides
-follow the same protocol:
+The content is a table of 64-bit words: a header, then the leases, 0 for a free slot, else the
+`lease id` of a blob in use. A lease costs one store into shared memory, no system call; every other
+process reads the tables before it evicts. Taking a lease races with eviction; both sides write
+first and look second:
 
-* the user writes the lease, *then* looks at the blob: gone or condemned means miss;
-* the evictor condemns the blob (mode 0400), *then* reads the leases again: leased means spare.
+* the user writes the lease, then looks at the header of its own table and at the file: a blob that
+  is gone, or being evicted, is a miss;
+* the evictor writes the lease ids of the blobs into the header of every table, then reads the
+  leases (:func:`announce`): what is leased is spared.
 
-Whoever comes second sees the first, so no path is handed out for a file that is about to go.
+Whoever comes second sees the first, so no path is handed out for a file that is about to go. The
+file itself, and links that users made of it, are not touched for that.
+
+A session whose file was deleted by somebody who cleans /tmp protects nothing: its process looks
+for it in every transaction, and makes it anew with the same leases (:meth:`Session.renew`).
 """
 
 from __future__ import annotations
@@ -21,16 +26,26 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+import time
+from array import array
 
 from ..errors import UnsafeRootError
+from ..forking import here, put_right
+from .files import Descriptor, StrangeFileError, allocated, names, open_file, remove
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Self
+    from collections.abc import Iterable, Iterator
 
-#: A table begins with a page, 511 leases, and doubles. One mapping is one file descriptor.
+#: A table begins with a page, 447 leases, and doubles.
 PAGE = 4096
-_SLOT = 8
+_WORD = 8
+#: Blobs that one call of :func:`announce` may name.
+EVICTED_AT_ONCE = 64
+#: The header: how many lease ids follow, 0 if nothing is being evicted; then the ids.
+_HEADER = 1 + EVICTED_AT_ONCE
+#: Seconds after which the file's mtime is renewed, for cleaners that go by age.
+_RENEWED_AFTER = 60.0
 
 
 def lease_id(name: str) -> int:
@@ -42,199 +57,298 @@ def lease_id(name: str) -> int:
     return int(name[:15], 16) or 1
 
 
+def is_session(name: str) -> bool:
+    """Whether a file of this name can be a session.
+
+    >>> is_session("0123456789abcdef"), is_session("notes")
+    (True, False)
+    """
+    return len(name) == 16 and not name.strip("0123456789abcdef")
+
+
+class Lease:
+    """Protects one blob from eviction until it is released, at the latest with this object.
+
+    Neither taking nor releasing has a point at which an exception of a signal handler could lose
+    it: CPython runs handlers after calls and jumps, and there are none in between.
+    """
+
+    __slots__ = ("session", "slot")
+
+    session: Session
+    slot: int
+
+    def release(self) -> None:
+        """End the lease. May be called again."""
+        if not here[0]:
+            put_right()
+        try:
+            slot = self.slot
+            del self.slot  # of two threads, one gets past here
+        except AttributeError:
+            return
+        session = self.session
+        session.table[slot] = 0
+        session.free.append(slot)
+
+    def __del__(self) -> None:
+        self.release()
+
+
 class Session:
     """The life and the leases of this process.
 
-    Made and grown by one thread at a time, under the index's write lock (so that nobody sweeps a
-    file that is not locked yet) and after room was made for a page. Taking and giving back slots
-    needs no lock: each is a single step on a list.
+    Made, grown and renewed by one thread at a time, under the index's write lock (so that nobody
+    sweeps a file that is not locked yet) and after room was made for it. Taking and releasing
+    leases needs no lock: each is a single step on a list.
     """
 
     def __init__(self, directory: str) -> None:
-        self.path = os.path.join(directory, os.urandom(8).hex())
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._fd = os.open(self.path, flags, 0o600)
+        self._directory, self.path = directory, ""
+        #: Free slots; the words of the file, and how many there are.
+        self.free: list[int] = []
+        self._set_aside: list[int] = []
+        #: What was last written to each slot, in memory that a forked child has for itself.
+        self._leases: list[int] = []
+        self.table, self.length = memoryview(b""), 0
+        self._file: Descriptor | None = None
+        self._begin(PAGE)
+        self.free.extend(range(_HEADER, self.length))
+
+    def _begin(self, size: int) -> None:
+        """Make a file of `size` bytes, lock it, and live in it."""
+        path = os.path.join(self._directory, os.urandom(8).hex())
+        file = open_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._refuse_a_file_system_without_locks()
-            self._map(PAGE)
-            self._free = list(range(1, PAGE // _SLOT))
+            fcntl.flock(file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _refuse_a_file_system_without_locks(path)
+            table = _mapped(file.fd, size)
         except BaseException:
-            self.close()
+            remove(path)
             raise
+        self.path, self._file, self._touched = path, file, time.monotonic()
+        self.table, self.length = table, len(table)
+        self._leases.extend([0] * (self.length - len(self._leases)))
 
     @property
     def size(self) -> int:
         """Length of the file in bytes: what :meth:`grow` needs more."""
-        return len(self._table) * _SLOT
+        return self.length * _WORD
 
     def grow(self) -> None:
         """Double the table. Leases in it stay where they are."""
-        slots = len(self._table)
-        self._map(2 * self.size)
-        self._free.extend(range(slots, 2 * slots))
-
-    def _map(self, size: int) -> None:
-        # Written, not truncated to size: a hole in a full file system would be a SIGBUS later.
-        old = os.fstat(self._fd).st_size
-        os.pwrite(self._fd, bytes(size - old), old)
-        self._table = memoryview(mmap.mmap(self._fd, size)).cast("q")
+        assert self._file is not None
+        slots = self.length
+        self.table = _mapped(self._file.fd, 2 * self.size)
+        self.length = len(self.table)
+        self._leases.extend([0] * slots)
+        self.free.extend(range(slots, self.length))
 
     @property
-    def changing(self) -> bool:
-        """Whether files and index may be at odds right now."""
-        return bool(self._table[0])
+    def is_in_place(self) -> bool:
+        """Whether others can see it: its file has not been deleted."""
+        if self._file is None or not self._file.is_still(self.path):
+            return False
+        now = time.monotonic()
+        if now - self._touched > _RENEWED_AFTER:
+            self._touched = now
+            os.utime(self._file.fd)  # writing through the map does not on tmpfs
+        return True
 
-    @changing.setter
-    def changing(self, value: bool) -> None:
-        self._table[0] = value
+    def renew(self) -> None:
+        """Make the file anew, with the same leases in the same slots, after somebody deleted it."""
+        old, before = self.table, self.table.tolist()
+        length = self.length
+        self._begin(self.size)
+        self.table[_HEADER:length] = old[_HEADER:length]
+        for slot in range(_HEADER, length):  # what other threads did to the old one meanwhile
+            if old[slot] != before[slot]:
+                self.table[slot] = old[slot]
+        self.free.extend(self._set_aside)
+        self._set_aside = []
 
-    def take(self, lease: int) -> int:
-        """Protect a blob and return the slot, or -1 when the table is full (then :meth:`grow`)."""
+    def take(self, lease: int) -> Lease | None:
+        """Protect a blob; None when the table is full (then :meth:`grow`)."""
+        if not here[0]:
+            put_right()
         try:
-            slot = self._free.pop()
+            slot = self.free.pop()
         except IndexError:
-            return -1
-        self._table[slot] = lease
-        return slot
+            return None
+        held = Lease()
+        held.session, held.slot = self, slot
+        self._leases[slot] = lease
+        self.table[slot] = lease
+        return held
 
-    def give_back(self, slot: int) -> None:
-        """End the lease in `slot`. Safe at any point, also from ``__del__``."""
-        if slot < len(self._table):
-            self._table[slot] = 0
-            self._free.append(slot)
+    def is_evicted(self, lease: int) -> bool:
+        """Whether a blob is just being evicted by anybody, or was when somebody died of that."""
+        return self.table[0] != 0 and lease in self.table[1:_HEADER].tolist()
+
+    def forget_evicted(self) -> None:
+        """Under the index's write lock nobody evicts: what is announced still was by the dead."""
+        self.table[0] = 0
 
     @property
     def is_full(self) -> bool:
         """Whether every slot is taken."""
-        return not self._free
+        return not self.free
 
     def holds_any(self) -> bool:
         """Whether any slot is taken."""
-        return len(self._free) + 1 < len(self._table)
+        return len(self.free) + _HEADER < self.length
 
     def twin(self) -> Session:
         """A second session with the same leases in the same slots: for a child about to fork."""
-        twin = Session(os.path.dirname(self.path))
-        while twin.size < self.size:
+        twin = Session(self._directory)
+        while twin.length < self.length:
             twin.grow()
-        twin._table[1:] = self._table[1:]
-        twin._free = self._free.copy()
+        twin.table[_HEADER:] = self.table[_HEADER:]
         return twin
 
     def become(self, twin: Session | None) -> None:
-        """In a forked child: leave the parent's session and live on in `twin`, or not at all.
+        """In a forked child: leave the parent's session and live on in `twin`.
 
-        The paths that the child inherited point at this object, so they move along untouched.
+        The leases that the child inherited point at this object, so they move along untouched.
+        Other threads of the parent may have taken some since the twin was made, or released some
+        that the child still has. Without a twin there are no free slots until the session has been
+        renewed.
         """
-        os.close(self._fd)
+        taken = {*range(_HEADER, self.length)}.difference(self.free)
+        self._file = None
         if twin is None:
-            self._fd, self._table, self._free = -1, memoryview(b""), []
+            self.table = memoryview(bytearray(self.size)).cast("q")
+            self.free, self._set_aside = [], self.free
         else:
-            self.path, self._fd = twin.path, twin._fd
-            self._table, self._free = twin._table, twin._free
-            twin._fd = -1
+            self.path, self._file, self.table = twin.path, twin._file, twin.table
+            twin._file = None
+        for slot in taken:
+            self.table[slot] = self._leases[slot]
 
     def leave(self) -> None:
         """In the parent: the session belongs to the child now."""
-        os.close(self._fd)
-        self._fd = -1
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def close(self) -> None:
         """End the session: its leases end, its file goes."""
-        if self._fd >= 0:
-            _remove(self.path)
-            os.close(self._fd)
-            self._fd = -1
+        if self._file is not None:
+            if self._file.is_still(self.path):
+                remove(self.path)
+            self._file.close()
+            self._file = None
 
     def __del__(self) -> None:
-        if hasattr(self, "_fd"):
-            self.close()
-
-    def _refuse_a_file_system_without_locks(self) -> None:
-        probe = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            if _lock(probe):
-                raise UnsafeRootError(
-                    f"the file system of {self.path} does not keep locks (flock), so nothing on it "
-                    "can be protected from eviction: choose a root on a local disk"
-                )
-        finally:
-            os.close(probe)
+            if getattr(self, "_file", None) is not None and here[0]:
+                self.close()
+        except (AttributeError, TypeError):  # the interpreter ends, and modules are empty already
+            return
 
 
-class Census:
-    """The sessions alive at one moment; their leases may be read again and again.
+def _mapped(fd: int, size: int) -> memoryview:
+    # Written, not truncated to size: a hole in a full file system would be a SIGBUS later.
+    old = os.fstat(fd).st_size
+    while old < size:
+        old += os.pwrite(fd, bytes(size - old), old)
+    return memoryview(mmap.mmap(fd, size)).cast("q")
 
-    Taken under the index's write lock.
+
+class Sessions:
+    """The session files under a root, looked at one after the other, under the index's write lock.
+
+    No descriptor is kept: a thousand processes may share a root.
     """
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
-        self._alive: list[int] = []
         #: Names of sessions whose processes are gone.
         self.dead: list[str] = []
-        #: Whether one of them died in the middle of a change.
-        self.died_changing = False
-        for name in os.listdir(directory):
-            path = os.path.join(directory, name)
+
+    def _living(self) -> Iterator[Descriptor]:
+        self.dead = []
+        for name in names(self._directory, is_session):
             try:
-                fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            except FileNotFoundError:  # it ended just now
+                file = open_file(os.path.join(self._directory, name), os.O_RDWR)
+            except FileNotFoundError:  # it ended just now, or is no session
                 continue
-            if _lock(fd):
+            if try_lock(file.fd):
                 self.dead.append(name)
-                self.died_changing |= any(os.pread(fd, _SLOT, 0))
-                os.close(fd)
             else:
-                self._alive.append(fd)
+                yield file
+            file.close()
 
     def leased(self) -> set[int]:
         """The lease ids of all blobs in use right now."""
         leased: set[int] = set()
-        for fd in self._alive:
-            table = os.pread(fd, os.fstat(fd).st_size, _SLOT)
-            leased.update(memoryview(table[: len(table) & -_SLOT]).cast("q"))
+        for file in self._living():
+            leased.update(_leases(file.fd))
         leased.discard(0)
         return leased
 
-    def bury(self) -> None:
+    def are_any_alive(self) -> bool:
+        """Whether any process uses this root just now."""
+        return any(True for _ in self._living())
+
+    def announce(self, evicted: list[int]) -> set[int]:
+        """Tell all processes which blobs are about to go, then say which of these are in use.
+
+        At most :data:`EVICTED_AT_ONCE` of them. :meth:`withdraw` ends it.
+        """
+        words = array("q", evicted)
+        words.extend([0] * (EVICTED_AT_ONCE - len(evicted)))
+        count = array("q", [len(evicted)])
+        in_use: set[int] = set()
+        for file in self._living():
+            if os.fstat(file.fd).st_size < PAGE:
+                continue
+            os.pwrite(file.fd, words, _WORD)
+            os.pwrite(file.fd, count, 0)
+            in_use.update(_leases(file.fd))
+        return in_use.intersection(evicted)
+
+    def withdraw(self) -> None:
+        """What was announced is over."""
+        for file in self._living():
+            if os.fstat(file.fd).st_size >= PAGE:
+                os.pwrite(file.fd, bytes(_WORD), 0)
+
+    def remove_dead(self) -> None:
         """Remove the files of the dead."""
         for name in self.dead:
-            _remove(os.path.join(self._directory, name))
+            remove(os.path.join(self._directory, name))
         self.dead = []
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for fd in self._alive:
-            os.close(fd)
+    def allocated(self) -> int:
+        """Allocated bytes of all session files."""
+        found = names(self._directory, is_session)
+        return sum(allocated(os.path.join(self._directory, name)) for name in found)
 
 
-def session_bytes(directory: str) -> int:
-    """Allocated bytes of all session files."""
-    total = 0
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            try:
-                total += entry.stat(follow_symlinks=False).st_blocks * 512
-            except FileNotFoundError:
-                continue
-    return total
+def _leases(fd: int) -> Iterable[int]:
+    table = os.pread(fd, os.fstat(fd).st_size, _HEADER * _WORD)
+    return memoryview(table[: len(table) & -_WORD]).cast("q")
 
 
-def _lock(fd: int) -> bool:
+def try_lock(fd: int, mode: int = fcntl.LOCK_EX) -> bool:
     """Try to lock; not filelock's call, whose import would cost a first hit 29 ms."""
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, mode | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
 
 
-def _remove(path: str) -> None:
+def _refuse_a_file_system_without_locks(path: str) -> None:
     try:
-        os.unlink(path)
-    except FileNotFoundError:
+        probe = open_file(path)
+    except StrangeFileError:
         return
+    keeps_none = try_lock(probe.fd)
+    probe.close()
+    if keeps_none:
+        raise UnsafeRootError(
+            f"the file system of {path} does not keep locks (flock), so nothing on it can be "
+            "protected from eviction: choose a root on a local disk"
+        )

@@ -33,13 +33,14 @@ _MERGE = (
             boot = excluded.boot""",
     # Not over a later answer: the process that staged this may have been frozen. What claims to be
     # from the future is no later one; a clock was wrong.
-    """INSERT INTO objects (bucket, key, version, origin, etag, version_id, received_at, blob)
-        SELECT bucket, key, version, origin, etag, version_id, received_at,
+    """INSERT INTO objects
+            (bucket, key, version, origin, etag, version_id, received_at, used_at, blob)
+        SELECT bucket, key, version, origin, etag, version_id, received_at, used_at,
             (SELECT id FROM blobs WHERE blobs.name = staged.name)
         FROM staged WHERE true
         ON CONFLICT (bucket, key, version, origin) DO UPDATE SET etag = excluded.etag,
             version_id = excluded.version_id, received_at = excluded.received_at,
-            blob = excluded.blob
+            used_at = excluded.used_at, blob = excluded.blob
         WHERE NOT excluded.received_at < objects.received_at
             OR objects.received_at > (SELECT max(used_at) FROM staged)""",
     """INSERT OR REPLACE INTO validations

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 
 from ..errors import TmpCacheError
 from ..objects import Copy
-from . import blobs
+from . import blobs, eviction
 from .access import Access
-from .sessions import Census, lease_id
+from .index import DamagedIndexError
+from .sessions import lease_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from .downloads import Downloads
     from .index import Index
     from .scratch import Directory
-    from .sessions import Session
+    from .sessions import Lease
 
 #: After this many seconds, uses of blobs are written down even if nothing else is: other
 #: processes evict by what they can read.
@@ -29,6 +31,9 @@ _FLUSH_AFTER = 30.0
 #: A validation this many seconds after one that was written down is not: to others the copy looks
 #: that much older than it is, which costs a question at worst, and an asking hit is 40 µs cheaper.
 _RECENT = 1.0
+
+#: What a blob's file is, and may be done with it.
+_READ_ONLY = stat.S_IFREG | blobs.MODE
 
 _THE_OBJECT = "WHERE bucket = ? AND key = ? AND version = ? AND origin = ?"
 _LOOK_UP = f"""
@@ -64,8 +69,8 @@ class Store:
         self._downloads: Downloads | None = None
         #: What was last looked for in vain (the very name), and the change before that.
         self._missing: tuple[ObjectName | None, int] = None, -1
-        #: Lease a blob by its lease id: the session and the slot to give back to it.
-        self.take: Callable[[int], tuple[Session, int]] = self.access.take
+        #: Lease a blob by its lease id.
+        self.take: Callable[[int], Lease] = self.access.take
 
     @property
     def downloads(self) -> Downloads:
@@ -78,9 +83,7 @@ class Store:
 
     def scratch_directory(self) -> Directory:
         """A new private directory that belongs to this process."""
-        from .scratch import Directory
-
-        return Directory(self.access)
+        return self.access.scratches.new()
 
     def look_up(self, name: ObjectName, scope: str | None, *, settled: bool = False) -> Copy | None:
         """The copy of an object that the index knows, its file not looked at yet.
@@ -93,43 +96,48 @@ class Store:
             return None
         read = self.access.read_settled if settled else self.access.read
         asked = scope or "", *name.parts()
-        rows = read(lambda index: index.rows(_LOOK_UP, *asked, *asked))
+        rows = read(lambda index: [*map(written, index.rows(_LOOK_UP, *asked, *asked))])
         if not rows:
             self._missing = name, change
             return None
-        return self.copy_of(name.bucket, name.key, *rows[0])
+        return self.copy_of(name.parts(), *rows[0])
 
-    def copy_of(self, bucket: str, key: str, *row: Any) -> Copy:
+    def copy_of(self, parts: tuple[str, str, str, str], *row: Any) -> Copy:
         """A row of a look-up, from the blob's name to `validated_at`, as a copy."""
-        copy = Copy()
-        copy.bucket, copy.key = bucket, key
-        (copy.name, copy.size, copy.inode, copy.mtime_ns, copy.boot) = row[:5]
-        (copy.etag, copy.version_id, copy.validated_at) = row[5:]
-        copy.written_at = copy.validated_at
-        copy.lease_id = lease_id(copy.name)
-        copy.path = os.path.join(self.access.root.blobs, copy.name)
-        return copy
+        name, validated_at = row[0], row[-1]
+        path = f"{self.access.root.blobs}/{name}"
+        facts = *row[1:], validated_at, lease_id(name)
+        return Copy._make((parts, name, path, *facts))
 
-    def claim(self, copy: Copy) -> tuple[Session, int] | None:
+    def claim(self, copy: Copy) -> Lease | None:
         """Lease a copy that is whole; one that is not is thrown away, counted, and None."""
-        session, slot = self.take(copy.lease_id)
+        lease = self.take(copy.lease_id)
         try:
-            if copy.boot == self.access.boot and is_intact(copy):
-                return session, slot
+            if copy.boot == self.access.boot and self.is_safe(copy):
+                return lease
             reason = self.access.write(lambda index: self._settle(index, copy))
-        except BaseException:
-            session.give_back(slot)
+        except BaseException:  # whoever keeps the error shall not keep the lease
+            lease.release()
             raise
         if not reason:
-            return session, slot
-        session.give_back(slot)
+            return lease
+        lease.release()
         self.discard(copy.name, reason)
         return None
+
+    def is_safe(self, copy: Copy) -> bool:
+        """Whether the file of a copy that has just been leased is what was published, and stays.
+
+        Looked at before and after: between the lease and the second look lies a system call, so
+        every other processor has seen the lease by then.
+        """
+        is_evicted, lease = self.access.is_evicted, copy.lease_id
+        return not is_evicted(lease) and is_intact(copy) and not is_evicted(lease)
 
     def touch(self, copy: Copy, now: float) -> None:
         """Remember that a copy was used; written down later, with something else."""
         access = self.access
-        access.used[copy.name] = now
+        access.used[id(copy)] = copy, now
         if not 0 <= now - access.flushed_at < _FLUSH_AFTER:
             self.flush()
 
@@ -146,20 +154,19 @@ class Store:
         except TmpCacheError:
             self.access.flushed_at = self.access.clock()
 
-    def confirm(self, name: ObjectName, copy: Copy, scope: str | None, at: float) -> None:
-        """The origin told `scope` that the copy is still right.
+    def confirm(self, name: ObjectName, copy: Copy, scope: str | None, at: float) -> Copy:
+        """The origin told `scope` that the copy is still right: the same, confirmed now.
 
-        ``copy.validated_at`` is None afterwards if there was nothing to write that down for.
+        ``validated_at`` of it is None if there was nothing to write that down for.
         """
-        copy.validated_at = at
         if scope is None or (copy.written_at is not None and 0 <= at - copy.written_at < _RECENT):
-            return
-        copy.written_at = at
-        if self.access.update(_CONFIRM_AGAIN, at, scope, *name.parts(), copy.etag):
-            return
-        values = (scope, at, *name.parts(), copy.etag)
-        if not self.access.write(lambda index: index.run(_CONFIRM, *values)):
-            copy.validated_at = None  # the index is a new one, or knows a later version
+            return copy._replace(validated_at=at)
+        if not self.access.update(_CONFIRM_AGAIN, at, scope, *name.parts(), copy.etag):
+            values = (scope, at, *name.parts(), copy.etag)
+            if not self.access.write(lambda index: index.run(_CONFIRM, *values)):
+                # The index is a new one, or knows a later version.
+                return copy._replace(validated_at=None)
+        return copy._replace(validated_at=at, written_at=at)
 
     def forget(self, name: ObjectName) -> None:
         """The origin has no such object any more."""
@@ -188,14 +195,15 @@ class Store:
             rows = index.rows("SELECT id, inode, size, mtime_ns FROM blobs WHERE name = ?", name)
             if not rows or (reason != "corrupt" and problem(path, rows[0][1:]) is None):
                 return False
-            with Census(self.access.root.sessions) as census:
-                if lease_id(name) in census.leased():
-                    blobs.set_mode(path, blobs.CONDEMNED)  # for whoever remembers it as intact
-                    index.run("UPDATE blobs SET inode = 0 WHERE id = ?", rows[0][0])
-                    index.run("DELETE FROM objects WHERE blob = ?", rows[0][0])
-                else:
-                    blobs.remove(path)
-                    index.run("DELETE FROM blobs WHERE id = ?", rows[0][0])
+            if eviction.unlink(self.access.root, [name]):
+                try:
+                    os.utime(path, (0, 0))  # who remembers it as intact shall see that it is not
+                except OSError:  # somebody else's file by now
+                    pass
+                index.run("UPDATE blobs SET inode = 0 WHERE id = ?", rows[0][0])
+                index.run("DELETE FROM objects WHERE blob = ?", rows[0][0])
+            else:
+                index.run("DELETE FROM blobs WHERE id = ?", rows[0][0])
             return True
 
         if self.access.write(operation):
@@ -208,15 +216,15 @@ class Store:
         rows = index.rows("SELECT inode, size, mtime_ns FROM blobs WHERE name = ?", copy.name)
         if not rows:
             return "missing"
-        copy.inode, copy.size, copy.mtime_ns = rows[0]
+        if rows[0] != (copy.inode, copy.size, copy.mtime_ns):
+            return "changed"
         if reason := problem(copy.path, rows[0]):
             return reason
         if copy.boot != self.access.boot:
             if blobs.digest_of(copy.path) != copy.digest:
                 return "corrupt"
             index.run("UPDATE blobs SET boot = ? WHERE name = ?", self.access.boot, copy.name)
-            copy.boot = self.access.boot
-        blobs.set_mode(copy.path, blobs.PUBLISHED)  # an evictor was killed, or a user's chmod
+        os.chmod(copy.path, blobs.MODE)  # whatever a user has made of it
         return None
 
 
@@ -230,8 +238,23 @@ def is_intact(copy: Copy) -> bool:
         status.st_ino == copy.inode
         and status.st_mtime_ns == copy.mtime_ns
         and status.st_size == copy.size
-        and status.st_mode == blobs.PUBLISHED
+        and status.st_mode == _READ_ONLY
     )
+
+
+def written(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row of a look-up, if it has what this program writes; the index may be somebody's work."""
+    name, size, inode, mtime_ns, boot, etag, version_id, validated_at = row
+    if (
+        type(name) is type(boot) is type(etag) is str
+        and type(size) is type(inode) is type(mtime_ns) is int
+        and (validated_at is None or type(validated_at) is float)
+        and (version_id is None or type(version_id) is str)
+        and etag.isprintable()
+        and blobs.is_name(name)
+    ):
+        return row
+    raise DamagedIndexError(f"{row!r} was never written")
 
 
 def problem(path: str, expected: tuple[int, int, int]) -> str | None:

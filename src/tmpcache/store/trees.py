@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 
+from .files import DIRECTORY, Descriptor
+
 
 def remove_tree(path: str) -> bool:
     """Remove a directory and all in it; False if something could not be removed.
@@ -16,23 +18,42 @@ def remove_tree(path: str) -> bool:
     be hard links to blobs, are left alone.
     """
     try:
-        _make_accessible(path)
-        top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        top = _opened(path)
     except FileNotFoundError:
         return True
-    except OSError:
+    except OSError:  # a link, a file, or somebody else's
         return False
     try:
         resisted: set[str] = set()
-        while names := set(os.listdir(top)) - resisted:
-            resisted |= {name for name in names if not _remove_one(top, name)}
+        while names := set(os.listdir(top.fd)) - resisted:
+            resisted |= {name for name in names if not _remove_one(top.fd, name)}
     finally:
-        os.close(top)
+        top.close()
     try:
         os.rmdir(path)
     except OSError:
         return False
     return True
+
+
+def _opened(name: str, directory: int | None = None) -> Descriptor:
+    """Open a directory after giving us all rights to it; the target of a link is not touched."""
+    try:
+        opened = Descriptor(name, DIRECTORY, dir_fd=directory)
+    except PermissionError:
+        if not hasattr(os, "O_PATH"):  # macOS, which can leave links alone
+            os.chmod(name, 0o700, dir_fd=directory, follow_symlinks=False)
+        else:
+            place = Descriptor(name, os.O_PATH | os.O_DIRECTORY, dir_fd=directory)
+            os.chmod(f"/proc/self/fd/{place.fd}", 0o700)
+            place.close()
+        opened = Descriptor(name, DIRECTORY, dir_fd=directory)
+    try:
+        os.fchmod(opened.fd, 0o700)
+    except OSError:
+        opened.close()
+        raise
+    return opened
 
 
 def _remove_one(top: int, name: str) -> bool:
@@ -41,21 +62,18 @@ def _remove_one(top: int, name: str) -> bool:
         if not stat.S_ISDIR(os.lstat(name, dir_fd=top).st_mode):
             os.unlink(name, dir_fd=top)
             return True
-        _make_accessible(name, top)
-        directory = os.open(
-            name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=top
-        )
+        directory = _opened(name, top)
     except OSError:
         return False
     try:
-        for inner in os.listdir(directory):
+        for inner in os.listdir(directory.fd):
             try:
-                if stat.S_ISDIR(os.lstat(inner, dir_fd=directory).st_mode):
-                    _make_accessible(inner, directory)  # a directory that moves must be writable
+                if stat.S_ISDIR(os.lstat(inner, dir_fd=directory.fd).st_mode):
+                    _opened(inner, directory.fd).close()  # what moves must be writable
                     above = os.urandom(8).hex()
-                    os.rename(inner, above, src_dir_fd=directory, dst_dir_fd=top)
+                    os.rename(inner, above, src_dir_fd=directory.fd, dst_dir_fd=top)
                 else:
-                    os.unlink(inner, dir_fd=directory)
+                    os.unlink(inner, dir_fd=directory.fd)
             except OSError:
                 continue
         os.rmdir(name, dir_fd=top)
@@ -63,8 +81,4 @@ def _remove_one(top: int, name: str) -> bool:
     except OSError:
         return False
     finally:
-        os.close(directory)
-
-
-def _make_accessible(name: str, directory: int | None = None) -> None:
-    os.chmod(name, 0o700, dir_fd=directory)
+        directory.close()

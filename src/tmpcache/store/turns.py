@@ -7,7 +7,7 @@ import time
 
 from filelock import lock_descriptor
 
-from . import blobs
+from .files import Descriptor, StrangeFileError, open_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,36 +25,41 @@ def hold(
     patience: float,
     hang_up: Callable[[], None] | None,
     deadline: Deadline | None,
-) -> tuple[int, os.stat_result, str, bool]:
+) -> tuple[Descriptor, str, bool]:
     """Create or find, and lock, the partial of an object.
 
-    Gives its descriptor, status and path, and whether another had to be waited for.
+    Gives its file and path, and whether another had to be waited for.
 
     Calls `hang_up` before it waits. Waits as long as the other download makes progress, and
     `patience` seconds more (it may be frozen); then takes a partial of its own.
     """
     path, waited = os.path.join(directory, name), False
     while True:
-        if (held := take(path)) is not None:
-            return *held, path, waited
+        try:
+            held = take(path)
+        except StrangeFileError:  # what has the name stays; the lock only saves work
+            path = _another(directory, name)
+            continue
+        if held is not None:
+            return held, path, waited
         if hang_up is not None and not waited:
             hang_up()
         waited = True
         if not _wait(path, patience, deadline):
-            path = os.path.join(directory, f"{name}.{os.urandom(6).hex()}")
+            path = _another(directory, name)
 
 
-def take(path: str) -> tuple[int, os.stat_result] | None:
-    """Create or find, and lock, a partial: its descriptor and status; None if another has it."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        if _try_lock(fd) and blobs.inode(path) == (status := os.fstat(fd)).st_ino:
-            return fd, status
-    except BaseException:
-        os.close(fd)
-        raise
-    os.close(fd)
+def take(path: str) -> Descriptor | None:
+    """Create or find, and lock, a partial; None if another has it."""
+    file = open_file(path, os.O_RDWR | os.O_CREAT)
+    if lock_descriptor(file.fd, blocking=False) and file.is_still(path):
+        return file
+    file.close()
     return None
+
+
+def _another(directory: str, name: str) -> str:
+    return os.path.join(directory, f"{name}.{os.urandom(6).hex()}")
 
 
 def _wait(path: str, patience: float, deadline: Deadline | None) -> bool:
@@ -66,15 +71,13 @@ def _wait(path: str, patience: float, deadline: Deadline | None) -> bool:
     pause, moved, mtime = _POLL, time.monotonic(), 0
     while True:
         try:
-            fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            file = open_file(path)
         except FileNotFoundError:
             return True
-        try:
-            if _try_lock(fd):
-                return True
-            latest = os.fstat(fd).st_mtime_ns
-        finally:
-            os.close(fd)
+        is_free, latest = lock_descriptor(file.fd, blocking=False), file.status.st_mtime_ns
+        file.close()
+        if is_free:
+            return True
         now = time.monotonic()
         if latest != mtime:
             mtime, moved = latest, now
@@ -84,7 +87,3 @@ def _wait(path: str, patience: float, deadline: Deadline | None) -> bool:
             deadline.check("the download by another process that was waited for")
         time.sleep(pause)
         pause = min(pause * 2, _POLL_MOST)
-
-
-def _try_lock(fd: int) -> bool:
-    return lock_descriptor(fd, blocking=False)

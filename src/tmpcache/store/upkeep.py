@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ..config import parse_size
 from ..reports import Entry, Usage, Verification
-from . import blobs, repair
-from .quota import totals
-from .sessions import Census, lease_id
+from . import blobs, repair, scratch
+from .blobs import is_name
+from .quota import lease_of, totals
 from .store import problem
 
 TYPE_CHECKING = False
@@ -30,7 +30,8 @@ def entries(store: Store) -> Iterator[Entry]:
     while rows := store.access.read(
         lambda index: index.rows(
             "SELECT objects.id, bucket, key, version, version_id, etag, size, allocated, name, "
-            "used_at, (SELECT max(validated_at) FROM validations WHERE object = objects.id) "
+            "objects.used_at, "
+            "(SELECT max(validated_at) FROM validations WHERE object = objects.id) "
             "FROM objects JOIN blobs ON blobs.id = objects.blob WHERE objects.id > ? "
             "ORDER BY objects.id LIMIT ?",
             last,  # noqa: B023
@@ -38,8 +39,15 @@ def entries(store: Store) -> Iterator[Entry]:
         )
     ):
         for row in rows:
-            yield _entry(store, row)
+            if _is_entry(row):
+                yield _entry(store, row)
         last = rows[-1][0]
+
+
+def _is_entry(row: tuple[Any, ...]) -> bool:
+    """Whether the row has what was written: the index may be somebody else's work."""
+    numbers, texts = (row[0], *row[6:8]), (*row[1:4], row[5], row[8])
+    return {*map(type, numbers)} == {int} and {*map(type, texts)} == {str} and is_name(row[8])
 
 
 def _entry(store: Store, row: tuple[Any, ...]) -> Entry:
@@ -88,23 +96,27 @@ def verify(store: Store) -> Verification:
     """Read and hash every blob; throw away what is damaged."""
     store.flush()
     access, damaged, count, size = store.access, [], 0, 0
-    for name, *expected in access.read(
-        lambda index: index.rows("SELECT name, inode, size, mtime_ns FROM blobs")
-    ):
+    for name, *expected in access.read(_fingerprints):
         path = os.path.join(access.root.blobs, name)
-        session, slot = store.take(lease_id(name))
+        lease = store.take(lease_of(name))
         try:
             reason = problem(path, tuple(expected))
             if reason is None and blobs.digest_of(path) != name[:32]:
                 reason = "corrupt"
         except FileNotFoundError:
             reason = "missing"
-        finally:
-            session.give_back(slot)
+        lease.release()
         count, size = count + 1, size + expected[1]
         if reason is not None and store.discard(name, reason):
             damaged.append((name[:32], reason))
     return Verification(blobs=count, bytes=size, damaged=tuple(damaged))
+
+
+def _fingerprints(index: Index) -> list[tuple[Any, ...]]:
+    rows = index.rows("SELECT name, inode, size, mtime_ns FROM blobs")
+    for name, *_ in rows:
+        lease_of(name)
+    return rows
 
 
 def evict(store: Store, bucket: str, key: str | None, version: str | None) -> int:
@@ -114,18 +126,24 @@ def evict(store: Store, bucket: str, key: str | None, version: str | None) -> in
         if value is not None:
             where, values = f"{where} AND {column} = ?", [*values, value]
 
-    def operation(index: Index) -> int:
-        affected = index.rows(
-            "SELECT DISTINCT blobs.id, name, allocated FROM objects "
-            f"JOIN blobs ON blobs.id = objects.blob WHERE {where}",
-            *values,
-        )
-        index.run(f"DELETE FROM objects WHERE {where}", *values)
-        superseded = "SELECT 1 FROM blobs WHERE id = ? AND superseded"
-        unused = [blob for blob in affected if index.rows(superseded, blob[0])]
-        return store.access.quota.evict(index, unused)
+    freed, is_left = 0, True
 
-    return store.access.write(operation)
+    def operation(index: Index) -> tuple[int, bool]:
+        affected = index.rows(
+            "SELECT objects.id, blobs.id, name, allocated FROM objects "
+            f"JOIN blobs ON blobs.id = objects.blob WHERE {where} LIMIT ?",
+            *(*values, index.batch),
+        )
+        index.run_many("DELETE FROM objects WHERE id = ?", [row[:1] for row in affected])
+        superseded = "SELECT 1 FROM blobs WHERE id = ? AND superseded"
+        of_them = dict.fromkeys(row[1:] for row in affected)
+        unused = [blob for blob in of_them if index.rows(superseded, blob[0])]
+        return store.access.quota.evict(index, unused), len(affected) == index.batch
+
+    while is_left:
+        bytes_, is_left = store.access.write(operation)
+        freed += bytes_
+    return freed
 
 
 def make_room(store: Store, size: int | str, *, on_disk: bool = False) -> int:
@@ -149,24 +167,23 @@ def gc(store: Store) -> int:
 
     That is: what dead processes left, files that the index does not know, superseded copies.
     """
+    access, root = store.access, store.access.root
 
     def operation(index: Index) -> int:
-        with Census(store.access.root.sessions) as census:
-            freed = repair.bury(index, store.access.root, census)
-            freed += repair.reconcile(index, store.access.root, census.leased())
+        before = sum(totals(index))
+        repair.bury(index, root)
+        freed = repair.reconcile(index, root)
         unused = index.rows("SELECT id, name, allocated FROM blobs WHERE superseded")
-        return freed + store.access.quota.evict(index, unused)
+        access.quota.evict(index, unused)
+        return freed + before - sum(totals(index))
 
-    freed = store.access.write(operation)
-    repair.sweep_scratch(store.access.root)
+    freed = access.write(operation)
+    scratch.sweep(root)
     return freed
 
 
 def clear(store: Store) -> int:
     """Forget every object and remove all but files that are in use; the bytes that this freed."""
-
-    def operation(index: Index) -> int:
-        index.run("DELETE FROM objects")
-        return store.access.quota.evict(index, index.rows("SELECT id, name, allocated FROM blobs"))
-
-    return store.access.write(operation)
+    before = store.access.read(totals)[0]
+    store.access.start_over()
+    return before - store.access.read(totals)[0]

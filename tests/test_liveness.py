@@ -1,0 +1,315 @@
+"""Who proves that he lives by a file sees that it is still his: cleaners take files away."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.disk import allocated
+from support.processes import spawn
+from support.shelf import Shelf
+
+import tmpcache
+from tmpcache import Outcome
+
+KIB = 1024
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf({key: key.encode() * 200 * KIB for key in "abcdefgh"})
+
+
+@pytest.fixture
+def cache(root: Path, shelf: Shelf) -> tmpcache.Cache:
+    """Room for four of these objects."""
+    return tmpcache.Cache(root, quota="1 MiB", max_age=3600, origin=shelf)
+
+
+def sessions(root: Path) -> list[Path]:
+    return [*(root / "sessions").iterdir()]
+
+
+def test_leases_outlast_their_deleted_session_file(cache: tmpcache.Cache, root: Path) -> None:
+    held = cache.fetch("b", "a")
+    (session,) = sessions(root)
+    session.unlink()
+    for key in "bcdefgh":
+        cache.fetch("b", key).release()
+    assert held.read_bytes() == b"a" * 200 * KIB
+    (again,) = sessions(root)
+    assert again != session
+    assert cache.usage().leased >= 200 * KIB
+    held.release()
+    for key in "bcdefgh":
+        cache.fetch("b", key).release()
+    assert not held.exists()
+
+
+def test_a_renewed_session_protects_from_other_processes(
+    cache: tmpcache.Cache, root: Path, shelf: Shelf
+) -> None:
+    held = cache.fetch("b", "a")
+    sessions(root)[0].unlink()
+    cache.fetch("b", "b").release()
+    with spawn(
+        """
+        import tmpcache
+        from support.shelf import Shelf
+        shelf = Shelf({key: key.encode() * 200 * 1024 for key in "abcdefgh"})
+        cache = tmpcache.Cache(root, quota="1 MiB", origin=shelf)
+        for key in "cdefgh":
+            cache.fetch("b", key).release()
+        say(cache.stats().evicted)
+        """,
+        root=str(root),
+    ) as child:
+        assert child.hear() > 0
+    assert held.read_bytes() == b"a" * 200 * KIB
+
+
+def test_everything_deleted_under_a_living_process(cache: tmpcache.Cache, root: Path) -> None:
+    """Handlers that empty /tmp at their end: the next invocation goes on as if nothing was."""
+    cache.fetch("b", "a").release()
+    shutil.rmtree(root)
+    held = cache.fetch("b", "b")
+    for key in "acdefgh":
+        cache.fetch("b", key).release()
+    assert held.exists()
+    assert len(sessions(root)) == 1
+    assert cache.usage().leased >= 200 * KIB
+
+
+def test_scratch_is_made_on_a_root_that_has_vanished(cache: tmpcache.Cache, root: Path) -> None:
+    """It span for ever."""
+    cache.fetch("b", "a").release()
+    shutil.rmtree(root)
+    with cache.scratch() as work:
+        (work / "file").write_text("here")
+    assert not work.exists()
+
+
+def test_scratch_of_the_living_stays_although_sessions_were_deleted(
+    cache: tmpcache.Cache, root: Path, shelf: Shelf
+) -> None:
+    work = cache.scratch()
+    (work / "an-hour-of-work").write_text("precious")
+    for session in sessions(root):
+        session.unlink()
+    with spawn(
+        """
+        import tmpcache
+        from support.shelf import Shelf
+        with tmpcache.Cache(root, origin=Shelf({"a": b"a"})) as cache:
+            cache.fetch("b", "a").release()
+            cache.gc()
+            say()
+        """,
+        root=str(root),
+    ) as child:
+        child.hear()
+    assert (work / "an-hour-of-work").read_text() == "precious"
+    work.remove()
+    assert [*(root / "scratch").iterdir()] == []
+
+
+def test_scratch_of_the_dead_goes(cache: tmpcache.Cache, root: Path) -> None:
+    with spawn(
+        """
+        import tmpcache
+        work = tmpcache.Cache(root).scratch()
+        (work / "file").write_text("left")
+        say()
+        hear()
+        """,
+        root=str(root),
+    ) as child:
+        child.hear()
+        os.kill(child.pid, signal.SIGKILL)
+    assert len([*(root / "scratch").iterdir()]) == 1
+    cache.gc()
+    assert [*(root / "scratch").iterdir()] == []
+
+
+def test_a_child_forked_without_hooks_takes_nothing_from_its_parent(
+    cache: tmpcache.Cache, root: Path
+) -> None:
+    """uWSGI forks so. Parent and child used the same session file and the same slots in it."""
+    held = [cache.fetch("b", "a")]
+    reader, writer = os.pipe()
+    pid = ctypes.PyDLL(None).fork()
+    if pid == 0:
+        try:
+            held.clear()  # releases what is the parent's, too
+            mine = cache.fetch("b", "b")
+            for key in "cdefgh":
+                cache.fetch("b", key).release()
+            os.write(writer, b"ok" if mine.read_bytes() == b"b" * 200 * KIB else b"no")
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    os.close(writer)
+    assert os.read(reader, 2) == b"ok"
+    os.close(reader)
+    for key in "cdefgh":
+        cache.fetch("b", key).release()
+    assert held[0].read_bytes() == b"a" * 200 * KIB
+    assert allocated(root) <= 1024 * KIB
+
+
+def test_a_lease_taken_while_a_fork_is_prepared_is_the_childs_too(
+    cache: tmpcache.Cache, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By another thread, after the child's session was made and before there was a child."""
+    from tmpcache.store.sessions import Session
+
+    cache.fetch("b", "b").release()
+    held = [cache.fetch("b", "a")]
+    twin = Session.twin
+
+    def then_another(self: Session) -> Session:
+        made = twin(self)
+        thread = threading.Thread(target=lambda: held.append(cache.fetch("b", "b")))
+        thread.start()
+        thread.join()
+        return made
+
+    monkeypatch.setattr(Session, "twin", then_another)
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.read(reader, 1)  # the parent has released its own
+        for key in "cdefgh":
+            cache.fetch("b", key).release()
+        os._exit(0 if all(file.exists() for file in held) else 1)
+    for file in held:
+        file.release()
+    os.write(writer, b"x")
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_a_log_that_was_deleted_alone_is_noticed(cache: tmpcache.Cache, root: Path) -> None:
+    """Rows went into a file that nobody else could see: more on disk than the quota allows."""
+    for key in "abc":
+        cache.fetch("b", key).release()
+    (root / "index.sqlite-wal").unlink()
+    (root / "index.sqlite-shm").unlink()
+    for key in "defgh":
+        cache.fetch("b", key).release()
+        assert allocated(root) <= 1024 * KIB
+    assert cache.stats().damaged["index"] == 1
+    with closing(sqlite3.connect(root / "index.sqlite")) as index:
+        assert index.execute("SELECT count(*) FROM blobs").fetchone()[0] == len(
+            [*(root / "blobs").iterdir()]
+        )
+
+
+def test_what_the_ledger_has_too_much_is_put_right_after_the_process_has_ended(
+    root: Path, shelf: Shelf
+) -> None:
+    """A transaction that fails after files have gone leaves the index at odds with the disk."""
+    with tmpcache.Cache(root, quota="1 MiB", origin=shelf) as cache:
+        for key in "abcd":
+            cache.fetch("b", key).release()
+        access = cache._store.access
+
+        def fails(index: object) -> None:
+            access.quota.make_room(index, 700 * KIB, "a test")  # type: ignore[arg-type]
+            raise RuntimeError
+
+        with pytest.raises(RuntimeError):
+            access.write(fails)
+        assert cache.stats().evicted > 0
+    with tmpcache.Cache(root, quota="1 MiB", origin=shelf) as cache:
+        assert cache.fetch("b", "e").outcome is Outcome.FETCHED
+        usage = cache.usage()
+    assert usage.blob_bytes == sum(
+        file.stat().st_blocks * 512 for file in (root / "blobs").iterdir()
+    )
+
+
+@pytest.mark.parametrize("harm", ["empty", "long", "garbage"])
+def test_a_harmed_count_of_changes_kills_nobody(
+    cache: tmpcache.Cache, root: Path, harm: str
+) -> None:
+    """It was mapped: a process that looked at it after somebody had cut it died of SIGBUS."""
+    cache.fetch("b", "a").release()
+    text = {"empty": b"", "long": b"x" * 5000, "garbage": b"\xff" * 16}[harm]
+    (root / "changes").write_bytes(text)
+    for key in "abcdefgh":
+        cache.fetch("b", key).release()
+        assert allocated(root) <= 1024 * KIB
+    assert cache.stats().damaged == {}
+
+
+def test_releases_of_two_formats_use_one_root(root: Path, tmp_path: Path) -> None:
+    """A rolling upgrade: each threw the other's index away, and nobody ever had a hit."""
+    package = Path(tmpcache.__file__).parent
+    shutil.copytree(package, tmp_path / "next" / "tmpcache")
+    module = tmp_path / "next" / "tmpcache" / "store" / "index.py"
+    text = module.read_text()
+    assert "\nFORMAT = 4\n" in text
+    module.write_text(text.replace("\nFORMAT = 4\n", "\nFORMAT = 5\n"))
+    code = """if True:
+        import sys, tmpcache
+        from support.shelf import Shelf
+        shelf = Shelf({f"k{i}": b"%d" % i * 9000 for i in range(20)})
+        with tmpcache.Cache(sys.argv[1], max_age=3600, origin=shelf) as cache:
+            print(tmpcache.__file__)
+            for round in range(3):
+                outcomes = [cache.fetch("b", key).outcome.value for key in shelf.objects]
+                print(*sorted({*outcomes}), sep=",", flush=True)
+                sys.stdin.readline()
+            print(cache.usage().used, dict(cache.stats().damaged))
+    """
+    processes = []
+    for path in (package.parent, tmp_path / "next"):
+        environment = {**os.environ, "PYTHONPATH": f"{path}:{os.environ['PYTHONPATH']}"}
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, str(root)],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(str(path))
+        assert process.stdout.readline() == "fetched\n"
+        processes.append(process)
+    for _ in range(2):
+        for process in processes:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "hit\n"
+    assert (root / "v5" / "index.sqlite").exists()
+    for process in processes:
+        answer = process.communicate("\n")[0]
+        assert answer.endswith("{}\n")
+        assert int(answer.split()[0]) > 20 * 9000 * 2  # each counts the other's files
+    with tmpcache.Cache(root, max_age=3600, origin=Shelf({"k1": b"1" * 9000})) as cache:
+        assert cache.fetch("b", "k1").outcome is Outcome.HIT
+    assert not (root / "v5").exists()  # nobody lives in it any more
+
+
+def test_a_later_release_removes_the_first_format(root: Path, shelf: Shelf) -> None:
+    from tmpcache.store.root import Root
+
+    with tmpcache.Cache(root, origin=shelf) as cache:
+        cache.fetch("b", "a").release()
+    later = Root(str(root), version=7)
+    later.prepare()
+    (other,) = later.other_formats()
+    assert other.path == str(root)
+    other.remove()
+    assert sorted(os.listdir(root)) == ["CACHEDIR.TAG", "v7"]
