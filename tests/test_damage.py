@@ -6,15 +6,17 @@ import os
 import random
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from support.content import assert_accounts_balance
 from support.disk import allocated
-from support.processes import spawn
+from support.processes import spawn, wait_until
 
 import tmpcache
 from tmpcache import Outcome
+from tmpcache.errors import QuotaExceededError
 from tmpcache.store import root as store_root
 from tmpcache.testing import Bucket
 
@@ -376,3 +378,61 @@ def test_objects_with_the_same_bytes_share_a_blob(root: Path, bucket: Bucket) ->
     cache.evict("models", "a.bin")
     assert cache.fetch("models", "b.bin").outcome is Outcome.HIT
     assert cache.usage().used == allocated(root)
+
+
+@pytest.fixture
+def wal_database(tmp_path: Path) -> bytes:
+    """A SQLite database that was saved in WAL mode: whoever opens it writes beside it."""
+    path = tmp_path / "facts.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("CREATE TABLE facts (number)")
+        database.executemany("INSERT INTO facts VALUES (?)", [(n,) for n in range(1000)])
+        database.commit()
+    return path.read_bytes()
+
+
+def test_what_a_database_writes_beside_its_blob_is_counted_and_goes_with_it(
+    bucket: Bucket, root: Path, wal_database: bytes
+) -> None:
+    bucket.put("facts.db", wal_database)
+    with tmpcache.Cache(root, quota="4 MiB") as cache:
+        path = cache.fetch("models", "facts.db")
+        with closing(sqlite3.connect(path)) as database:
+            count = "SELECT count(*) FROM facts"
+            assert database.execute(count).fetchone() == (1000,)
+            assert len([*(root / "blobs").iterdir()]) == 3
+            wait_until(lambda: cache.usage().used == allocated(root))
+            cache.gc()  # takes nothing from who has it open
+            assert database.execute(count).fetchone() == (1000,)
+            assert len([*(root / "blobs").iterdir()]) == 3
+        path.release()
+        cache.clear()
+        assert [*(root / "blobs").iterdir()] == []
+
+
+def test_what_lay_beside_an_earlier_file_is_not_taken_for_a_databases_log(
+    bucket: Bucket, root: Path, wal_database: bytes
+) -> None:
+    bucket.put("facts.db", wal_database)
+    with tmpcache.Cache(root, quota="4 MiB") as cache:
+        path = Path(str(cache.fetch("models", "facts.db")))
+        cache.clear()
+        for ending in ("-wal", "-shm"):
+            Path(f"{path}{ending}").write_bytes(b"left by who had it open")
+        assert cache.fetch("models", "facts.db") == path
+        assert [*(root / "blobs").iterdir()] == [path]
+
+
+def test_files_of_strangers_among_the_blobs_count(bucket: Bucket, root: Path) -> None:
+    bucket.put("a", b"a" * 1000)
+    with tmpcache.Cache(root, quota="1 MiB") as cache:
+        cache.fetch("models", "a").release()
+        (root / "blobs" / "notes").write_bytes(b"x" * 200_000)
+        (root / "blobs" / "directory").mkdir()
+        (root / "blobs" / "directory" / "file").write_bytes(b"x" * 200_000)
+        wait_until(lambda: cache.usage().used == allocated(root))
+        bucket.put("large", b"x" * 600_000)
+        with pytest.raises(QuotaExceededError):
+            cache.fetch("models", "large")
+        assert (root / "blobs" / "notes").exists()

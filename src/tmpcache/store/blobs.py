@@ -14,7 +14,11 @@ import re
 MODE = 0o444
 
 _CHUNK = 1024 * 1024
-_SUFFIX = r"\.[A-Za-z0-9_-]{1,16}"
+#: What SQLite puts beside a database that is opened at its path in the cache.
+_SIBLING = "-(?:wal|shm|journal)"
+SIBLINGS = ("-wal", "-shm", "-journal")
+DATABASE = b"SQLite format 3\0"
+_SUFFIX = rf"(?!\.[\w-]*{_SIBLING}(?![\w-]))\.[A-Za-z0-9_-]{{1,16}}"
 _PARTIAL = r"[0-9a-f]{40}(\.[0-9a-f]{12})?"
 _NAME = rf"[0-9a-f]{{32}}(-\d+)?({_SUFFIX}){{0,2}}"
 _COMPRESSED = {".br", ".bz2", ".gz", ".lz4", ".xz", ".z", ".zst"}
@@ -25,8 +29,8 @@ def suffix(key: str) -> str:
 
     >>> suffix("micr/e13b.npz"), suffix("a/model.tar.gz"), suffix("v1.2/data"), suffix("x.p df")
     ('.npz', '.tar.gz', '', '')
-    >>> suffix(".bashrc"), suffix("a.." + "b" * 300), suffix("model-1.5.bin")
-    ('', '', '.bin')
+    >>> suffix(".bashrc"), suffix("a.." + "b" * 300), suffix("model-1.5.bin"), suffix("x.db-wal")
+    ('', '', '.bin', '')
     """
     stem, dot, last = key.rpartition("/")[2].lstrip(".").rpartition(".")
     if not re.fullmatch(_SUFFIX, dot + last):
@@ -45,6 +49,15 @@ def is_name(name: str) -> bool:
     (True, True, False)
     """
     return re.fullmatch(_NAME, name) is not None
+
+
+def is_sibling(name: str) -> bool:
+    """Whether SQLite has put a file of this name beside a blob.
+
+    >>> is_sibling("0" * 32 + ".db-wal"), is_sibling("0" * 32 + ".db"), is_sibling("x-wal")
+    (True, False, False)
+    """
+    return any(name.endswith(one) and is_name(name.removesuffix(one)) for one in SIBLINGS)
 
 
 def is_partial(name: str) -> bool:

@@ -26,7 +26,7 @@ def unlink(root: Root, names: Sequence[str]) -> set[str]:
     kept: set[str] = set()
     sessions = Sessions(root.sessions)
     for start in range(0, len(names), EVICTED_AT_ONCE):
-        page = [name for name in names[start : start + EVICTED_AT_ONCE] if blobs.is_name(name)]
+        page = [name for name in names[start : start + EVICTED_AT_ONCE] if _is_ours(name)]
         try:
             in_use = sessions.announce([lease_id(name) for name in page])
             for name in page:
@@ -34,6 +34,17 @@ def unlink(root: Root, names: Sequence[str]) -> set[str]:
                     kept.add(name)
                 else:
                     remove(os.path.join(root.blobs, name))
+                    remove_siblings(os.path.join(root.blobs, name))
         finally:
             sessions.withdraw()
     return kept
+
+
+def remove_siblings(path: str) -> None:
+    """Delete what a program has put beside a blob: for the next file there it would be wrong."""
+    for ending in blobs.SIBLINGS:
+        remove(path + ending)
+
+
+def _is_ours(name: str) -> bool:
+    return blobs.is_name(name) or blobs.is_sibling(name)

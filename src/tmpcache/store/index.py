@@ -42,8 +42,7 @@ _LOG_PATIENCE = 50
 _FRAME = 24
 
 # `superseded`: no object refers to the blob any more. `boot`: the boot during which the blob was
-# last known to be whole. `ledger.strangers`: allocated bytes of what lies among the blobs and is
-# none. The triggers keep `ledger` and `superseded` true in the very transaction
+# last known to be whole. The triggers keep `ledger` and `superseded` true in the very transaction
 # that changes what they are derived from.
 _SCHEMA = (
     """CREATE TABLE blobs (
@@ -71,10 +70,8 @@ _SCHEMA = (
         name TEXT PRIMARY KEY, reserved INTEGER NOT NULL, etag TEXT, size INTEGER, checksum TEXT,
         received INTEGER, digest TEXT, islands TEXT, inode INTEGER, boot TEXT)
         WITHOUT ROWID""",
-    """CREATE TABLE ledger (
-        blobs INTEGER NOT NULL, bytes INTEGER NOT NULL, boot TEXT NOT NULL,
-        strangers INTEGER NOT NULL)""",
-    "INSERT INTO ledger VALUES (0, 0, '', 0)",
+    "CREATE TABLE ledger (blobs INTEGER NOT NULL, bytes INTEGER NOT NULL, boot TEXT NOT NULL)",
+    "INSERT INTO ledger VALUES (0, 0, '')",
     """CREATE TRIGGER blob_added AFTER INSERT ON blobs BEGIN
         UPDATE ledger SET blobs = blobs + 1, bytes = bytes + NEW.allocated;
     END""",

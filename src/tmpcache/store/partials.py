@@ -20,6 +20,7 @@ import xxhash
 
 from ..errors import IntegrityError
 from . import blobs
+from .eviction import remove_siblings
 from .files import Descriptor, remove
 from .islands import Island
 from .quota import FULL
@@ -306,6 +307,8 @@ class Partial:
         try:
             if not self._target:
                 self._target = path
+                if self._begins_with(blobs.DATABASE):
+                    remove_siblings(path)
                 os.rename(self.path, path)
             os.fchmod(self.fd, blobs.MODE)
             status = os.lstat(path)
@@ -315,6 +318,11 @@ class Partial:
             remove(path)
             raise PartialLostError(lost)
         return status
+
+    def _begins_with(self, start: bytes) -> bool:
+        if self._pending is not None:
+            return self._pending.startswith(start)
+        return os.pread(self.fd, len(start), 0) == start
 
     def keep(self) -> None:
         """Leave the file to the next download of the object, no larger than it need be."""

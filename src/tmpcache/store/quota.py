@@ -20,7 +20,7 @@ from . import blobs, eviction, repair
 from .files import allocated, allocated_in
 from .index import DamagedIndexError, IndexTooLargeError
 from .root import Root, is_elsewhere
-from .sessions import PAGE, Sessions, lease_id
+from .sessions import PAGE, Sessions, is_session, lease_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SLACK = 4 * PAGE
 #: No file system is larger: what claims to be was not written here.
 _LARGEST = 2**60
-#: Seconds for which the size of another format's files is taken to be what it was.
-_OTHERS_TRUSTED = 10.0
+#: How often as long as it took to look for strangers they are taken to be what they were.
+_STRANGERS_TRUSTED = 100
 
 
 class Quota:
@@ -62,7 +62,7 @@ class Quota:
         #: Whether all content went before the last shrinking: then nothing more can be done.
         self._has_nothing_left = False
         self._is_ample = False
-        self._others = -_OTHERS_TRUSTED, 0
+        self._strangers = 0.0, 0
 
     def limit(self, quota: int, min_free: int) -> None:
         """Keep to these bytes from now on."""
@@ -86,19 +86,25 @@ class Quota:
     def overhead(self, index: Index) -> tuple[int, int]:
         """Bytes that all but content occupies now, and may occupy before it is measured again."""
         self._trust = _TRUST
-        strangers = _number(index.one("SELECT strangers FROM ledger")[0])
-        fixed = self._root.measured() + Sessions(self._root.sessions).allocated() + strangers
-        fixed += self._of_other_formats()
+        fixed = self._root.measured() + Sessions(self._root.sessions).allocated()
+        fixed += self._of_strangers()
         now, most = index.measured()
         self._overhead = fixed + most
         return fixed + now, fixed + most
 
-    def _of_other_formats(self) -> int:
-        at, found = self._others
-        if time.monotonic() - at >= _OTHERS_TRUSTED:
-            others = self._root.other_formats()
-            found = sum(allocated_in(other.path, is_elsewhere) for other in others)
-            self._others = time.monotonic(), found
+    def _of_strangers(self) -> int:
+        """Bytes of what others have put under the root, and of other formats."""
+        until, found = self._strangers
+        began = time.monotonic()
+        if began >= until:
+            root = self._root
+            found = allocated_in(root.blobs, blobs.is_name) + allocated_in(root.path, root.is_ours)
+            found += allocated_in(root.partial, blobs.is_partial)
+            found += allocated_in(root.sessions, is_session)
+            for other in root.other_formats():
+                found += allocated_in(other.path, is_elsewhere)
+            ended = time.monotonic()
+            self._strangers = ended + _STRANGERS_TRUSTED * (ended - began), found
         return found
 
     def is_ample(self, index: Index, needed: int) -> bool:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 
 from . import blobs, eviction
-from .files import allocated, allocated_in, names, open_file, remove
+from .files import allocated, names, open_file, remove
 from .index import DamagedIndexError
-from .sessions import Sessions, is_session, lease_id, try_lock
+from .sessions import Sessions, lease_id, try_lock
 from .staging import merge
 
 TYPE_CHECKING = False
@@ -38,7 +38,7 @@ def reconcile(index: Index, root: Root) -> int:
     """Make index and ``blobs/`` agree; the bytes of files that were removed.
 
     Rows without a file go. So do files without a row, but for leased ones: those are taken into
-    the ledger, to be evicted later. What lies there and is no blob is counted, not touched.
+    the ledger, to be evicted later.
     """
     merge(index)
     found = set(names(root.blobs, blobs.is_name))
@@ -53,10 +53,7 @@ def reconcile(index: Index, root: Root) -> int:
             name,
             lost[name],
         )
-    strangers = allocated_in(root.blobs, found.__contains__)
-    strangers += allocated_in(root.partial, blobs.is_partial)
-    strangers += allocated_in(root.sessions, is_session) + allocated_in(root.path, root.is_ours)
-    index.run("UPDATE ledger SET strangers = ?", strangers)
+    eviction.unlink(root, names(root.blobs, blobs.is_sibling))
     return sum(size for name, size in lost.items() if name not in in_use)
 
 
