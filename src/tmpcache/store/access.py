@@ -141,7 +141,7 @@ class Access:
 
     def _transact(self, index: Index, operation: Callable[[Index], T], tidy: bool) -> T:
         self._writer = get_ident()
-        changes, evicted, unfinished = self._keeper.changes, self.quota.evicted, False
+        changes, evicted = self._keeper.changes, self.quota.evicted
         assert changes is not None, "opened with the index"
         try:
             if tidy and is_waiting(index):
@@ -150,20 +150,21 @@ class Access:
             with index.transaction():
                 if not index.in_place(now=True) or not changes.is_in_place:
                     raise ReplacedError("the index is another one")
-                unfinished = changes.begin()
+                unfinished = changes.begin(index)
                 if tidy or unfinished:
                     self.tidy(index)
                 if unfinished:  # files went, or came, in a transaction that came to nothing
                     repair.reconcile(index, self.root)
                 self._look_after_session(index)
-                result = operation(index)
-                self.quota.watch(index)
+                try:
+                    result = operation(index)
+                    self.quota.watch(index)
+                except QuotaExceededError:
+                    if self.quota.evicted == evicted and not unfinished:
+                        changes.undo()
+                    raise
             changes.end()
             return result
-        except QuotaExceededError:
-            if self.quota.evicted == evicted and not unfinished:  # nothing was changed
-                changes.end()
-            raise
         finally:
             self._writer = 0
 

@@ -42,8 +42,8 @@ _LOG_PATIENCE = 50
 _FRAME = 24
 
 # `superseded`: no object refers to the blob any more. `boot`: the boot during which the blob was
-# last known to be whole. The triggers keep `ledger` and `superseded` true in the very transaction
-# that changes what they are derived from.
+# last known to be whole. `ledger.changes`: see :mod:`.changes`. The triggers keep the rest of
+# `ledger`, and `superseded`, true in the very transaction that changes what they are derived from.
 _SCHEMA = (
     """CREATE TABLE blobs (
         id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size INTEGER NOT NULL,
@@ -70,8 +70,10 @@ _SCHEMA = (
         name TEXT PRIMARY KEY, reserved INTEGER NOT NULL, etag TEXT, size INTEGER, checksum TEXT,
         received INTEGER, digest TEXT, islands TEXT, inode INTEGER, boot TEXT)
         WITHOUT ROWID""",
-    "CREATE TABLE ledger (blobs INTEGER NOT NULL, bytes INTEGER NOT NULL, boot TEXT NOT NULL)",
-    "INSERT INTO ledger VALUES (0, 0, '')",
+    """CREATE TABLE ledger (
+        blobs INTEGER NOT NULL, bytes INTEGER NOT NULL, boot TEXT NOT NULL,
+        changes INTEGER NOT NULL)""",
+    "INSERT INTO ledger VALUES (0, 0, '', 0)",
     """CREATE TRIGGER blob_added AFTER INSERT ON blobs BEGIN
         UPDATE ledger SET blobs = blobs + 1, bytes = bytes + NEW.allocated;
     END""",

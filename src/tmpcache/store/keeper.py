@@ -160,8 +160,6 @@ class Keeper:
             if self.changes is None or not self.changes.is_in_place:
                 self.changes = Changes(self.root.changes)
             self._suspect = files.inode(self.root.index)
-            if not self._suspect:  # until all that lies here is accounted for in a new one
-                self.changes.begin()
             index = Index(self.root.index, quota=self.quota.quota, busy_timeout=_BUSY)
             self._suspect = index.inode
             try:
@@ -191,9 +189,9 @@ class Keeper:
         """Account for what lies under the root but not in the index, if that was left to be done;
         check an index of an earlier boot.
         """
-        adopts = index.created or changes.is_unfinished
+        adopts = index.created or changes.is_unfinished(index)
         if adopts:
-            changes.begin()
+            changes.begin(index)
             repair.adopt(index, self.root, self.quota.blocks)
         elif index.one("SELECT boot FROM ledger")[0] != self.boot:
             index.check()
@@ -241,7 +239,7 @@ class Keeper:
         """Evict although the index cannot be written: files go first, their rows when they can."""
         if self._index is None:
             if self.changes is not None:
-                self.changes.begin()  # and not end: whoever opens the index compares
+                self.changes.forget()  # whoever opens the index compares
             repair.shed(self.root, _RELIEF)
             return
         for _ in range(2):
