@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from http.client import parse_headers
 
 
 class Wire:
@@ -38,12 +39,11 @@ class Wire:
 
     def _talk(self, connection: socket.socket) -> None:
         with connection, suppress(OSError):
-            head = b""
-            while b"\r\n\r\n" not in head:
-                if not (data := connection.recv(1 << 16)):
+            with connection.makefile("rb") as stream:  # an answer before its end may be lost
+                if not (line := stream.readline()):
                     return
-                head += data
-            self.paths.append(head.split()[1].decode())
+                stream.read(int(parse_headers(stream)["Content-Length"] or 0))
+            self.paths.append(line.split()[1].decode())
             connection.sendall(self.answer())
             self.hold.wait(30)
             connection.shutdown(socket.SHUT_RDWR)
