@@ -2,14 +2,17 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
+PYTEST = $(RUN) -m pytest -n auto --dist loadfile --durations 25
 
 .PHONY: demo test lint bench clean
 
 demo: $(VENV)/demo.stamp
 	$(RUN) -m examples.check_scanner
 
+# Whoever starts it, the tests run as an ordinary user; root runs those that need root afterwards.
 test: $(VENV)/test.stamp
-	$(RUN) -m pytest -n auto --dist loadfile --durations 25
+	tests/as_user $(PYTEST)
+	test "$$(id -u)" -ne 0 || $(PYTEST) -m root
 
 lint: $(VENV)/lint.stamp
 	$(VENV)/bin/ruff check .
