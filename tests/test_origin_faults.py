@@ -63,7 +63,7 @@ class Clock:
 
 @pytest.fixture
 def impatient(root: Path, proxy: FaultProxy, short_patience: None) -> Cache:
-    """A cache behind the proxy that takes 1.5 seconds of silence for a broken connection."""
+    """A cache behind the proxy that takes two seconds of silence for a broken connection."""
     return Cache(root, quota="256 MiB")
 
 

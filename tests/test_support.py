@@ -141,11 +141,13 @@ def test_the_proxy_stalls_with_the_bytes_before_delivered(
 ) -> None:
     bucket.put("a", BODY)
     proxy.set(Trouble(body="stall", after=1000, times=1))
-    connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=0.05)
+    connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=30)
     connection.request("GET", "/models/a", headers=SIGNED)
+    link = connection.sock
     response = connection.getresponse()
     assert response.read(1000) == BODY[:1000]
     proxy.wait_struck()
+    link.settimeout(0.05)
     with pytest.raises(TimeoutError):
         response.read(1)
     connection.close()

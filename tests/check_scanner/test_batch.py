@@ -209,7 +209,7 @@ def test_a_batch_that_was_killed_goes_on_and_one_after_that_finds_nothing_to_do(
     trap = Trap(cloud.app, is_decision, 6, lambda _: os.killpg(process.pid, signal.SIGKILL))
     cloud.app = trap
     with start("--workers", "1") as process:
-        assert process.wait(60) == -signal.SIGKILL
+        assert process.wait(120) == -signal.SIGKILL
     cloud.app = trap.app
     decided = {row["key"] for row in cloud.table("audited") if row["progress"] != "received"}
     assert len(decided) == 6
