@@ -106,7 +106,8 @@ def _child_path() -> str:
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What this process and its children see: test credentials, and no server to ask."""
     for name in list(os.environ):
-        if name.startswith(("AWS_", "TMPCACHE_", "LAMBDA_")) or name.lower().endswith("_proxy"):
+        ours = name.startswith(("AWS_", "TMPCACHE_", "LAMBDA_", "PYTEST_ADDOPTS"))
+        if ours or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     home = tmp_path / "home"
     home.mkdir()
