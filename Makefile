@@ -2,7 +2,6 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
-PYTEST = $(RUN) -m pytest -n auto --dist loadfile --durations 25
 
 .PHONY: demo test lint bench clean
 
@@ -11,8 +10,8 @@ demo: $(VENV)/demo.stamp
 
 # Whoever starts it, the tests run as an ordinary user; root runs those that need root afterwards.
 test: $(VENV)/test.stamp
-	tests/as_user $(PYTEST)
-	test "$$(id -u)" -ne 0 || $(PYTEST) -m root
+	tests/as_user $(RUN) -m pytest -n auto --dist loadfile --durations 25
+	test "$$(id -u)" -ne 0 || $(RUN) -m pytest -m root
 
 lint: $(VENV)/lint.stamp
 	$(VENV)/bin/ruff check .
