@@ -15,6 +15,7 @@ from support.disk import Sampler, allocated, occupied
 from support.iam import Iam
 from support.processes import crowd, release, spawn
 from support.proxy import FaultProxy, Trouble
+from support.wire import Wire, refused, waits_for_the_body
 
 from tmpcache.testing import Bucket, S3Server
 from tmpcache.testing.faults import (
@@ -80,6 +81,16 @@ def test_the_server_misbehaves_as_often_as_told(
     ill = ask(bucket.server.address, "/models/a", **headers)
     assert (ill[0], ill[1].get(header[0])) == (status, header[1])
     assert ask(bucket.server.address, "/models/a", **headers)[0] == well[0]
+
+
+def test_a_client_is_not_refused_while_it_sends(bucket: Bucket) -> None:
+    """It would see its connection break, and not the refusal."""
+    bucket.server.inject("/models/a", SLOW_DOWN, method="PUT")
+    assert waits_for_the_body(bucket.server.endpoint, "/models/a")
+    wire = Wire()
+    wire.answer = lambda: refused(503, "SlowDown")
+    assert waits_for_the_body(wire.endpoint, "/models/a")
+    wire.stop()
 
 
 def test_a_fault_may_change_the_object_first(bucket: Bucket) -> None:
