@@ -84,7 +84,8 @@ def test_a_root_that_others_may_enter_is_refused(root: Path, bits: int) -> None:
 
 
 @pytest.mark.root
-def test_a_root_of_somebody_else_is_refused(root: Path) -> None:
+def test_a_root_of_somebody_else_is_refused(common_ground: Path) -> None:
+    root = common_ground / "cache"
     root.mkdir(mode=0o700)
     os.chown(root, NOBODY, NOBODY)
     with pytest.raises(UnsafeRootError, match=f"belongs to user {NOBODY}"):
