@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import doctest
 import gc
 import os
 import signal
+import subprocess
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.disk import NotPermitted, tmpfs
+from support.disk import IN_NAMESPACE, NotPermitted, namespaces_are_allowed, tmpfs
 from support.iam import Iam
 from support.proxy import FaultProxy
 
@@ -22,7 +25,74 @@ from tmpcache.testing import Bucket, S3Server
 if TYPE_CHECKING:
     from tmpcache import Cache
 
-NOBODY = 65534
+
+# ---- who runs which tests ---------------------------------------------------------------------
+
+
+def pytest_report_header() -> str:
+    """Who runs the tests decides what they can show."""
+    if os.geteuid() == 0:
+        return "user: 0 (root): tests marked root run, too"
+    return f"user: {os.geteuid()} (ordinary): tests marked root are left out"
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what this user may not do, and examples that are only there to be read."""
+    for item in items:
+        if _mounts(item) and not namespaces_are_allowed():
+            item.add_marker("root")
+    if os.geteuid() != 0:
+        forbidden = [item for item in items if item.get_closest_marker("root")]
+        config.hook.pytest_deselected(items=forbidden)
+        items[:] = [item for item in items if item not in forbidden]
+    items[:] = [item for item in items if not _is_only_to_be_read(item)]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that mounts file systems in a namespace in which its user may."""
+    if not _mounts(pyfuncitem) or os.geteuid() == 0:
+        return None
+    place = f"{pyfuncitem.funcargs['tmp_path']}/namespace"
+    command = [*IN_NAMESPACE, sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, f"--basetemp={place}", pyfuncitem.nodeid],
+        cwd=pyfuncitem.config.rootpath,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode:
+        pytest.fail(done.stdout, pytrace=False)
+    return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI everything is installed that a test needs: one that is skipped has failed."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI") == "true":
+        report.outcome = "failed"
+        why = report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.longrepr = f"Nothing may be skipped in CI: {str(why).removeprefix('Skipped: ')}"
+    return report
+
+
+def _mounts(item: pytest.Item) -> bool:
+    return "small_disk" in getattr(item, "fixturenames", ())
+
+
+def _is_only_to_be_read(item: pytest.Item) -> bool:
+    """Whether a docstring's examples all say +SKIP."""
+    if not isinstance(item, pytest.DoctestItem):
+        return False
+    return all(example.options.get(doctest.SKIP) for example in item.dtest.examples)
+
+
+# ---- fixtures ---------------------------------------------------------------------------------
 
 
 def _child_path() -> str:
@@ -36,7 +106,8 @@ def _child_path() -> str:
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What this process and its children see: test credentials, and no server to ask."""
     for name in list(os.environ):
-        if name.startswith(("AWS_", "TMPCACHE_", "LAMBDA_")) or name.lower().endswith("_proxy"):
+        ours = name.startswith(("AWS_", "TMPCACHE_", "LAMBDA_", "PYTEST_ADDOPTS"))
+        if ours or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     home = tmp_path / "home"
     home.mkdir()
@@ -65,8 +136,8 @@ def origin(
 
 @pytest.fixture
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half a second of silence is a broken connection, for origins of the environment."""
-    monkeypatch.setattr("tmpcache.origin.s3.READ_TIMEOUT", 0.5)
+    """Two seconds of silence are a broken connection, for origins of the environment."""
+    monkeypatch.setattr("tmpcache.origin.s3.READ_TIMEOUT", 2.0)
 
 
 @pytest.fixture(scope="session")
@@ -133,14 +204,6 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
                 pytest.skip(str(reason))
 
         yield mount
-
-
-@pytest.fixture
-def nobody() -> int:
-    """The id of another user that a child may `become`."""
-    if os.geteuid() != 0:
-        pytest.skip("needs the right to become another user")
-    return NOBODY
 
 
 @pytest.fixture

@@ -7,10 +7,14 @@ from base64 import b64encode
 
 import pytest
 import xxhash
+from support.content import assert_crosses_a_process_pool, assert_nothing_is_left, content
 
-from tmpcache import checksum
+from tmpcache import Cache, checksum
 from tmpcache.checksum import Checksum, can_verify
+from tmpcache.errors import IntegrityError
 from tmpcache.origin.s3_body import announced
+from tmpcache.testing import Bucket
+from tmpcache.testing.faults import WRONG_CHECKSUM
 
 DIGITS = b"123456789"
 #: The check values of the catalogues of CRCs, and what the libraries say.
@@ -59,3 +63,15 @@ def test_a_checksum_of_parts_or_of_an_unknown_kind_is_none_of_the_whole(
     response: dict[str, str],
 ) -> None:
     assert announced(response) == ""
+
+
+def test_bytes_that_do_not_fit_the_checksum_are_refused(bucket: Bucket, cache: Cache) -> None:
+    """Through boto3; obstore does not show the checksum (see test_fast_origin)."""
+    body = content("body", 700_000)
+    bucket.put("a b.npz", body)
+    bucket.inject("a b.npz", WRONG_CHECKSUM, times=1)
+    with pytest.raises(IntegrityError, match=r"s3://models/a b\.npz.*checksum") as caught:
+        cache.fetch("models", "a b.npz")
+    assert_crosses_a_process_pool(caught.value)
+    assert_nothing_is_left(cache, body)
+    assert cache.fetch("models", "a b.npz").read_bytes() == body

@@ -457,7 +457,7 @@ def test_progress_is_told_by_the_calling_thread(cache: Cache, shelf: Shelf) -> N
 def test_a_deadline_in_the_middle(cache: Cache, shelf: Shelf) -> None:
     class Context:
         def get_remaining_time_in_millis(self) -> int:
-            return 800
+            return 2000
 
     def gate(key: str, deadline: Deadline | None) -> None:
         assert deadline is not None

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from support.child import NOBODY
 from support.processes import spawn
 
 import tmpcache
@@ -82,14 +83,17 @@ def test_a_root_that_others_may_enter_is_refused(root: Path, bits: int) -> None:
     assert not any(root.iterdir())
 
 
-def test_a_root_of_somebody_else_is_refused(root: Path, nobody: int) -> None:
+@pytest.mark.root
+def test_a_root_of_somebody_else_is_refused(common_ground: Path) -> None:
+    root = common_ground / "cache"
     root.mkdir(mode=0o700)
-    os.chown(root, nobody, nobody)
-    with pytest.raises(UnsafeRootError, match=f"belongs to user {nobody}"):
+    os.chown(root, NOBODY, NOBODY)
+    with pytest.raises(UnsafeRootError, match=f"belongs to user {NOBODY}"):
         tmpcache.Cache(root)
 
 
-def test_another_user_cannot_use_my_root(common_ground: Path, nobody: int) -> None:
+@pytest.mark.root
+def test_another_user_cannot_use_my_root(common_ground: Path) -> None:
     root = common_ground / "cache"
     tmpcache.Cache(root)
     snippet = """
@@ -100,7 +104,7 @@ def test_another_user_cannot_use_my_root(common_ground: Path, nobody: int) -> No
         except tmpcache.errors.UnsafeRootError as error:
             say(str(error))
     """
-    with spawn(snippet, root=str(root), uid=nobody) as child:
+    with spawn(snippet, root=str(root), uid=NOBODY) as child:
         assert f"belongs to user {os.geteuid()}" in child.hear()
 
 

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from support.child import NOBODY
 from support.disk import allocated
 from support.processes import spawn
 
@@ -94,11 +95,14 @@ def special(work: Path) -> None:
 
 
 @pytest.mark.parametrize("fill", [read_only, unreadable, not_utf_8, deep, links, special])
-@pytest.mark.parametrize("user", ["root", "nobody"])
-def test_it_goes_whatever_was_put_there(
-    common_ground: Path, fill: object, user: str, request: pytest.FixtureRequest
-) -> None:
-    uid = request.getfixturevalue("nobody") if user == "nobody" else os.geteuid()
+@pytest.mark.parametrize(
+    "uid",
+    [
+        pytest.param(os.geteuid(), id="me"),
+        pytest.param(NOBODY, id="nobody", marks=pytest.mark.root),
+    ],
+)
+def test_it_goes_whatever_was_put_there(common_ground: Path, fill: object, uid: int) -> None:
     snippet = """
         import tmpcache, tmpcache.cache, tmpcache.workspace, tmpcache.origin.s3
         import tmpcache.store.scratch, test_scratch

@@ -10,10 +10,12 @@ from pathlib import Path
 import botocore.config
 import botocore.exceptions
 import pytest
+from support.child import NOBODY
 from support.disk import Sampler, allocated, occupied
 from support.iam import Iam
 from support.processes import crowd, release, spawn
 from support.proxy import FaultProxy, Trouble
+from support.wire import Wire, refused, waits_for_the_body
 
 from tmpcache.testing import Bucket, S3Server
 from tmpcache.testing.faults import (
@@ -81,6 +83,16 @@ def test_the_server_misbehaves_as_often_as_told(
     assert ask(bucket.server.address, "/models/a", **headers)[0] == well[0]
 
 
+def test_a_client_is_not_refused_while_it_sends(bucket: Bucket) -> None:
+    """It would see its connection break, and not the refusal."""
+    bucket.server.inject("/models/a", SLOW_DOWN, method="PUT")
+    assert waits_for_the_body(bucket.server.endpoint, "/models/a")
+    wire = Wire()
+    wire.answer = lambda: refused(503, "SlowDown")
+    assert waits_for_the_body(wire.endpoint, "/models/a")
+    wire.stop()
+
+
 def test_a_fault_may_change_the_object_first(bucket: Bucket) -> None:
     bucket.put("a", b"old")
     bucket.inject("a", Fault(before=lambda: bucket.put("a", b"new")), times=1)
@@ -140,11 +152,13 @@ def test_the_proxy_stalls_with_the_bytes_before_delivered(
 ) -> None:
     bucket.put("a", BODY)
     proxy.set(Trouble(body="stall", after=1000, times=1))
-    connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=0.05)
+    connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=30)
     connection.request("GET", "/models/a", headers=SIGNED)
+    link = connection.sock
     response = connection.getresponse()
     assert response.read(1000) == BODY[:1000]
     proxy.wait_struck()
+    link.settimeout(0.05)
     with pytest.raises(TimeoutError):
         response.read(1)
     connection.close()
@@ -188,15 +202,24 @@ def test_a_child_that_dies_is_not_waited_for() -> None:
         child.hear()
 
 
-def test_a_child_can_be_stopped_and_become_another_user(common_ground: Path, nobody: int) -> None:
-    code = "become(uid); hear(); open(path, 'w').close(); say(os.getuid())"
-    path = common_ground / "mark"
-    with spawn(code, uid=nobody, path=str(path)) as child:
+def test_a_child_can_be_stopped(tmp_path: Path) -> None:
+    code = "hear(); open(path, 'w').close(); say()"
+    path = tmp_path / "mark"
+    with spawn(code, path=str(path)) as child:
         child.stop()
         child.say()
         assert not path.exists()
         child.resume()
-        assert child.hear() == nobody == path.stat().st_uid
+        child.hear()
+        assert path.exists()
+
+
+@pytest.mark.root
+def test_a_child_can_become_another_user(common_ground: Path) -> None:
+    code = "become(uid); open(path, 'w').close(); say(os.getuid())"
+    path = common_ground / "mark"
+    with spawn(code, uid=NOBODY, path=str(path)) as child:
+        assert child.hear() == NOBODY == path.stat().st_uid
 
 
 def test_allocated_counts_blocks_once_and_leaves_out_scratch(tmp_path: Path) -> None:

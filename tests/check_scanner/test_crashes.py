@@ -15,6 +15,7 @@ from PIL import Image
 from support.cloud import BUCKET, MODELS, PREFIX, SENDER, Cloud, Trouble, running
 from support.processes import crowd, release, spawn
 from support.scanner import Scanner, drawing, name, reading, same_every_time, scanner_on
+from support.wire import waits_for_the_body
 
 import tmpcache
 from examples.check_scanner import model, specimen
@@ -69,6 +70,12 @@ def case(scanner: Scanner, decision: str, number: int) -> tuple[Upload, bytes]:
     )
     body = drawing() if decision != "rejected" else b"hello"
     return scanner.upload(name(f"u{number}@example.com"), body), body
+
+
+def test_a_request_that_is_lost_is_read_first(scanner: Scanner) -> None:
+    """Or its client would see the connection break, and not that the answer is an error."""
+    scanner.cloud.trouble = Trouble(0, "request")
+    assert waits_for_the_body(scanner.cloud.endpoint, f"/{BUCKET}/a")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
@@ -251,7 +252,6 @@ def test_ink_is_what_is_black_in_the_tiff_itself(tmp_path: Path) -> None:
     (tmp_path / "page.tif").write_bytes(bitonal.g4(ink))
     with Image.open(tmp_path / "page.tif") as page:
         assert np.array_equal(np.asarray(page), ~ink)
-    cv2 = pytest.importorskip("cv2")
     seen = cv2.imread(str(tmp_path / "page.tif"), cv2.IMREAD_GRAYSCALE)
     assert np.array_equal(seen == 0, ink)
 

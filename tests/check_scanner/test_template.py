@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from cfnlint import api as cfnlint
 
 from examples.check_scanner import handler, services, tables
 from examples.check_scanner.notify import LEASE
@@ -38,7 +39,6 @@ def resources() -> dict[str, Any]:
 
 
 def test_cloudformation_s_linter_has_nothing_to_say() -> None:
-    cfnlint = pytest.importorskip("cfnlint.api", reason="cfn-lint is not installed")
     assert cfnlint.lint_file(TEMPLATE) == []
 
 

@@ -7,6 +7,9 @@ import os
 import sys
 from typing import Any
 
+#: The id of a user whom no file belongs to.
+NOBODY = 65534
+
 
 def say(value: Any = None) -> None:
     """Hand one JSON value to the parent, at once."""

@@ -25,7 +25,7 @@ from moto.moto_server.werkzeug_app import (
 from moto.s3.models import s3_backends
 from moto.ses.models import ses_backends
 from werkzeug.serving import make_server
-from werkzeug.wrappers import Response
+from werkzeug.wrappers import Request, Response
 
 from examples.check_scanner import tables
 
@@ -80,6 +80,7 @@ class Cloud:
                 if self.trouble and self.trouble.strikes(number, self.calls[-1]):
                     trouble = self.trouble
             if trouble and trouble.how == "request":
+                Request(environ).get_data()  # or the client would be cut off while it sends it
                 return _lost(environ, start)
             response = Response.from_app(self.app, environ, buffered=True)
             if trouble:

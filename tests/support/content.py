@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,3 +41,10 @@ def assert_nothing_is_left(cache: Cache, body: bytes) -> None:
     """No byte of `body` is under the root, and no room is kept for it."""
     assert holders(cache.root, body) == []
     assert_accounts_balance(cache)
+
+
+def assert_crosses_a_process_pool(error: Exception) -> None:
+    """What arrives on the other side is the same error."""
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again)) == (type(error), str(error))
+    assert vars(again) == vars(error)

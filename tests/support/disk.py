@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from support.processes import Child
@@ -84,19 +85,31 @@ class Sampler:
                 child.resume()
 
 
+#: Runs a command as the root of a namespace of its own, in which it may mount file systems.
+IN_NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
+
+
 class NotPermitted(Exception):
     """This process may not mount file systems."""
+
+
+@cache
+def namespaces_are_allowed() -> bool:
+    """Whether an ordinary user may mount file systems in a namespace of its own."""
+    return bool(shutil.which("unshare")) and _succeeds(*IN_NAMESPACE, "true")
 
 
 @contextmanager
 def tmpfs(mountpoint: Path, options: str) -> Iterator[Path]:
     """A file system in memory, such as `size=4m,nr_inodes=100`."""
-    if not sys.platform.startswith("linux") or os.geteuid() != 0:
-        raise NotPermitted("needs the right to mount a file system")
-    command = ["mount", "-t", "tmpfs", "-o", f"{options},mode=0700", "tmpfs", str(mountpoint)]
-    if subprocess.run(command, capture_output=True).returncode != 0:
+    options += ",mode=0700"
+    if not _succeeds("mount", "-t", "tmpfs", "-o", options, "tmpfs", str(mountpoint)):
         raise NotPermitted("needs the right to mount a file system")
     try:
         yield mountpoint
     finally:
         subprocess.run(["umount", "--lazy", str(mountpoint)], check=True)
+
+
+def _succeeds(*command: str) -> bool:
+    return subprocess.run(command, capture_output=True).returncode == 0

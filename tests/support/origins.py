@@ -28,7 +28,7 @@ def of_user(origin: str, user: User) -> dict[str, Any]:
     """The settings of a cache that asks as this user, whoever the environment says."""
     if origin == "boto3":
         keys = {"aws_access_key_id": user.key_id, "aws_secret_access_key": user.secret}
-        return {"client": boto3.client("s3", config=Config(read_timeout=1), **keys)}  # type: ignore[call-overload]
+        return {"client": boto3.client("s3", config=Config(read_timeout=2), **keys)}  # type: ignore[call-overload]
     with mock.patch.dict(os.environ, user.environ):
         made = ObstoreOrigin()
         made._connected()  # as the environment is now, so it stays …

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from http.client import parse_headers
 
 
 class Wire:
@@ -38,12 +40,11 @@ class Wire:
 
     def _talk(self, connection: socket.socket) -> None:
         with connection, suppress(OSError):
-            head = b""
-            while b"\r\n\r\n" not in head:
-                if not (data := connection.recv(1 << 16)):
+            with connection.makefile("rb") as stream:  # an answer before its end may be lost
+                if not (line := stream.readline()):
                     return
-                head += data
-            self.paths.append(head.split()[1].decode())
+                stream.read(int(parse_headers(stream)["Content-Length"] or 0))
+            self.paths.append(line.split()[1].decode())
             connection.sendall(self.answer())
             self.hold.wait(30)
             connection.shutdown(socket.SHUT_RDWR)
@@ -64,3 +65,15 @@ def refused(status: int, code: str, missing: int = 0) -> bytes:
         f"HTTP/1.1 {status} No\r\nContent-Length: {len(body) + missing}\r\n"
         f"Connection: close\r\n\r\n{body}"
     ).encode()
+
+
+def waits_for_the_body(endpoint: str, path: str) -> bool:
+    """Whether a server that has the head of a PUT answers only once it has the body."""
+    host, port = endpoint.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as link:
+        head = f"PUT {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 5\r\n\r\n"
+        link.sendall(head.encode())
+        early, _, _ = select.select([link], [], [], 0.3)
+        link.sendall(b"12345")
+        assert link.recv(1 << 16).startswith(b"HTTP/1.")
+        return not early

@@ -21,6 +21,7 @@ from moto.moto_server.werkzeug_app import (
     create_backend_app,
 )
 from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.wrappers import Request as Incoming
 
 from .answers import Canned, error
 from .bucket import Bucket
@@ -213,6 +214,7 @@ class S3Server:
             for name in fault.drop:
                 environ.pop("HTTP_" + name.upper().replace("-", "_"), None)
             if fault.status:
+                _read_body(environ)
                 app = error(fault.status, fault.code)
 
         def starting(status: str, headers: Headers, exc_info: Any = None) -> Any:
@@ -232,6 +234,11 @@ def _read(environ: WSGIEnvironment) -> Request:
         if name.startswith("HTTP_")
     }
     return Request(environ["REQUEST_METHOD"], path, environ.get("QUERY_STRING", ""), headers)
+
+
+def _read_body(environ: WSGIEnvironment) -> None:
+    """Read what the client sends, as S3 does: an answer before that may cut the client off."""
+    Incoming(environ).get_data(cache=False)
 
 
 def _is_about_the_test(request: Request) -> bool:
