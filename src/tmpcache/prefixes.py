@@ -70,8 +70,9 @@ def fetch_prefix(
         raise ConfigError(f"prefix={prefix!r} is not a text")
     if not hasattr(fetching.origin, "list"):
         raise ConfigError(f"{name}: the origin {fetching.origin.name} cannot list objects")
-    if into is not None:
+    if into is not None and not os.path.isdir(into):
         os.makedirs(into, exist_ok=True)
+        os.chmod(into, os.stat(into).st_mode | 0o700)  # whatever the umask
     count, deadline = checked(threads), deadline_within(current_deadline())
     jobs: dict[str, Job] = {}
     listed: Iterator[Listed] = fetching.origin.list(bucket, prefix, deadline=deadline)
