@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -318,3 +319,39 @@ def test_a_later_release_removes_the_first_format(root: Path, shelf: Shelf) -> N
     assert other.path == str(root)
     other.remove()
     assert sorted(os.listdir(root)) == ["CACHEDIR.TAG", "v7"]
+
+
+class Soon:
+    """The context of a function whose time is nearly up."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 1500
+
+
+def test_whoever_waits_for_a_stopped_process_keeps_to_its_deadline(
+    cache: tmpcache.Cache, root: Path
+) -> None:
+    """16 threads queued for an index that somebody had locked and did not let go: 30 s each."""
+    cache.fetch("b", "a").release()
+    errors: list[BaseException] = []
+
+    def fetch(key: str) -> None:
+        try:
+            cache.fetch("b", key).release()
+        except BaseException as error:
+            errors.append(error)
+
+    with closing(sqlite3.connect(root / "index.sqlite", isolation_level=None)) as index:
+        index.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        with cache.invocation(Soon()):
+            threads = [threading.Thread(target=fetch, args=(key,)) for key in "bcdefgh"]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert time.monotonic() - began < 20
+        index.execute("ROLLBACK")
+    assert {*map(type, errors)} == {tmpcache.errors.DeadlineExceededError}
+    assert len(errors) == 7
+    assert cache.fetch("b", "b").outcome is Outcome.FETCHED

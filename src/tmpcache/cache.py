@@ -6,7 +6,7 @@ import os
 import time
 
 from .config import Settings, seconds
-from .current import current, current_start
+from .current import current, current_start, time_left
 from .fetching import Fetching
 from .file import CachedFile, Outcome, cached_file
 from .memory import Memory
@@ -88,7 +88,9 @@ class Cache:
         self._max_age, self._stale_if_error = settings.max_age, settings.stale_if_error
         self._clock = clock
         self._origin = chosen(origin, client, request_options)
-        self._store = Store(settings.root, settings.quota, settings.min_free, clock)
+        self._store = Store(
+            settings.root, settings.quota, settings.min_free, clock, time_left=time_left
+        )
         self._fetching = Fetching(self._store, self._origin, clock, settings.lock_timeout)
         self._known = self._fetching.known
         self._memory = Memory(loaded_most, loaded_weigher, loaded_weight)

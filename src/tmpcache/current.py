@@ -34,6 +34,12 @@ def current_deadline() -> Deadline | None:
     return run.deadline if run is not None else None
 
 
+def time_left() -> float:
+    """Seconds that the caller has; without an invocation, all the time in the world."""
+    deadline = current_deadline()
+    return math.inf if deadline is None else deadline.remaining()
+
+
 def current_start() -> float:
     """Seconds since the epoch when the invocation began; never, where there is none.
 

@@ -43,6 +43,7 @@ class Access:
         min_free: int | str,
         clock: Callable[[], float],
         statvfs: Callable[[str], os.statvfs_result],
+        time_left: Callable[[], float],
     ) -> None:
         if sqlite3.sqlite_version_info < (3, 24):
             raise TmpCacheError(
@@ -52,7 +53,7 @@ class Access:
         self.root = Root(root)
         self.root.prepare()
         self.clock = clock
-        self._keeper = keeper = Keeper(self.root, quota, min_free, statvfs)
+        self._keeper = keeper = Keeper(self.root, quota, min_free, statvfs, time_left)
         self.boot, self.quota = keeper.boot, keeper.quota
         self.damaged, self.count = keeper.damaged, keeper.count
         #: Copies used since the last write, and when: they ride along with the next one.
@@ -241,9 +242,9 @@ class Access:
             eviction.unlink(self.root, names(self.root.blobs, is_name))
             self._keeper.delete()
 
+        self._refuse_reentry()
         with self._keeper.lock:
             self.used.clear()
-            self._refuse_reentry()
             self._keeper.use(lambda index: self._transact(index, operation, tidy=True))
             self._keeper.close()
             self._keeper.use(lambda index: None)

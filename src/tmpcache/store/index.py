@@ -36,8 +36,8 @@ _SMALL_QUOTA = 64 * 1024 * 1024
 _PAGES_OF_A_ROW = 12
 #: Pages of an index that holds nothing.
 _LEAST_PAGES = 24
-#: Milliseconds to wait for readers when the log is to be cut.
-_LOG_PATIENCE = 50
+#: Seconds to wait for readers when the log is to be cut.
+_LOG_PATIENCE = 0.05
 #: SQLite writes this many bytes before each page in the log.
 _FRAME = 24
 
@@ -130,7 +130,7 @@ class Index:
 
     def __init__(self, path: str, *, quota: int, busy_timeout: float) -> None:
         """Open, or create, the index at `path`; `busy_timeout` in seconds."""
-        self._path, self._busy_timeout = path, int(busy_timeout * 1000)
+        self._path, self._patience = path, busy_timeout
         # A small cache gets small pages, and a log of 1/64 of its quota (at most 1,000 pages,
         # SQLite's own default), so that even 1 MiB holds mostly content.
         page_size = 1024 if quota < _SMALL_QUOTA else 4096
@@ -191,6 +191,12 @@ class Index:
         self._looked_at = at
         is_there = files.inode(self._path) == self.inode
         return is_there and self._inodes_of_log() == self._log_inodes
+
+    def wait_at_most(self, seconds: float) -> None:
+        """Wait so long from now on for what others have locked."""
+        if seconds != self._patience:
+            self.rows(f"PRAGMA busy_timeout={max(0, int(seconds * 1000))}")
+            self._patience = seconds
 
     def check(self) -> None:
         """Raise :class:`sqlite3.DatabaseError` if the file's structure is broken."""
@@ -291,9 +297,8 @@ class Index:
             if self._free_pages() >= before:
                 break
         # Who reads just now is waited for, but not for long: he may be stopped.
-        self.rows(f"PRAGMA busy_timeout={_LOG_PATIENCE}")
+        self.wait_at_most(_LOG_PATIENCE)
         self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
-        self.rows(f"PRAGMA busy_timeout={self._busy_timeout}")
 
     def close(self) -> None:
         """Close the connection."""

@@ -7,7 +7,6 @@ therefore be such that running them twice does no harm.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import time
@@ -15,13 +14,13 @@ from contextlib import contextmanager
 from threading import RLock
 
 from ..config import checked_quota, parse_size
-from ..errors import QuotaExceededError, TmpCacheError
+from ..errors import DeadlineExceededError, QuotaExceededError, TmpCacheError
 from . import files, repair
 from .changes import Changes
 from .index import Index, IndexTooLargeError, UnfitIndexError
 from .quota import FULL, Quota, exceeded, totals
 from .root import boot_id
-from .sessions import Sessions
+from .sessions import Sessions, try_lock
 from .staging import merge
 
 TYPE_CHECKING = False
@@ -33,9 +32,11 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-#: Seconds to wait for the index's write lock. Transactions take under a millisecond; whoever holds
-#: it longer is stopped in the middle of one.
+#: Seconds to wait for the index's write lock, if the caller has so many. Transactions take under a
+#: millisecond; whoever holds it longer is stopped in the middle of one.
 _BUSY = 30.0
+#: Seconds of waiting that are not told to SQLite (2 µs).
+_NOTICED = 0.1
 #: Evicted when a write of the index itself meets a full disk.
 _RELIEF = 1024 * 1024
 _ATTEMPTS = 3
@@ -56,8 +57,9 @@ class Keeper:
         quota: int | str | None,
         min_free: int | str,
         statvfs: Callable[[str], os.statvfs_result],
+        time_left: Callable[[], float],
     ) -> None:
-        self.root, self.boot = root, boot_id()
+        self.root, self.boot, self._time_left = root, boot_id(), time_left
         #: What was found damaged, by reason, and how often.
         self.damaged: dict[str, int] = {}
         #: Held by the thread that uses the index.
@@ -71,10 +73,14 @@ class Keeper:
 
     def use(self, operation: Callable[[Index], T]) -> T:
         """Run an operation on the index; again, once what stood in its way is put right."""
-        with self.lock:
+        began = time.monotonic()
+        with self.lock:  # whoever has it does not wait longer than one of these
+            patience = self._patience(since=began)
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
-                    return operation(self._opened())
+                    index = self._opened()
+                    index.wait_at_most(patience)
+                    return operation(index)
                 except sqlite3.Error as error:
                     self._mend(error, last=attempt == _ATTEMPTS)
                 except FileNotFoundError:  # somebody deleted a directory
@@ -92,10 +98,7 @@ class Keeper:
     def _mend(self, error: sqlite3.Error, last: bool) -> None:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise TmpCacheError(
-                f"{self.root.index} has been locked for {_BUSY:.0f} s: a process that uses it "
-                "seems to be stopped in the middle of a change. Continue or kill it."
-            ) from error
+            raise self._locked() from error
         too_large = isinstance(error, IndexTooLargeError)
         full = too_large or code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
         if last:
@@ -120,6 +123,21 @@ class Keeper:
             if not isinstance(error, UnfitIndexError):
                 self.count("index")
             self._throw_away()
+
+    def _patience(self, since: float) -> float:
+        """Seconds that this caller can wait for others; it has done so `since` then."""
+        waited = time.monotonic() - since
+        return max(0.0, min(_BUSY - waited if waited > _NOTICED else _BUSY, self._time_left()))
+
+    def _locked(self) -> TmpCacheError:
+        if self._time_left() <= 0:
+            return DeadlineExceededError(
+                f"{self.root.index} is locked by another process, and the time of this call is up"
+            )
+        return TmpCacheError(
+            f"{self.root.index} has been locked for {_BUSY:.0f} s: a process that uses it seems to "
+            "be stopped in the middle of a change. Continue or kill it."
+        )
 
     def _throw_away(self) -> None:
         """Remove the index that was looked at, unless another process has replaced it already."""
@@ -256,13 +274,11 @@ class Keeper:
         """While an index is made or thrown away, nobody else does either."""
         lock = files.Descriptor(self.root.sessions, files.DIRECTORY)
         try:
-            patience = time.monotonic() + _BUSY
-            while time.monotonic() < patience:
-                try:
-                    fcntl.flock(lock.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    time.sleep(0.001)
+            began = time.monotonic()
+            while not try_lock(lock.fd):
+                if not self._patience(since=began):
+                    raise self._locked()
+                time.sleep(0.001)
             yield
         finally:
             lock.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import time
@@ -64,8 +65,10 @@ class Store:
         min_free: int | str = 0,
         clock: Callable[[], float] = time.time,
         statvfs: Callable[[str], os.statvfs_result] = os.statvfs,
+        time_left: Callable[[], float] = lambda: math.inf,
     ) -> None:
-        self.access = Access(root, quota, min_free, clock, statvfs)
+        """`time_left`: seconds that the caller has, for what it waits for other processes."""
+        self.access = Access(root, quota, min_free, clock, statvfs, time_left)
         self._downloads: Downloads | None = None
         #: What was last looked for in vain (the very name), and the change before that.
         self._missing: tuple[ObjectName | None, int] = None, -1
