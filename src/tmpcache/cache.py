@@ -121,15 +121,14 @@ class Cache:
         >>> path.outcome, path.size, path.suffix                            # doctest: +SKIP
         (<Outcome.FETCHED: 'fetched'>, 53248, '.npz')
         """
-        known = self._known.get((bucket, key, version_id))
-        if known is not None:
-            copy, scope = known
+        copy = self._known.get((bucket, key, version_id))
+        if copy is not None:
             now = self._clock()
             age = now - copy.validated_at  # type: ignore[operator]
             limit = self._max_age if max_age is None else max_age
             if (
                 0 <= age < limit or version_id or 0 <= age <= now - current_start()
-            ) and scope == self._origin.scope:
+            ) and copy.scope == self._origin.scope:
                 session, slot = self._store.take(copy.lease_id)
                 if is_intact(copy):
                     self._store.touch(copy, now)

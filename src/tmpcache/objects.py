@@ -58,6 +58,7 @@ class Copy:
         "name",
         "parsed",
         "path",
+        "scope",
         "size",
         "validated_at",
         "version_id",
@@ -79,13 +80,23 @@ class Copy:
     inode: int
     mtime_ns: int
     boot: str
-    #: Seconds since the epoch, for the scope that asked; None: never confirmed to it.
+    #: Seconds since the epoch, for the scope; None: never confirmed to it.
     validated_at: float | None
+    #: Who was told, hashed; None: that is not known, and what they were told is not kept.
+    scope: str | None
     #: The same as the index knows it.
     written_at: float | None
 
     def __init__(self) -> None:
-        self.parsed = None
+        self.parsed = self.scope = None
+
+    def as_told(self, scope: str | None) -> Copy:
+        """The same copy for somebody else, to whom nothing was confirmed yet."""
+        copy = Copy()
+        for field in self.__slots__:
+            setattr(copy, field, getattr(self, field))
+        copy.scope, copy.validated_at, copy.written_at = scope, None, None
+        return copy
 
     @property
     def digest(self) -> str:

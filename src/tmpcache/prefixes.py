@@ -15,6 +15,7 @@ from .errors import ConfigError, ObjectNotFoundError
 from .file import CachedFile, Outcome
 from .intake import Intake
 from .objects import ObjectName
+from .origin import scope_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,7 +116,8 @@ def _answer_listed(fetching: Fetching, bucket: str, page: list[Listed]) -> dict[
     """
     from .store.bulk import confirm_again, look_up_many
 
-    store, origin, scope = fetching.store, fetching.origin.name, fetching.origin.scope
+    store, origin = fetching.store, fetching.origin.name
+    scope = scope_of(fetching.origin, page[0].scope)
     jobs = {one.key: Job(ObjectName(origin, bucket, one.key), None) for one in page}
     copies = look_up_many(store, origin, bucket, [*jobs], scope)
     leased = {}
@@ -123,6 +125,8 @@ def _answer_listed(fetching: Fetching, bucket: str, page: list[Listed]) -> dict[
         for one in page:
             copy = jobs[one.key].copy = copies.get(one.key)
             if copy is None or copy.validated_at is None or copy.etag != one.etag:
+                continue
+            if one.scope != page[0].scope:  # of S3's next page, for which others signed
                 continue
             if (lease := store.claim(copy)) is not None:
                 leased[one.key] = lease

@@ -39,7 +39,7 @@ def put(
         partial.rewind()
         _read(source, partial)
         with open(partial.path, "rb") as body:
-            etag, version_id = origin.put(
+            etag, version_id, *told = origin.put(
                 name.bucket,
                 name.key,
                 body,
@@ -49,8 +49,9 @@ def put(
                 content_type=content_type,
                 deadline=deadline,
             )
-        arrival = Arrival(partial, name, etag, version_id, fetching.clock())
-        copy, session, slot = fetching.store.downloads.publish(arrival, origin.scope)
+        scope = told[0] if told else origin.scope
+        arrival = Arrival(partial, name, etag, version_id, fetching.clock(), scope)
+        copy, session, slot = fetching.store.downloads.publish(arrival)
     return fetching.hand_out(name, copy, Outcome.REVALIDATED, session, slot, counted=False)
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
         @property
         def scope(self) -> str | None:
-            """Who asks, hashed; None if that is not known (then nothing is ever fresh)."""
+            """Who would ask now, hashed; None if that is not known (then nothing is fresh)."""
 
         def get(
             self,
@@ -57,10 +57,10 @@ if TYPE_CHECKING:
             start: int = 0,
             end: int | None = None,
             deadline: Deadline | None = None,
-        ) -> Reply | None:
+        ) -> Reply | Unchanged | None:
             """The object, or its bytes from `start` up to before `end`, with ``Range``.
 
-            None if it still has the ETag `if_none_match`; raises
+            `Unchanged` (or None) if it still has the ETag `if_none_match`; raises
             :class:`~tmpcache.errors.ObjectChangedError` if it no longer has the ETag `if_match`.
             Waits for nothing past the `deadline`, neither here nor in the body. May be called by
             many threads at once.
@@ -91,17 +91,21 @@ if TYPE_CHECKING:
             if_none_match: str | None = None,
             content_type: str | None = None,
             deadline: Deadline | None = None,
-        ) -> tuple[str, str | None]:
-            """Store `size` bytes of `body` as an object; its ETag and version.
+        ) -> tuple[str, str | None] | tuple[str, str | None, str | None]:
+            """Store `size` bytes of `body` as an object; its ETag, version and, if known, scope.
 
             Raises :class:`~tmpcache.errors.ObjectChangedError` if a condition does not hold.
             """
 
 
+#: The scope of an answer whose origin does not say who was answered.
+UNSAID = ""
+
+
 class Reply:
     """An object, or a range of it, as the origin begins to send it."""
 
-    __slots__ = ("body", "checksum", "end", "etag", "size", "start", "version_id")
+    __slots__ = ("body", "checksum", "end", "etag", "scope", "size", "start", "version_id")
 
     def __init__(
         self,
@@ -112,6 +116,7 @@ class Reply:
         start: int = 0,
         end: int | None = None,
         checksum: str = "",
+        scope: str | None = UNSAID,
     ) -> None:
         self.body = body
         #: From the same response as the body; "" if the origin sent none.
@@ -123,12 +128,31 @@ class Reply:
         self.start, self.end = start, size if end is None else end
         #: Of the whole object, to be given to :class:`tmpcache.checksum.Checksum`; "" for none.
         self.checksum = checksum
+        #: Who signed the request that this answers.
+        self.scope = scope
+
+
+class Unchanged:
+    """The object is still what the question said."""
+
+    __slots__ = ("scope",)
+
+    def __init__(self, scope: str | None = UNSAID) -> None:
+        #: Who signed the question.
+        self.scope = scope
 
 
 class Listed:
     """An object as a listing names it; its ETag is the one that a GET would answer with."""
 
-    __slots__ = ("etag", "key", "size")
+    __slots__ = ("etag", "key", "scope", "size")
 
-    def __init__(self, key: str, etag: str, size: int) -> None:
+    def __init__(self, key: str, etag: str, size: int, scope: str | None = UNSAID) -> None:
         self.key, self.etag, self.size = key, etag, size
+        #: Who signed the request for this page of the listing.
+        self.scope = scope
+
+
+def scope_of(origin: Origin, said: str | None) -> str | None:
+    """The scope that came with an answer, or else the one that the origin has now."""
+    return origin.scope if said == UNSAID else said

@@ -54,11 +54,20 @@ def named(subject: Subject) -> ObjectName:
     return ObjectName("", *subject)
 
 
-def translated(error: Exception, asked: Subject, right: str = "s3:GetObject") -> TmpCacheError:
+def translated(
+    error: Exception, asked: Subject, right: str = "s3:GetObject", scope: str | None = ""
+) -> TmpCacheError:
     """The error to raise for what boto3 raised while it asked for an object.
 
-    `right` is what the credentials need for that.
+    `right` is what the credentials need for that, and `scope` says whose they are.
     """
+    translation = _translated(error, asked, right)
+    if isinstance(translation, OriginError):
+        translation.scope = scope
+    return translation
+
+
+def _translated(error: Exception, asked: Subject, right: str) -> TmpCacheError:
     from botocore import exceptions as boto
 
     bucket, key, subject = asked[0], asked[1], str(named(asked))
@@ -87,6 +96,24 @@ def translated(error: Exception, asked: Subject, right: str = "s3:GetObject") ->
             key=key,
         )
     return OriginError(f"{subject}: {type(error).__name__}: {error}", bucket=bucket, key=key)
+
+
+def no_client(error: Exception) -> TmpCacheError:
+    """The error to raise for what boto3 raised while it made a client."""
+    from botocore import exceptions as boto
+
+    kinds = (
+        boto.NoCredentialsError,
+        boto.PartialCredentialsError,
+        boto.CredentialRetrievalError,
+        boto.TokenRetrievalError,
+    )
+    if isinstance(error, kinds):
+        return AccessDeniedError(f"there are no AWS credentials ({error}): check where they are")
+    return ConfigError(
+        f"boto3 cannot make a client for S3 ({type(error).__name__}: {error}): check the AWS_* "
+        "variables and the files in ~/.aws, or give the cache a client"
+    )
 
 
 def _answer(error: Exception, bucket: str, key: str, subject: str, right: str) -> OriginError:

@@ -20,18 +20,16 @@ MOST = 64
 class _Item:
     """An arrival, the copy that comes of it, and its lease."""
 
-    def __init__(self, access: Access, arrival: Arrival, scope: str | None) -> None:
+    def __init__(self, access: Access, arrival: Arrival) -> None:
         self.arrival, self.partial = arrival, arrival.partial
-        self.copy, digest = arrival.as_copy(access, scope)
+        self.copy, digest = arrival.as_copy(access)
         self.copy.name = digest + blobs.suffix(self.copy.key)
         self.copy.path = f"{access.root.blobs}/{self.copy.name}"
         self.session, self.slot = access.take(self.copy.lease_id)
 
 
-def publish_many(
-    access: Access, arrivals: Sequence[Arrival], scope: str | None
-) -> list[Answer | None]:
-    """Make up to :data:`MOST` finished partials the copies of objects, confirmed to `scope`.
+def publish_many(access: Access, arrivals: Sequence[Arrival]) -> list[Answer | None]:
+    """Make up to :data:`MOST` finished partials the copies of objects.
 
     None stands for what is to be published alone, because there is a file of its name, or another
     arrival has the same bytes. If there is no room for all of them, an error is raised, and none is
@@ -41,9 +39,9 @@ def publish_many(
     published: list[_Item] | None = None
     try:
         for arrival in arrivals:
-            items.append(_Item(access, arrival, scope))
+            items.append(_Item(access, arrival))
         while published is None:
-            published = access.write(lambda index: _commit(index, access, items, scope))
+            published = access.write(lambda index: _commit(index, access, items))
     except BaseException:
         for item in items:
             item.session.give_back(item.slot)
@@ -59,9 +57,7 @@ def publish_many(
     return answers
 
 
-def _commit(
-    index: Index, access: Access, items: list[_Item], scope: str | None
-) -> list[_Item] | None:
+def _commit(index: Index, access: Access, items: list[_Item]) -> list[_Item] | None:
     """Those of the items that are published now; None if more is to be evicted before."""
     new: dict[str, _Item] = {}
     coming, quota = [], access.quota
@@ -79,7 +75,7 @@ def _commit(
         item.partial.pour()
     rows, now = [], access.clock()
     for item in new.values():
-        rows.append(item.arrival.row(item.copy, item.partial.move(item.copy.path), now, scope))
+        rows.append(item.arrival.row(item.copy, item.partial.move(item.copy.path), now))
         if item.partial.has_reserved:
             index.run("DELETE FROM partials WHERE name = ?", item.partial.file_name)
     merge(index, rows)

@@ -56,7 +56,7 @@ def look_up_many(
         sql = _LOOK_UP.format(", ".join("?" * len(page)))
         values = (scope or "", bucket, origin, *page)
         rows = read(lambda index: index.rows(sql, *values, *values))  # noqa: B023
-        found.update((row[0], store.copy_of(bucket, *row)) for row in rows)
+        found.update((row[0], store.copy_of(scope, bucket, *row)) for row in rows)
     return found
 
 

@@ -22,17 +22,23 @@ if TYPE_CHECKING:
 
 
 class Arrival:
-    """A download that has ended well: of what, which version, and when it was asked for."""
+    """A download that has ended well: of what, which version, when it was asked for and by whom."""
 
-    __slots__ = ("at", "etag", "name", "partial", "version_id")
+    __slots__ = ("at", "etag", "name", "partial", "scope", "version_id")
 
     def __init__(
-        self, partial: Partial, name: ObjectName, etag: str, version_id: str | None, at: float
+        self,
+        partial: Partial,
+        name: ObjectName,
+        etag: str,
+        version_id: str | None,
+        at: float,
+        scope: str | None,
     ) -> None:
         self.partial, self.name = partial, name
-        self.etag, self.version_id, self.at = etag, version_id, at
+        self.etag, self.version_id, self.at, self.scope = etag, version_id, at, scope
 
-    def as_copy(self, access: Access, scope: str | None) -> tuple[Copy, str]:
+    def as_copy(self, access: Access) -> tuple[Copy, str]:
         """The copy that comes of it, but for its name, and the hash of its content."""
         partial, digest = self.partial, self.partial.digest()
         if not partial.is_in_memory:
@@ -41,28 +47,27 @@ class Arrival:
         copy.bucket, copy.key = self.name.bucket, self.name.key
         copy.etag, copy.version_id = self.etag, self.version_id
         copy.size, copy.boot, copy.validated_at = partial.received, access.boot, self.at
-        copy.written_at = self.at if scope is not None else None
+        copy.scope = self.scope
+        copy.written_at = self.at if self.scope is not None else None
         copy.lease_id = lease_id(digest)
         return copy, digest
 
-    def row(
-        self, copy: Copy, status: os.stat_result, now: float, scope: str | None
-    ) -> tuple[object, ...]:
+    def row(self, copy: Copy, status: os.stat_result, now: float) -> tuple[object, ...]:
         """What the index is to know, and the copy what file it is: see :mod:`.staging`."""
         copy.inode, copy.mtime_ns = status.st_ino, status.st_mtime_ns
-        what = *self.name.parts(), copy.etag, copy.version_id, copy.validated_at, scope
+        what = *self.name.parts(), copy.etag, copy.version_id, copy.validated_at, copy.scope
         file = copy.name, copy.size, status.st_blocks * 512, copy.inode, copy.mtime_ns
         return *what, *file, now, copy.boot
 
 
-def publish(access: Access, arrival: Arrival, scope: str | None) -> Answer:
-    """Make a finished partial the copy of an object, confirmed to `scope`.
+def publish(access: Access, arrival: Arrival) -> Answer:
+    """Make a finished partial the copy of an object, confirmed to who asked for it.
 
     The copy comes leased, so it cannot be evicted before its path is handed out. The blob that
     has the same name already is shared if it has the same bytes.
     """
     partial = arrival.partial
-    copy, digest = arrival.as_copy(access, scope)
+    copy, digest = arrival.as_copy(access)
     session, slot = access.take(copy.lease_id)
     try:
         suffix = blobs.suffix(copy.key)
@@ -70,7 +75,7 @@ def publish(access: Access, arrival: Arrival, scope: str | None) -> Answer:
         while True:
             copy.name = choice[0]
             copy.path = f"{access.root.blobs}/{copy.name}"
-            if access.write(_Commit(access, arrival, copy, scope, *choice[1:]), tidy=False):
+            if access.write(_Commit(access, arrival, copy, *choice[1:]), tidy=False):
                 break
             choice = _choose(access, partial, digest, suffix)
     except BaseException:
@@ -113,11 +118,10 @@ class _Commit:
         access: Access,
         arrival: Arrival,
         copy: Copy,
-        scope: str | None,
         seen: int,
         share: bool,
     ) -> None:
-        self.access, self.arrival, self.copy, self.scope = access, arrival, copy, scope
+        self.access, self.arrival, self.copy = access, arrival, copy
         self.seen, self.share = seen, share
 
     def __call__(self, index: Index) -> bool:
@@ -143,7 +147,7 @@ class _Commit:
                     return False
                 partial.pour()
             status = partial.move(copy.path)
-        row = self.arrival.row(copy, status, access.clock(), self.scope)
+        row = self.arrival.row(copy, status, access.clock())
         if not (is_plain and stage(index, row)):
             merge(index, [row])
         if partial.has_reserved:

@@ -97,12 +97,12 @@ class Store:
         if not rows:
             self._missing = name, change
             return None
-        return self.copy_of(name.bucket, name.key, *rows[0])
+        return self.copy_of(scope, name.bucket, name.key, *rows[0])
 
-    def copy_of(self, bucket: str, key: str, *row: Any) -> Copy:
-        """A row of a look-up, from the blob's name to `validated_at`, as a copy."""
+    def copy_of(self, scope: str | None, bucket: str, key: str, *row: Any) -> Copy:
+        """A row of a look-up for a scope, from the blob's name to `validated_at`, as a copy."""
         copy = Copy()
-        copy.bucket, copy.key = bucket, key
+        copy.scope, copy.bucket, copy.key = scope, bucket, key
         (copy.name, copy.size, copy.inode, copy.mtime_ns, copy.boot) = row[:5]
         (copy.etag, copy.version_id, copy.validated_at) = row[5:]
         copy.written_at = copy.validated_at
@@ -146,12 +146,12 @@ class Store:
         except TmpCacheError:
             self.access.flushed_at = self.access.clock()
 
-    def confirm(self, name: ObjectName, copy: Copy, scope: str | None, at: float) -> None:
-        """The origin told `scope` that the copy is still right.
+    def confirm(self, name: ObjectName, copy: Copy, at: float) -> None:
+        """The origin told ``copy.scope`` that the copy is still right.
 
         ``copy.validated_at`` is None afterwards if there was nothing to write that down for.
         """
-        copy.validated_at = at
+        copy.validated_at, scope = at, copy.scope
         if scope is None or (copy.written_at is not None and 0 <= at - copy.written_at < _RECENT):
             return
         copy.written_at = at

@@ -1,0 +1,151 @@
+"""Who signs the requests of a boto3 client: the next one, and the one that was just sent.
+
+botocore decides that anew for each request: credentials are refreshed or replaced, and event
+handlers may have a request not signed at all. So it is read off each request when it is sent. Of
+the next one it can be told without sending anything, or it is unknown.
+"""
+
+from __future__ import annotations
+
+import time
+from threading import local
+
+from .scope import ANONYMOUS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..deadline import Deadline
+    from .s3_errors import Subject
+    from .scope import Keys
+
+#: Which handlers botocore asks whether a GetObject is to be signed.
+_CHOICE = "choose-signer.s3.GetObject"
+
+
+class Signer:
+    """The signatures of one client."""
+
+    def __init__(self, client: Any, name: str) -> None:
+        """Have signatures noted of what the client sends; `name` is whom it asks."""
+        self.client, self.name = client, name
+        #: Handlers of botocore's own that do not change their mind, and what they said.
+        self._handlers: object = None
+        self._is_unsigned = False
+        #: Credentials, when they expire, and the time from which on they would be refreshed.
+        self._due: tuple[object, object, float | None] = None, None, None
+        client.meta.events.register_first("before-send.s3", _note, unique_id="tmpcache-signature")
+
+    def next(self) -> Keys | None:
+        """The keys that the next GetObject will be signed with; None if that is not known."""
+        try:
+            if self._unsigned():
+                return ANONYMOUS
+            credentials = self.client._request_signer._credentials
+            return None if self._is_due(credentials) else _keys(credentials)
+        except Exception:  # credentials of somebody else's making, or none
+            return None
+
+    def of(self, request: Any) -> Keys | None:
+        """The keys that a request has been signed with; None if that was somebody else."""
+        headers = request.headers
+        signature, token = (
+            _text(headers.get(name)) for name in ("Authorization", "X-Amz-Security-Token")
+        )
+        if not signature:
+            return None if "X-Amz-Signature=" in request.url else ANONYMOUS
+        try:
+            keys = _keys(self.client._request_signer._credentials)
+        except Exception:
+            return None
+        if keys is None or token != keys[2]:
+            return None
+        return keys if f" {keys[0]}:" in signature or f"={keys[0]}/" in signature else None
+
+    def _is_due(self, credentials: Any) -> bool:
+        """Whether credentials would be refreshed first. They take 30 µs to tell that."""
+        expiry = getattr(credentials, "_expiry_time", None)
+        if expiry is None:
+            return False
+        if credentials is not self._due[0] or expiry is not self._due[1]:
+            self._due = credentials, expiry, _due_at(credentials, expiry)
+        at = self._due[2]
+        return bool(credentials.refresh_needed() if at is None else time.time() >= at)
+
+    def _unsigned(self) -> bool:
+        """Whether a handler, or the client's configuration, says that nothing is to be signed."""
+        events = self.client.meta.events
+        emitter = getattr(events, "_emitter", events)  # registering a handler empties its cache
+        handlers = getattr(emitter, "_lookup_cache", {}).get(_CHOICE)
+        if handlers is None or handlers is not self._handlers:
+            from botocore import UNSIGNED
+
+            signer = self.client._request_signer
+            version = signer._choose_signer("GetObject", "standard", {})
+            self._is_unsigned = version is UNSIGNED
+            handlers = getattr(emitter, "_lookup_cache", {}).get(_CHOICE)
+            self._handlers = handlers if _is_botocores(handlers) else None
+        return self._is_unsigned
+
+
+def _keys(credentials: Any) -> Keys | None:
+    """What credentials are now. Refreshable ones would ask for others if they were asked."""
+    frozen = getattr(credentials, "_frozen_credentials", credentials)
+    if frozen is credentials:
+        frozen = credentials.get_frozen_credentials()
+    if frozen is None or not frozen.access_key:
+        return None
+    return frozen.access_key, frozen.secret_key, frozen.token or ""
+
+
+def _due_at(credentials: Any, expiry: Any) -> float | None:
+    """When credentials will be refreshed; None if they are of a kind that may think otherwise."""
+    from botocore import credentials as own
+
+    kinds = own.RefreshableCredentials, own.DeferredRefreshableCredentials
+    if type(credentials) not in kinds or credentials._time_fetcher is not getattr(
+        own, "_local_now", None
+    ):
+        return None
+    return float(expiry.timestamp() - credentials._advisory_refresh_timeout)
+
+
+def _is_botocores(handlers: Any) -> bool:
+    return bool(handlers) and all(
+        str(getattr(handler, "__module__", "")).startswith("botocore.") for handler in handlers
+    )
+
+
+def _text(header: Any) -> str:
+    return header.decode("latin-1") if isinstance(header, bytes) else str(header or "")
+
+
+class Call(local):
+    """The call of botocore that is under way in a thread, for the hooks in its client."""
+
+    deadline: Deadline | None = None
+    subject: Subject = ("", "", None)
+    signer: Signer | None = None
+    #: The keys that its last request was signed with; ``None`` if unknown.
+    keys: Keys | None = None
+    #: Whether a request has been sent at all: a stand-in may answer without any.
+    is_sent = False
+
+    def begin(self, signer: Signer, subject: Subject, deadline: Deadline | None) -> None:
+        """What is sent from now on belongs to this."""
+        self.signer, self.subject, self.deadline = signer, subject, deadline
+        self.keys, self.is_sent = None, False
+
+    def end(self) -> None:
+        """What is sent from now on is not ours."""
+        self.signer = self.deadline = None
+
+
+call = Call()
+
+
+def _note(request: Any, **_: object) -> None:
+    """A hook: called for each try of a request, with its signature in place."""
+    if call.signer is not None:
+        call.keys, call.is_sent = call.signer.of(request), True
