@@ -108,7 +108,8 @@ class Cache:
 
         The file is read-only and stays while the returned path object lives. `max_age` and
         `stale_if_error` (seconds) override the cache's. With `version_id` the copy never goes
-        stale, as versions do not change.
+        stale, as versions do not change; but ``"null"``, which an unversioned bucket overwrites, is
+        as fresh as any object.
 
         Raises:
             ObjectNotFoundError, AccessDeniedError: never answered from the cache.
@@ -127,7 +128,9 @@ class Cache:
             age = now - copy.validated_at  # type: ignore[operator]
             limit = self._max_age if max_age is None else max_age
             if (
-                0 <= age < limit or version_id or 0 <= age <= now - current_start()
+                0 <= age < limit
+                or (version_id and version_id != "null")  # see freshness.is_immutable
+                or 0 <= age <= now - current_start()
             ) and copy.scope == self._origin.scope:
                 session, slot = self._store.take(copy.lease_id)
                 if is_intact(copy):

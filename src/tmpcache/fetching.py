@@ -10,7 +10,7 @@ from .errors import AccessDeniedError, ObjectNotFoundError, OriginUnavailableErr
 from .file import CachedFile, Outcome, cached_file
 from .flights import Flights
 from .forking import reset_in_children
-from .freshness import is_fresh, may_serve_stale
+from .freshness import is_fresh, is_immutable, may_serve_stale
 from .objects import ObjectName
 from .origin import Reply, Unchanged, scope_of
 
@@ -99,11 +99,12 @@ class Fetching:
         """The copy there is, and the answer if it may be used as it is."""
         known = self.known.get((name.bucket, name.key, name.version or None))
         since = current_start()
-        if max_age == 0 and since == _NEVER and not name.version and known is not None:
+        immutable = is_immutable(name.version)
+        if max_age == 0 and since == _NEVER and not immutable and known is not None:
             # It will be asked about anyway; whether another process has a newer one, S3 will say.
             return known, None
         copy = self.store.look_up(name, self.origin.scope)
-        if copy is None or not self.may_serve(copy, max_age, immutable=bool(name.version)):
+        if copy is None or not self.may_serve(copy, max_age, immutable=immutable):
             return copy, None
         lease = self.store.claim(copy)
         return (None, None) if lease is None else (copy, (copy, Outcome.HIT, *lease))

@@ -8,6 +8,15 @@ wrong clock can cost is one conditional request.
 from __future__ import annotations
 
 
+def is_immutable(version_id: str | None) -> bool:
+    """Whether a version never changes. ``"null"`` does: it is what an unversioned bucket overwrites.
+
+    >>> is_immutable("3sL4kqtJlcpXroDTDmJ"), is_immutable("null"), is_immutable(None)
+    (True, False, False)
+    """
+    return bool(version_id) and version_id != "null"
+
+
 def is_fresh(age: float | None, max_age: float, *, immutable: bool = False) -> bool:
     """Whether a copy may be served without asking the origin.
 
