@@ -196,7 +196,8 @@ class Cache:
 
         `into`, a directory or a :meth:`scratch`, gets hard links, in directories as the keys have
         them below the prefix's last ``/``. Nothing is overwritten: ``unlinked`` of the result has
-        the keys that cannot be file names, or whose place is taken, and why.
+        the keys that cannot be file names, or whose place is taken, and why. ``missing`` has the
+        keys that were listed but are not there.
 
         >>> tree = cache.fetch_prefix("models", "micr/", into="/opt/micr")  # doctest: +SKIP
         """

@@ -75,7 +75,7 @@ if TYPE_CHECKING:
         def list(
             self, bucket: str, prefix: str, *, deadline: Deadline | None = None
         ) -> Iterator[Listed]:
-            """All objects whose keys begin with `prefix`, by key; 1,000 of them cost a request."""
+            """All objects whose keys begin with `prefix`; 1,000 of them cost a request."""
 
     class WritableOrigin(Origin, Protocol):
         """One that objects can be stored in as well."""
@@ -143,7 +143,10 @@ class Unchanged:
 
 
 class Listed:
-    """An object as a listing names it; its ETag is the one that a GET would answer with."""
+    """An object as a listing names it.
+
+    Its ETag is the one that a GET would answer with, quotes aside; "" if the listing has none.
+    """
 
     __slots__ = ("etag", "key", "scope", "size")
 

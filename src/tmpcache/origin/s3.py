@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from threading import Lock
 
-from ..errors import DeadlineExceededError
+from ..errors import DeadlineExceededError, OriginError
 from ..forking import reset_in_children
 from . import Listed, Unchanged, scope
 from .s3_errors import named, status_of, translated
@@ -156,7 +156,14 @@ class S3Origin:
             if page is None:
                 return
             for found in page.get("Contents", ()):
-                yield Listed(found["Key"], found["ETag"], found["Size"], told)
+                yield Listed(found["Key"], found.get("ETag", ""), found.get("Size", 0), told)
+            if page.get("IsTruncated") and not page.get("NextContinuationToken"):
+                raise OriginError(
+                    f"{named(subject)}: the listing ends after {len(page.get('Contents', ()))} "
+                    "keys although there are more: the store does not speak ListObjectsV2. Fetch "
+                    "the objects by their keys.",
+                    bucket=bucket,
+                )
 
     def put(
         self,
