@@ -9,9 +9,10 @@ from urllib.parse import parse_qs
 
 import pytest
 from support.handmade import Answer, Asked, HandmadeS3, error, handmade
+from support.origins import ORIGINS
 
 from tmpcache import Cache, Outcome
-from tmpcache.errors import OriginError
+from tmpcache.errors import AccessDeniedError, OriginError, OriginUnavailableError
 
 BODY = b"hello"
 
@@ -138,3 +139,63 @@ def test_keys_that_are_listed_but_not_there_are_told(
         tree = cache.fetch_prefix("models", "p/", into=into)
         assert (list(tree), tree.missing) == (["p/here"], ("p/a", "p/b"))
         assert "2 missing" in repr(tree)
+
+
+# ---- conditions --------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("origin")
+@pytest.mark.parametrize("origin", ORIGINS, indirect=True)
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(501, "NotImplemented"), (400, "InvalidArgument"), (412, "PreconditionFailed")],
+)
+def test_a_store_without_if_none_match_is_asked_without_it(
+    store: Stores, cache: Cache, status: int, code: str
+) -> None:
+    body, etag = BODY, '"1"'
+
+    def answer(asked: Asked) -> Answer:
+        if "if-none-match" in asked.headers:
+            return error(status, code)
+        return Answer(200, body, {"ETag": etag})
+
+    store(answer)
+    outcomes = [cache.fetch("models", "a").outcome for _ in range(2)]
+    assert outcomes == [Outcome.FETCHED, Outcome.REVALIDATED]
+    body, etag = b"other", '"2"'
+    path = cache.fetch("models", "a")
+    assert (path.outcome, path.read_bytes()) == (Outcome.FETCHED, b"other")
+
+
+def test_expired_credentials_are_no_unknown_condition(store: Stores, cache: Cache) -> None:
+    is_expired = False
+    server = store(lambda asked: error(400, "ExpiredToken") if is_expired else an_object(asked))
+    cache.fetch("models", "a").release()
+    is_expired = True
+    with pytest.raises(AccessDeniedError, match="expired"):
+        cache.fetch("models", "a")
+    assert len(server.log) == 2
+
+
+@pytest.mark.usefixtures("origin")
+@pytest.mark.parametrize("origin", ORIGINS, indirect=True)
+def test_the_login_page_of_a_network_does_not_replace_a_copy(store: Stores, cache: Cache) -> None:
+    is_away = False
+
+    def answer(asked: Asked) -> Answer:
+        if is_away:
+            return Answer(200, b"<html>Welcome to our hotel", {"Content-Type": "text/html"})
+        return an_object(asked)
+
+    store(answer)
+    cache.fetch("models", "a").release()
+    is_away = True
+    for _ in range(2):
+        with pytest.raises(OriginUnavailableError, match="no ETag"):
+            cache.fetch("models", "a")
+    path = cache.fetch("models", "a", stale_if_error=3600)
+    assert (path.outcome, path.read_bytes()) == (Outcome.STALE, BODY)
+    is_away = False
+    assert cache.fetch("models", "a").outcome is Outcome.REVALIDATED
+    assert cache.usage().leased > 0

@@ -297,6 +297,16 @@ class Fetching:
         except (ObjectNotFoundError, AccessDeniedError) as error:
             self._refused(name, error)
             raise
+        if etag and isinstance(answer, Reply) and not answer.etag:
+            answer.body.close()
+            raise OriginUnavailableError(
+                f"{name}: the answer has no ETag, but the copy here has: something else than the "
+                "store may have answered, such as the login page of a network. Check network and "
+                "proxy; stale_if_error= serves the copy meanwhile. If the store has stopped "
+                "sending ETags, evict the copy.",
+                bucket=name.bucket,
+                key=name.key,
+            )
         return Unchanged() if answer is None else answer
 
     def _refused(self, name: ObjectName, error: ObjectNotFoundError | AccessDeniedError) -> None:

@@ -29,7 +29,7 @@ from . import Reply, Unchanged
 from .obstore_errors import is_elsewhere, is_stale_connection, retold
 from .obstore_store import make_store, road_to, trust_of
 from .s3 import S3Origin, patience
-from .s3_errors import named, translated
+from .s3_errors import named, refuses_condition, translated
 from .scope import ANONYMOUS
 
 TYPE_CHECKING = False
@@ -112,7 +112,7 @@ class ObstoreOrigin(S3Origin):
                 return reply
             except Exception as error:
                 failure = retold(error, key)
-                if failure is None:
+                if failure is None or (if_none_match and refuses_condition(failure, "IfNoneMatch")):
                     return ask_boto3()
                 if is_elsewhere(failure):
                     self._roads[bucket] = None

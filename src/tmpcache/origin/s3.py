@@ -8,7 +8,7 @@ from threading import Lock
 from ..errors import DeadlineExceededError, OriginError
 from ..forking import reset_in_children
 from . import Listed, Unchanged, scope
-from .s3_errors import named, status_of, translated
+from .s3_errors import named, refuses_condition, status_of, translated
 from .signing import Signer, call
 
 TYPE_CHECKING = False
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 #: longer than many functions live. A call with less time than that waits less.
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 20.0
 _LESS_PATIENT = (10.0, 5.0, 2.0, 1.0)
+_CONDITIONS = {"IfMatch", "IfNoneMatch"}
 #: Options of a GetObject that a ListObjectsV2 has, too.
 _FOR_LISTING = {"ExpectedBucketOwner", "RequestPayer"}
 
@@ -277,10 +278,9 @@ def _get_object(client: Any, asked: dict[str, Any]) -> Any:
     try:
         return client.get_object(**asked)
     except Exception as error:
-        status = status_of(error)
-        if status == 304 and "IfNoneMatch" in asked:
+        if status_of(error) == 304 and "IfNoneMatch" in asked:
             return None
-        if status != 501 or "IfMatch" not in asked:
+        if not refuses_condition(error, *(name for name in _CONDITIONS if name in asked)):
             raise
-    # A store without If-Match; ETags tell as well.
-    return client.get_object(**{name: asked[name] for name in asked.keys() - {"IfMatch"}})
+    # The ETag of the answer tells as well.
+    return client.get_object(**{name: asked[name] for name in asked.keys() - _CONDITIONS})

@@ -49,6 +49,14 @@ def status_of(error: Exception) -> int:
     return int(status) if str(status).isdigit() else 0
 
 
+def refuses_condition(error: Exception, *conditions: str) -> bool:
+    """Whether a store says that it does not know the conditions of a GetObject."""
+    status, code = status_of(error), getattr(error, "response", {}).get("Error", {}).get("Code")
+    if "IfNoneMatch" in conditions:
+        return status in (412, 501) or (status == 400 and code not in _CREDENTIALS)
+    return status == 501 and "IfMatch" in conditions
+
+
 def named(subject: Subject) -> ObjectName:
     """What was asked for, as errors name it."""
     return ObjectName("", *subject)
