@@ -11,7 +11,8 @@ What is different from boto3:
 
 * Checksums that S3 sends along are not seen, so not compared. The length is.
 * A read that waits for bytes ends at its time-out at the latest (20 s), not at an interrupt.
-* Redirects that name their target are followed.
+* Redirects that name their target are followed if it is the same host.
+* Where a proxy is to be used, boto3 asks.
 * In a forked child boto3 takes over if obstore was there before: its threads stay in the parent.
 """
 
@@ -70,7 +71,7 @@ class ObstoreOrigin(S3Origin):
         super().__init__(None, request_options)
         self._roads: dict[str, Road | None] = {}
         self._stores: dict[tuple[str, float], Any] = {}
-        self._signs_with: object = None
+        self._credentials: object = None
 
     def get(
         self,
@@ -159,17 +160,20 @@ class ObstoreOrigin(S3Origin):
             # As botocore does: each request is signed with what is valid now.
             credentials = client._request_signer._credentials if road[1] else None
             frozen = credentials.get_frozen_credentials() if credentials is not None else None
+            if frozen != self._credentials:
+                self._stores, self._credentials = {}, frozen
+            store = self._stores.get((bucket, timeout))
+            if store is None:
+                payer = "RequestPayer" in self._options
+                trust = trust_of(client) if road[0].startswith("https:") else {}
+                store = make_store(bucket, road, frozen, timeout, trust, payer=payer)
+                self._stores[bucket, timeout] = store
         except Exception as error:
             raise translated(error, subject) from error
-        keys = ANONYMOUS if frozen is None else (frozen.access_key, frozen.secret_key, frozen.token)
-        if keys != self._signs_with:
-            self._stores, self._signs_with = {}, keys
-        store = self._stores.get((bucket, timeout))
-        if store is None:
-            payer = "RequestPayer" in self._options
-            store = make_store(bucket, road, frozen, timeout, trust_of(client), payer=payer)
-            self._stores[bucket, timeout] = store
-        return store, self._scope_of(signer.name, (keys[0], keys[1], keys[2] or ""))
+        keys = ANONYMOUS
+        if frozen is not None:
+            keys = frozen.access_key, frozen.secret_key, frozen.token or ""
+        return store, self._scope_of(signer.name, keys)
 
 
 def unsendable(request_options: Mapping[str, str] | None) -> list[str]:

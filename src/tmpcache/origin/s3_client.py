@@ -37,9 +37,25 @@ def make_client() -> Any:
         client = session.client("s3", config=config)
     except Exception as error:
         raise no_client(error) from error
+    _check_trust(client)
     _wait_by_deadline(client)
     client.meta.events.register_first("needs-retry.s3", _give_up_in_time)
     return client
+
+
+def _check_trust(client: Any) -> None:
+    """Raise :class:`ConfigError` for certificates that cannot be read, before anything is asked."""
+    verify = getattr(client._endpoint.http_session, "_verify", True)
+    if isinstance(verify, str) and client.meta.endpoint_url.startswith("https:"):
+        import ssl
+
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(verify)
+        except OSError as error:
+            raise ConfigError(
+                f"the CA bundle {verify} cannot be read ({error}): let AWS_CA_BUNDLE name a file "
+                "of PEM certificates, or unset it"
+            ) from error
 
 
 def _wait_by_deadline(client: Any) -> None:

@@ -16,6 +16,9 @@ from ..objects import ObjectName
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     #: Bucket, key and version: named in full only when there is something to say of them.
     Subject = tuple[str, str, str | None]
 
@@ -42,6 +45,12 @@ _HINTS = {
 }
 
 
+_REDIRECTED = (
+    "the endpoint answers with a redirect, which is followed only where S3 names the bucket's "
+    "region: check the endpoint URL, and AWS_DEFAULT_REGION"
+)
+
+
 def status_of(error: Exception) -> int:
     """The HTTP status of a ClientError; botocore's code may be the number as text (a bare 304)."""
     response = getattr(error, "response", None) or {}
@@ -51,10 +60,15 @@ def status_of(error: Exception) -> int:
 
 def refuses_condition(error: Exception, *conditions: str) -> bool:
     """Whether a store says that it does not know the conditions of a GetObject."""
-    status, code = status_of(error), getattr(error, "response", {}).get("Error", {}).get("Code")
+    status, code = status_of(error), _detail(error).get("Code")
     if "IfNoneMatch" in conditions:
         return status in (412, 501) or (status == 400 and code not in _CREDENTIALS)
     return status == 501 and "IfMatch" in conditions
+
+
+def _detail(error: Exception) -> Mapping[str, Any]:
+    detail: Mapping[str, Any] = (getattr(error, "response", None) or {}).get("Error", {})
+    return detail
 
 
 def named(subject: Subject) -> ObjectName:
@@ -95,6 +109,8 @@ def _translated(error: Exception, asked: Subject, right: str) -> TmpCacheError:
             f"{subject}: the bytes that arrived do not fit S3's checksum ({error}). Nothing was "
             "kept; try again."
         )
+    if isinstance(error, RecursionError):  # botocore follows S3 from region to region, for ever
+        return OriginError(f"{subject}: {_REDIRECTED}.", bucket=bucket, key=key)
     lost = (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, OSError)
     if isinstance(error, lost) or type(error).__module__.startswith(("urllib3.", "http.")):
         return OriginUnavailableError(
@@ -125,7 +141,7 @@ def no_client(error: Exception) -> TmpCacheError:
 
 
 def _answer(error: Exception, bucket: str, key: str, subject: str, right: str) -> OriginError:
-    detail = getattr(error, "response", {}).get("Error", {})
+    detail = _detail(error)
     code, status = str(detail.get("Code", "")), status_of(error)
     text = f"{code} ({status})" if code and code != str(status) else f"status {status}"
     kind, hint = OriginError, str(detail.get("Message", "")) or "S3 gave no reason"
@@ -144,6 +160,6 @@ def _answer(error: Exception, bucket: str, key: str, subject: str, right: str) -
     elif status >= 500 or status == 429 or code in _LATER:
         kind = OriginUnavailableError
         hint = "S3 fails or throttles: try later; stale_if_error= serves a known copy meanwhile"
-    elif status in (301, 307, 308):
-        hint = "the bucket is in another region: set AWS_DEFAULT_REGION, or give the cache a client"
+    elif 300 <= status < 400:
+        hint = _REDIRECTED
     return kind(f"{subject}: S3 answered {text}: {_HINTS.get(code, hint)}.", bucket=bucket, key=key)
