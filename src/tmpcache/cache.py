@@ -46,7 +46,8 @@ class Cache:
         stale_if_error: seconds past `max_age` during which an origin that is unreachable,
             throttles or fails is answered for with the copy; default 0.
         client: a boto3 S3 client to use instead of one made from the environment.
-        request_options: sent along with every request, such as ``{"ExpectedBucketOwner": "…"}``.
+        request_options: sent along with every request that S3 has them for, such as
+            ``{"ExpectedBucketOwner": "…"}``.
         lock_timeout: seconds without progress after which another process's download is not
             waited for any more; default 10.
         loaded_most: how many objects :meth:`load` keeps in memory; default 32.
@@ -298,13 +299,15 @@ class Cache:
         if_match: str | None = None,
         if_none_match: str | None = None,
         content_type: str | None = None,
+        request_options: Mapping[str, str] | None = None,
     ) -> CachedFile:
         """Upload a file, bytes or an open binary file; then they are in the cache as well.
 
         The copy has the ETag that S3 answered, so that the next fetch here is a hit or a 304. Large
         sources are uploaded in parts. `if_match` (an ETag) and `if_none_match` (``"*"``) are for
         writers that race: the one that loses gets :class:`~tmpcache.errors.ObjectChangedError`. An
-        upload that fails changes nothing, here or there.
+        upload that fails changes nothing, here or there. `request_options`
+        (``ServerSideEncryption``, ``ACL``, …) are for this upload, beside the cache's own.
         """
         from .writing import put
 
@@ -315,6 +318,7 @@ class Cache:
             if_match=if_match,
             if_none_match=if_none_match,
             content_type=content_type,
+            request_options=request_options,
         )
 
     def _sweep(self) -> None:

@@ -12,7 +12,8 @@ from .store.publish import Arrival
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import BinaryIO
+    from collections.abc import Mapping
+    from typing import Any, BinaryIO
 
     from .fetching import Fetching
     from .file import CachedFile
@@ -30,9 +31,11 @@ def put(
     if_match: str | None,
     if_none_match: str | None,
     content_type: str | None,
+    request_options: Mapping[str, str] | None,
 ) -> CachedFile:
     """Copy the source into the cache's own file, upload that, publish it: so all three agree."""
     deadline, origin = current_deadline(), fetching.origin
+    options: Any = {"request_options": request_options} if request_options else {}
     if not hasattr(origin, "put"):
         raise ConfigError(f"{name} cannot be put: the origin {origin.name} only gives objects")
     with fetching.store.downloads.partial(name, fetching.patience, None, deadline) as partial:
@@ -47,6 +50,7 @@ def put(
                 if_match=if_match,
                 if_none_match=if_none_match,
                 content_type=content_type,
+                **options,
                 deadline=deadline,
             )
         scope = told[0] if told else origin.scope

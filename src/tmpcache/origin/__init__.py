@@ -11,7 +11,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from typing import BinaryIO, Protocol
 
     from ..deadline import Deadline
@@ -90,9 +90,12 @@ if TYPE_CHECKING:
             if_match: str | None = None,
             if_none_match: str | None = None,
             content_type: str | None = None,
+            request_options: Mapping[str, str] | None = None,
             deadline: Deadline | None = None,
         ) -> tuple[str, str | None] | tuple[str, str | None, str | None]:
             """Store `size` bytes of `body` as an object; its ETag, version and, if known, scope.
+
+            `request_options` are given only if the caller has some.
 
             Raises :class:`~tmpcache.errors.ObjectChangedError` if a condition does not hold.
             """

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from threading import Lock
 
-from ..errors import DeadlineExceededError, OriginError
+from ..errors import ConfigError, DeadlineExceededError, OriginError
 from ..forking import reset_in_children
-from . import Listed, Unchanged, scope
+from . import Listed, Unchanged, s3_options, scope
 from .s3_errors import named, refuses_condition, status_of, translated
 from .signing import Signer, call
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 20.0
 _LESS_PATIENT = (10.0, 5.0, 2.0, 1.0)
 _CONDITIONS = {"IfMatch", "IfNoneMatch"}
-#: Options of a GetObject that a ListObjectsV2 has, too.
-_FOR_LISTING = {"ExpectedBucketOwner", "RequestPayer"}
 
 
 class S3Origin:
@@ -44,7 +42,7 @@ class S3Origin:
     def __init__(
         self, client: Any = None, request_options: Mapping[str, str] | None = None
     ) -> None:
-        self._options = dict(request_options or {})
+        self._options = s3_options.checked(request_options)
         self._given = client
         #: Of the client in use; a client of the parent's, whose connections are not ours.
         self._signer: Signer | None = None
@@ -90,7 +88,7 @@ class S3Origin:
             return None
         known_name, known, scoped = self._scoped
         if keys != known or name != known_name:
-            options = [text for pair in sorted(self._options.items()) for text in pair]
+            options = [str(text) for pair in sorted(self._options.items()) for text in pair]
             scoped = scope.hashed(name, *keys, *options)
             self._scoped = name, keys, scoped
         return scoped
@@ -114,7 +112,7 @@ class S3Origin:
         """
         from .s3_body import reply_from
 
-        asked = {"Bucket": bucket, "Key": key, **self._options}
+        asked = {"Bucket": bucket, "Key": key}
         if version_id:
             asked["VersionId"] = version_id
         if if_none_match:
@@ -125,7 +123,13 @@ class S3Origin:
         if not whole:
             asked["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
         subject = (bucket, key, version_id)
-        response, told = self._ask(subject, deadline, lambda client: _get_object(client, asked))
+
+        def send(client: Any) -> Any:
+            if self._options:
+                asked.update(s3_options.of(client, "GetObject", self._options))
+            return _get_object(client, asked)
+
+        response, told = self._ask(subject, deadline, send)
         if response is None:
             return Unchanged(told)
         reply = reply_from(response, subject, deadline, whole=whole)
@@ -140,14 +144,14 @@ class S3Origin:
     ) -> Iterator[Listed]:
         """ListObjectsV2, page by page."""
         subject = (bucket, f"{prefix}*", None)
-        options = {name: self._options[name] for name in _FOR_LISTING & self._options.keys()}
-        asked = {"Bucket": bucket, "Prefix": prefix, **options}
         pages: Any = None
 
         def next_page(client: Any) -> Any:
             nonlocal pages
             if pages is None:
-                pages = iter(client.get_paginator("list_objects_v2").paginate(**asked))
+                options = s3_options.of(client, "ListObjectsV2", self._options)
+                paginator = client.get_paginator("list_objects_v2")
+                pages = iter(paginator.paginate(Bucket=bucket, Prefix=prefix, **options))
             return next(pages, None)
 
         while True:
@@ -176,19 +180,22 @@ class S3Origin:
         if_match: str | None = None,
         if_none_match: str | None = None,
         content_type: str | None = None,
+        request_options: Mapping[str, str] | None = None,
         deadline: Deadline | None = None,
     ) -> tuple[str, str | None, str | None]:
         """Store an object; its ETag, version and who stored it.
 
-        Nothing changes when a condition does not hold.
+        Nothing changes when a condition does not hold. `request_options` go along as well.
         """
         from .s3_upload import upload
 
         subject = (bucket, key, None)
         conditions = {"IfMatch": if_match, "IfNoneMatch": if_none_match}
-        options = {**self._options, "ContentType": content_type}
+        more = s3_options.checked(request_options)
+        options = {**self._options, "ContentType": content_type, **more}
 
         def send(client: Any) -> tuple[str, str | None]:
+            s3_options.known(client, more)
             return upload(
                 client,
                 bucket,
@@ -200,7 +207,9 @@ class S3Origin:
                 check=lambda: deadline.check(named(subject)) if deadline is not None else None,
             )
 
-        (etag, version_id), told = self._ask(subject, deadline, send)
+        (etag, version_id), told = self._ask(subject, deadline, send, "s3:PutObject")
+        if any(s3_options.has(self._connected(), "GetObject", name) for name in more):
+            told = None  # who asks for it without these is somebody else
         return etag, version_id, told
 
     def close(self) -> None:
@@ -227,8 +236,9 @@ class S3Origin:
         signer = self._signing()
         call.begin(signer, subject, deadline)
         try:
+            s3_options.known(signer.client, self._options)
             return question(signer.client), self._told(signer)
-        except DeadlineExceededError:
+        except (ConfigError, DeadlineExceededError):
             raise
         except Exception as error:
             raise translated(error, subject, right, self._told(signer)) from error

@@ -45,6 +45,12 @@ _HINTS = {
 }
 
 
+#: What else S3 refuses with the status of missing rights.
+_ALSO_DENIED = {
+    "s3:GetObject": "; without s3:ListBucket S3 says this of a missing key, too",
+    "s3:PutObject": "; the bucket's policy may demand an option, such as ServerSideEncryption or "
+    "ACL, which request_options= of put can give",
+}
 _REDIRECTED = (
     "the endpoint answers with a redirect, which is followed only where S3 names the bucket's "
     "region: check the endpoint URL, and AWS_DEFAULT_REGION"
@@ -150,8 +156,7 @@ def _answer(error: Exception, bucket: str, key: str, subject: str, right: str) -
     elif status in (401, 403) or code in _CREDENTIALS:
         kind = AccessDeniedError
         hint = f"check that these credentials have {right} on it"
-        if right == "s3:GetObject":
-            hint += "; without s3:ListBucket S3 says this of a missing key, too"
+        hint += _ALSO_DENIED.get(right, "")
     elif status in (412, 416) or code == "ConditionalRequestConflict":
         kind, hint = (
             ObjectChangedError,
