@@ -10,9 +10,15 @@ from urllib.parse import parse_qs
 import pytest
 from support.handmade import Answer, Asked, HandmadeS3, error, handmade
 from support.origins import ORIGINS
+from support.wire import Wire, ok
 
 from tmpcache import Cache, Outcome
-from tmpcache.errors import AccessDeniedError, OriginError, OriginUnavailableError
+from tmpcache.errors import (
+    AccessDeniedError,
+    ConfigError,
+    OriginError,
+    OriginUnavailableError,
+)
 
 BODY = b"hello"
 
@@ -199,3 +205,54 @@ def test_the_login_page_of_a_network_does_not_replace_a_copy(store: Stores, cach
     is_away = False
     assert cache.fetch("models", "a").outcome is Outcome.REVALIDATED
     assert cache.usage().leased > 0
+
+
+# ---- what went wrong, and what to do -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(("status", "code"), [(404, "NoSuchKey"), (403, "AccessDenied")])
+def test_the_key_of_an_event_is_still_encoded(
+    store: Stores, cache: Cache, status: int, code: str
+) -> None:
+    """S3's events have keys as in URLs, with a plus for a space."""
+    store(lambda asked: error(status, code))
+    with pytest.raises(OriginError, match=r"looks percent-encoded.*unquote_plus"):
+        cache.fetch("models", "caf%C3%A9/a+b.jpg")
+    for key in ("café/a b.jpg", "100%/a", "a+b"):
+        with pytest.raises(OriginError) as caught:
+            cache.fetch("models", key)
+        assert "unquote_plus" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("origin")
+@pytest.mark.parametrize("origin", ORIGINS, indirect=True)
+def test_a_signature_for_another_region_is_told_so(store: Stores, cache: Cache) -> None:
+    store(lambda asked: error(400, "AuthorizationHeaderMalformed"))
+    with pytest.raises(OriginError, match="because; set AWS_DEFAULT_REGION"):
+        cache.fetch("models", "a")
+
+
+def test_a_region_that_is_none_is_told_before_anything_is_asked(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "not a region")
+    with pytest.raises(ConfigError, match="not a region.*AWS_"):
+        cache.fetch("models", "a")
+
+
+@pytest.mark.usefixtures("origin")
+@pytest.mark.parametrize("origin", ORIGINS, indirect=True)
+@pytest.mark.parametrize(
+    "header", [b"x-amz-meta-name: caf\xe9", b"x-amz-meta-name: caf\xc3\xa9", b"x-amz-meta-\xe9: a"]
+)
+def test_metadata_need_not_be_ascii(
+    root: Path, monkeypatch: pytest.MonkeyPatch, header: bytes
+) -> None:
+    wire = Wire()
+    wire.answer = lambda: ok(BODY).replace(b"\r\n\r\n", b"\r\n" + header + b"\r\n\r\n", 1)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", wire.endpoint)
+    try:
+        with Cache(root, quota="4 MiB") as cache:
+            assert cache.fetch("models", "a").read_bytes() == BODY
+    finally:
+        wire.stop()

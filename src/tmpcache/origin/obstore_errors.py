@@ -60,6 +60,8 @@ def retold(error: Exception, key: str) -> Exception | None:
     if _LOST not in text or _UNHEARD in text or NOWHERE in parts:
         return None
     kind, system = _KIND.search(parts), _SYSTEM.search(parts)
+    if kind is not None and kind.group(1) == "Unknown" and system is None:
+        return None  # such as a header that is not ASCII
     reason = system or kind
     return OSError(text[text.find(_LOST) :] + (f": {reason.group(1)}" if reason else ""))
 

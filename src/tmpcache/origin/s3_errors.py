@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ..errors import (
     AccessDeniedError,
     ConfigError,
@@ -34,6 +36,8 @@ _LATER = {
     "Throttling",
     "ThrottlingException",
 }
+#: Of a request that was signed for another region than the bucket's.
+_OTHER_REGION = "AuthorizationHeaderMalformed"
 _HINTS = {
     "ExpiredToken": "the credentials have expired: get new ones",
     "InvalidAccessKeyId": "S3 does not know this access key id: check the credentials",
@@ -120,8 +124,8 @@ def _translated(error: Exception, asked: Subject, right: str) -> TmpCacheError:
     lost = (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, OSError)
     if isinstance(error, lost) or type(error).__module__.startswith(("urllib3.", "http.")):
         return OriginUnavailableError(
-            f"{subject}: S3 cannot be reached ({error}). Check network, endpoint and time-outs; "
-            "stale_if_error= serves a known copy meanwhile.",
+            f"{subject}: S3 cannot be reached ({error}). Check network, endpoint, region and "
+            "time-outs; stale_if_error= serves a known copy meanwhile.",
             bucket=bucket,
             key=key,
         )
@@ -167,4 +171,12 @@ def _answer(error: Exception, bucket: str, key: str, subject: str, right: str) -
         hint = "S3 fails or throttles: try later; stale_if_error= serves a known copy meanwhile"
     elif 300 <= status < 400:
         hint = _REDIRECTED
-    return kind(f"{subject}: S3 answered {text}: {_HINTS.get(code, hint)}.", bucket=bucket, key=key)
+    elif code == _OTHER_REGION:
+        hint += "; set AWS_DEFAULT_REGION to the bucket's region, or give the cache a client"
+    hint = _HINTS.get(code, hint)
+    if kind in (ObjectNotFoundError, AccessDeniedError) and re.search("%[0-9A-Fa-f]{2}", key):
+        hint += (
+            "; the key looks percent-encoded, as keys in S3's events are: "
+            "urllib.parse.unquote_plus makes it the key of the object"
+        )
+    return kind(f"{subject}: S3 answered {text}: {hint}.", bucket=bucket, key=key)
