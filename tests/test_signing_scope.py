@@ -460,6 +460,50 @@ def test_an_origin_that_says_nothing_of_its_answers_is_asked_who_it_is(root: Pat
             assert [cache.fetch("b", "100-a").outcome for _ in range(2)] == expected
 
 
+def test_a_session_of_a_directory_bucket_belongs_to_who_began_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its keys sign the requests, for five minutes, whoever the client is by then."""
+
+    def answer(asked: Asked) -> Answer:
+        if asked.query != "session":
+            return object_answer(asked, BODY)
+        names = "SessionToken", "SecretAccessKey", "AccessKeyId"
+        fields = "".join(f"<{name}>of-{asked.who}</{name}>" for name in names)
+        fields += "<Expiration>2100-01-01T00:00:00Z</Expiration>"
+        text = f"<CreateSessionResult><Credentials>{fields}</Credentials></CreateSessionResult>"
+        return Answer(200, text.encode(), {"Content-Type": "text/xml"})
+
+    bucket = "models--use1-az4--x-s3"
+    with handmade(answer) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.endpoint)
+        client = new_client()
+        with Cache(root, quota="4 MiB", max_age=3600, client=client) as cache:
+            outcomes = [cache.fetch(bucket, "a").outcome for _ in range(2)]
+            assert outcomes == [Outcome.FETCHED, Outcome.HIT]
+            client._request_signer._credentials = Credentials("B", "s")
+            outcomes = [cache.fetch(bucket, "a").outcome for _ in range(2)]
+            assert outcomes == [Outcome.REVALIDATED] * 2, "the session is not B's"
+        askers = [asked.who for asked in server.asked()]
+        assert askers == ["testing", "of-testing", "of-testing", "of-testing"]
+
+
+def test_what_a_handler_does_to_the_signature_counts(door: Door, caches: Caches) -> None:
+    """It may leave it out after botocore has signed."""
+    client = new_client()
+
+    def strip(request: Any, **_: object) -> None:
+        del request.headers["Authorization"]
+
+    cache = caches(client=client)
+    client.meta.events.register("before-send.s3", strip)
+    assert outcome(cache) is Outcome.FETCHED
+    client.meta.events.unregister("before-send.s3", strip)
+    door.denied.add("testing")
+    with pytest.raises(AccessDeniedError):
+        outcome(cache)
+
+
 # ---- what the environment means ----------------------------------------------------------------
 
 FILES = {

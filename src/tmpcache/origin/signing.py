@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .s3_errors import Subject
     from .scope import Keys
 
+#: Sessions that are remembered: they last five minutes, and botocore has one for each bucket.
+_MOST_SESSIONS = 1000
 #: Which handlers botocore asks whether a GetObject is to be signed.
 _CHOICE = "choose-signer.s3.GetObject"
 
@@ -35,7 +37,13 @@ class Signer:
         self._is_unsigned = False
         #: Credentials, when they expire, and the time from which on they would be refreshed.
         self._due: tuple[object, object, float | None] = None, None, None
-        client.meta.events.register_first("before-send.s3", _note, unique_id="tmpcache-signature")
+        #: Whose session a token stands for, of directory buckets: those sign with session keys.
+        self._sessions: dict[str, Keys | None] = {}
+        events = client.meta.events
+        events.register_last("before-send.s3", _note, unique_id="tmpcache-signature")
+        events.register_last(
+            "after-call.s3.CreateSession", _note_session, unique_id="tmpcache-session"
+        )
 
     def next(self) -> Keys | None:
         """The keys that the next GetObject will be signed with; None if that is not known."""
@@ -54,7 +62,9 @@ class Signer:
             _text(headers.get(name)) for name in ("Authorization", "X-Amz-Security-Token")
         )
         if not signature:
-            return None if "X-Amz-Signature=" in request.url else ANONYMOUS
+            return None if "Signature=" in request.url else ANONYMOUS
+        if session := headers.get("X-Amz-S3session-Token"):
+            return self._sessions.get(_text(session))
         try:
             keys = _keys(self.client._request_signer._credentials)
         except Exception:
@@ -62,6 +72,12 @@ class Signer:
         if keys is None or token != keys[2]:
             return None
         return keys if f" {keys[0]}:" in signature or f"={keys[0]}/" in signature else None
+
+    def begin_session(self, token: str, keys: Keys | None) -> None:
+        """What this token is sent with is asked by whoever signed the request for the session."""
+        if len(self._sessions) >= _MOST_SESSIONS:
+            self._sessions.clear()
+        self._sessions[token] = keys
 
     def _is_due(self, credentials: Any) -> bool:
         """Whether credentials would be refreshed first. They take 30 µs to tell that."""
@@ -149,3 +165,10 @@ def _note(request: Any, **_: object) -> None:
     """A hook: called for each try of a request, with its signature in place."""
     if call.signer is not None:
         call.keys, call.is_sent = call.signer.of(request), True
+
+
+def _note_session(parsed: Any, **_: object) -> None:
+    """A hook: called with what S3 answered to the request for a session."""
+    token = parsed.get("Credentials", {}).get("SessionToken")
+    if token and call.signer is not None:
+        call.signer.begin_session(token, call.keys)
