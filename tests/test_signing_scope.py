@@ -317,6 +317,30 @@ def test_credentials_that_are_refreshed_are_another_caller(door: Door, caches: C
     assert door.askers() == ["B", "C"]
 
 
+def test_a_refresh_may_itself_ask_s3(door: Door, caches: Caches) -> None:
+    """Through another cache, in the midst of a request: each answer keeps its own scope."""
+    others = caches()
+    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1)
+
+    def refresh() -> dict[str, str]:
+        key = others.fetch("models", "key-of-B", max_age=0)
+        expiry = "2100-01-01T00:00:00Z"
+        return {
+            "access_key": key.name and "B",
+            "secret_key": "s",
+            "token": "",
+            "expiry_time": expiry,
+        }
+
+    client = new_client()
+    credentials = RefreshableCredentials("A", "s", "", soon, refresh, "test")
+    client._request_signer._credentials = credentials
+    cache = caches(client=client)
+    assert [outcome(cache), outcome(cache)] == [Outcome.FETCHED, Outcome.HIT]
+    assert door.askers() == ["testing", "B"]
+    assert outcome(others) is Outcome.REVALIDATED
+
+
 def test_an_answer_is_for_who_signed_although_another_signs_next(
     door: Door, caches: Caches
 ) -> None:

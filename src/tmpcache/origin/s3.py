@@ -9,7 +9,7 @@ from ..errors import ConfigError, DeadlineExceededError, OriginError
 from ..forking import reset_in_children
 from . import Listed, Unchanged, s3_options, scope
 from .s3_errors import named, refuses_condition, status_of, translated
-from .signing import Signer, call
+from .signing import Question, Signer, here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -229,25 +229,26 @@ class S3Origin:
         self,
         subject: Subject,
         deadline: Deadline | None,
-        question: Callable[[Any], T],
+        send: Callable[[Any], T],
         right: str = "s3:GetObject",
     ) -> tuple[T, str | None]:
         """What the client answers, and the scope that signed the question; errors are ours."""
         signer = self._signing()
-        call.begin(signer, subject, deadline)
+        outer, here.question = here.question, Question(signer, subject, deadline)
         try:
             s3_options.known(signer.client, self._options)
-            return question(signer.client), self._told(signer)
+            return send(signer.client), self._told(here.question)
         except (ConfigError, DeadlineExceededError):
             raise
         except Exception as error:
-            raise translated(error, subject, right, self._told(signer)) from error
+            raise translated(error, subject, right, self._told(here.question)) from error
         finally:
-            call.end()
+            here.question = outer
 
-    def _told(self, signer: Signer) -> str | None:
-        """Who signed what this thread sent last. A stand-in for S3 answers before it is sent."""
-        return self._scope_of(signer.name, call.keys if call.is_sent else signer.next())
+    def _told(self, asked: Question) -> str | None:
+        """Who signed what was sent last. A stand-in for S3 answers before anything is sent."""
+        keys = asked.keys if asked.is_sent else asked.signer.next()
+        return self._scope_of(asked.signer.name, keys)
 
     def _connected(self) -> Any:
         return self._signing().client

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import ConfigError
 from .s3 import CONNECT_TIMEOUT, READ_TIMEOUT, patience
 from .s3_errors import named, no_client
-from .signing import call
+from .signing import here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _wait_by_deadline(client: Any) -> None:
 
     class ByDeadline(Timeout):
         def clone(self) -> Timeout:  # urllib3 does this for each request
-            seconds = patience(call.deadline)
+            seconds = patience(None if here.question is None else here.question.deadline)
             return Timeout(connect=min(seconds, CONNECT_TIMEOUT), read=seconds)
 
     timeout = ByDeadline(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT)
@@ -82,9 +82,10 @@ def _wait_by_deadline(client: Any) -> None:
 def _give_up_in_time(response: Any = None, caught_exception: Any = None, **_: object) -> None:
     """A hook that ends botocore's retries when there is no time for another one."""
     failed = caught_exception is not None or response is None or response[0].status_code >= 500
-    deadline = call.deadline
-    if deadline is not None and failed and deadline.remaining() < _ANOTHER:
-        raise deadline.exceeded(named(call.subject)) from caught_exception
+    question = here.question
+    deadline = None if question is None else question.deadline
+    if question and deadline and failed and deadline.remaining() < _ANOTHER:
+        raise deadline.exceeded(named(question.subject)) from caught_exception
 
 
 def repair(client: Any) -> None:

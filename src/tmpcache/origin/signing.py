@@ -137,38 +137,35 @@ def _text(header: Any) -> str:
     return header.decode("latin-1") if isinstance(header, bytes) else str(header or "")
 
 
-class Call(local):
-    """The call of botocore that is under way in a thread, for the hooks in its client."""
+class Question:
+    """A call of botocore that is under way in a thread, for the hooks in its client."""
 
-    deadline: Deadline | None = None
-    subject: Subject = ("", "", None)
-    signer: Signer | None = None
-    #: The keys that its last request was signed with; ``None`` if unknown.
-    keys: Keys | None = None
-    #: Whether a request has been sent at all: a stand-in may answer without any.
-    is_sent = False
+    __slots__ = ("deadline", "is_sent", "keys", "signer", "subject")
 
-    def begin(self, signer: Signer, subject: Subject, deadline: Deadline | None) -> None:
-        """What is sent from now on belongs to this."""
+    def __init__(self, signer: Signer, subject: Subject, deadline: Deadline | None) -> None:
         self.signer, self.subject, self.deadline = signer, subject, deadline
-        self.keys, self.is_sent = None, False
+        #: Whether a request has been sent at all: a stand-in may answer without any.
+        self.is_sent = False
+        #: The keys that the last request was signed with; None if unknown.
+        self.keys: Keys | None = None
 
-    def end(self) -> None:
-        """What is sent from now on is not ours."""
-        self.signer = self.deadline = None
+
+class _Here(local):
+    question: Question | None = None
 
 
-call = Call()
+#: What the calling thread is asking. Whatever refreshes credentials may itself ask S3 meanwhile.
+here = _Here()
 
 
 def _note(request: Any, **_: object) -> None:
     """A hook: called for each try of a request, with its signature in place."""
-    if call.signer is not None:
-        call.keys, call.is_sent = call.signer.of(request), True
+    if (question := here.question) is not None:
+        question.keys, question.is_sent = question.signer.of(request), True
 
 
 def _note_session(parsed: Any, **_: object) -> None:
     """A hook: called with what S3 answered to the request for a session."""
     token = parsed.get("Credentials", {}).get("SessionToken")
-    if token and call.signer is not None:
-        call.signer.begin_session(token, call.keys)
+    if token and (question := here.question) is not None:
+        question.signer.begin_session(token, question.keys)
