@@ -12,7 +12,7 @@ from support.handmade import Answer, Asked, HandmadeS3, error, handmade
 from support.origins import ORIGINS
 from support.wire import Wire, ok
 
-from tmpcache import Cache, Outcome
+from tmpcache import Cache, CachedFile, Outcome
 from tmpcache.errors import (
     AccessDeniedError,
     ConfigError,
@@ -256,3 +256,31 @@ def test_metadata_need_not_be_ascii(
             assert cache.fetch("models", "a").read_bytes() == BODY
     finally:
         wire.stop()
+
+
+# ---- slow stores -------------------------------------------------------------------------------
+
+
+def test_an_answer_is_as_old_as_its_question(store: Stores, root: Path) -> None:
+    """What S3 says may be over by the time that it arrives: fresh is counted from the question."""
+    now = 1e9
+
+    def answer(asked: Asked) -> Answer:
+        nonlocal now
+        now += 50
+        return listing(entry("a")) if "list-type" in asked.query else an_object(asked)
+
+    store(answer)
+    with Cache(root, quota="4 MiB", max_age=60, clock=lambda: now) as cache:
+        questions: list[Callable[[], CachedFile]] = [
+            lambda: cache.fetch("models", "a"),
+            lambda: cache.fetch("models", "a", max_age=0),
+            lambda: cache.fetch_prefix("models", "")["a"],
+        ]
+        for ask in questions:
+            assert ask().outcome in (Outcome.FETCHED, Outcome.REVALIDATED)
+            now += 9
+            assert cache.fetch("models", "a").outcome is Outcome.HIT
+            now += 2
+            assert cache.fetch("models", "a").outcome is Outcome.REVALIDATED
+            now += 100

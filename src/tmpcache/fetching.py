@@ -175,7 +175,7 @@ class Fetching:
         try:
             reply = self._get(name, deadline, copy.etag)
             if isinstance(reply, Unchanged):
-                return self._confirmed(name, copy, reply.scope, lease)
+                return self._confirmed(name, copy, reply, lease)
         except BaseException:
             lease[0].give_back(lease[1])
             raise
@@ -223,12 +223,12 @@ class Fetching:
         try:
             if reply is not None and is_told:
                 reply.body.close()
-                return self._confirmed(name, copy, reply.scope, lease), None
+                return self._confirmed(name, copy, reply, lease), None
             if reply is None and copy.validated_at is not None:
                 return (copy, Outcome.HIT, *lease), None
             answer = self._get(name, deadline, copy.etag)
             if isinstance(answer, Unchanged):
-                return self._confirmed(name, copy, answer.scope, lease), None
+                return self._confirmed(name, copy, answer, lease), None
         except BaseException:
             lease[0].give_back(lease[1])
             raise
@@ -249,6 +249,7 @@ class Fetching:
         from .origin.download import download
         from .store.publish import Arrival
 
+        at = self.clock() if reply is None else reply.asked_at
         try:
             if reply is not None and partial.etag:
                 if reply.etag == partial.etag:  # the rest of it will do
@@ -259,7 +260,6 @@ class Fetching:
             if reply is None:
                 with self.tally:
                     self.asked += 1
-            at = self.clock()
             etag, version_id, told = download(self.origin, name, reply, partial, deadline)
             return Arrival(partial, name, etag, version_id, at, scope_of(self.origin, told))
         except (ObjectNotFoundError, AccessDeniedError) as error:
@@ -270,12 +270,12 @@ class Fetching:
                 self.received += partial.transferred
 
     def _confirmed(
-        self, name: ObjectName, copy: Copy, said: str | None, lease: tuple[Session, int]
+        self, name: ObjectName, copy: Copy, said: Reply | Unchanged, lease: tuple[Session, int]
     ) -> Answer:
-        scope = scope_of(self.origin, said)
+        scope = scope_of(self.origin, said.scope)
         if copy.scope != scope:  # whoever else knows this copy was not told
             copy = copy.as_told(scope)
-        self.store.confirm(name, copy, self.clock())
+        self.store.confirm(name, copy, said.asked_at)
         if copy.validated_at is None:
             self.known.pop((name.bucket, name.key, name.version or None), None)
         return copy, Outcome.REVALIDATED, *lease
@@ -286,6 +286,7 @@ class Fetching:
         """Ask; what a refusal says about the copies here is written down."""
         with self.tally:
             self.asked += 1
+        at = self.clock()
         try:
             answer = self.origin.get(
                 name.bucket,
@@ -307,7 +308,9 @@ class Fetching:
                 bucket=name.bucket,
                 key=name.key,
             )
-        return Unchanged() if answer is None else answer
+        answer = Unchanged() if answer is None else answer
+        answer.asked_at = at
+        return answer
 
     def _refused(self, name: ObjectName, error: ObjectNotFoundError | AccessDeniedError) -> None:
         self.known.pop((name.bucket, name.key, name.version or None), None)

@@ -108,7 +108,17 @@ UNSAID = ""
 class Reply:
     """An object, or a range of it, as the origin begins to send it."""
 
-    __slots__ = ("body", "checksum", "end", "etag", "scope", "size", "start", "version_id")
+    __slots__ = (
+        "asked_at",
+        "body",
+        "checksum",
+        "end",
+        "etag",
+        "scope",
+        "size",
+        "start",
+        "version_id",
+    )
 
     def __init__(
         self,
@@ -133,16 +143,18 @@ class Reply:
         self.checksum = checksum
         #: Who signed the request that this answers.
         self.scope = scope
+        #: When it was asked, noted by who asked: the answer is no younger than that.
+        self.asked_at = 0.0
 
 
 class Unchanged:
     """The object is still what the question said."""
 
-    __slots__ = ("scope",)
+    __slots__ = ("asked_at", "scope")
 
     def __init__(self, scope: str | None = UNSAID) -> None:
-        #: Who signed the question.
-        self.scope = scope
+        #: Who signed the question, and when it was asked.
+        self.scope, self.asked_at = scope, 0.0
 
 
 class Listed:
