@@ -219,6 +219,21 @@ def test_credentials_that_the_environment_renews_are_who_they_are_now(
     assert door.askers() == ["A", "B", "B"]
 
 
+@pytest.mark.parametrize("taken", ["before", "after"])
+def test_credentials_that_are_taken_away_are_told(
+    door: Door, caches: Caches, monkeypatch: pytest.MonkeyPatch, taken: str
+) -> None:
+    """Before there is a client, or when it would renew them."""
+    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1)
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", soon.isoformat())
+    cache = caches(stale_if_error=3600)
+    if taken == "after":
+        outcome(cache)
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(AccessDeniedError, match="there are no AWS credentials"):
+        outcome(cache)
+
+
 def test_a_forked_child_is_who_its_environment_says(door: Door, root: Path) -> None:
     code = """
         from tmpcache import Cache

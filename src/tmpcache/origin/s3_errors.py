@@ -105,7 +105,8 @@ def _translated(error: Exception, asked: Subject, right: str) -> TmpCacheError:
     bucket, key, subject = asked[0], asked[1], str(named(asked))
     if isinstance(error, boto.ClientError):
         return _answer(error, bucket, key, subject, right)
-    if isinstance(error, (boto.NoCredentialsError, boto.CredentialRetrievalError)):
+    nobody = boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError
+    if isinstance(error, nobody):
         return AccessDeniedError(
             f"{subject}: there are no AWS credentials ({error}). Set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give the cache a client.",
