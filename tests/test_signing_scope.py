@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import os
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.stub import Stubber
 from support.handmade import Answer, Asked, HandmadeS3, error, etag_of, handmade, object_answer
 from support.origins import ORIGINS
-from support.processes import spawn
+from support.processes import spawn, wait_until
 
 from tmpcache import Cache, Outcome
 from tmpcache.errors import AccessDeniedError, OriginUnavailableError
@@ -33,6 +35,9 @@ class Door:
         self.server = server
         self.denied: set[str] = set()
         self.is_down = False
+        #: Answers wait until this is set.
+        self.opens = threading.Event()
+        self.opens.set()
 
     def askers(self) -> list[str]:
         """Who signed the requests so far, in order."""
@@ -42,6 +47,7 @@ class Door:
 @pytest.fixture
 def door(monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
     def answer(asked: Asked) -> Answer:
+        made.opens.wait(30)
         if made.is_down:
             return error(503, "SlowDown")
         if asked.who in made.denied:
@@ -375,6 +381,23 @@ def test_an_answer_is_for_who_signed_although_another_signs_next(
         outcome(cache)
     signer._credentials = Credentials("testing", "testing")
     assert outcome(cache) is Outcome.HIT, "what was said of B is not A's"
+
+
+def test_who_joins_a_question_under_way_must_be_who_asked_it(door: Door, caches: Caches) -> None:
+    client = new_client()
+    cache = caches(client=client)
+    door.denied.add("B")
+    door.opens.clear()
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(outcome, cache)
+        wait_until(lambda: door.askers() == ["testing"])
+        client._request_signer._credentials = Credentials("B", "s")
+        second = threads.submit(outcome, cache)
+        wait([second], timeout=0.3)
+        door.opens.set()
+        assert first.result() is Outcome.FETCHED
+        with pytest.raises(AccessDeniedError):
+            second.result()
 
 
 def test_the_last_try_of_a_request_says_who_signed(
