@@ -84,9 +84,10 @@ class Signer:
         expiry = getattr(credentials, "_expiry_time", None)
         if expiry is None:
             return False
-        if credentials is not self._due[0] or expiry is not self._due[1]:
-            self._due = credentials, expiry, _due_at(credentials, expiry)
-        at = self._due[2]
+        whose, when, at = self._due
+        if credentials is not whose or expiry is not when:
+            at = _due_at(credentials, expiry)
+            self._due = credentials, expiry, at
         return bool(credentials.refresh_needed() if at is None else time.time() >= at)
 
     def _unsigned(self) -> bool:
