@@ -105,6 +105,29 @@ def test_stale_if_error_bridges_an_outage_for_its_time(
         cache.fetch("models", "e13b.npz", max_age=60, stale_if_error=60)
 
 
+def test_the_null_version_goes_stale_as_any_object(
+    cache: tmpcache.Cache, bucket: Bucket, clock: Clock
+) -> None:
+    """A bucket whose versioning is off or suspended overwrites it."""
+    bucket.client.put_bucket_versioning(
+        Bucket="models", VersioningConfiguration={"Status": "Suspended"}
+    )
+    bucket.put("v.bin", b"first")
+    first = cache.fetch("models", "v.bin", version_id="null")
+    assert (first.outcome, first.read_bytes()) == (Outcome.FETCHED, b"first")
+    bucket.put("v.bin", b"second")
+    second = cache.fetch("models", "v.bin", version_id="null")
+    assert (second.outcome, second.read_bytes()) == (Outcome.FETCHED, b"second")
+    later = cache.fetch("models", "v.bin", version_id="null", max_age=60)
+    assert later.outcome is Outcome.HIT
+    clock.now += 61
+    later = cache.fetch("models", "v.bin", version_id="null", max_age=60)
+    assert later.outcome is Outcome.REVALIDATED
+    put = cache.put("models", "v.bin", b"third")
+    assert put.version_id in (None, "null")
+    assert cache.fetch("models", "v.bin").outcome is Outcome.REVALIDATED
+
+
 def test_a_version_never_goes_stale(cache: tmpcache.Cache, bucket: Bucket, clock: Clock) -> None:
     bucket.client.put_bucket_versioning(
         Bucket="models", VersioningConfiguration={"Status": "Enabled"}

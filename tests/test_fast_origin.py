@@ -33,6 +33,7 @@ from tmpcache.errors import (
     OriginError,
     OriginUnavailableError,
 )
+from tmpcache.origin import Reply
 from tmpcache.origin.obstore import ObstoreOrigin
 from tmpcache.origin.s3 import S3Origin
 from tmpcache.testing import Bucket
@@ -181,7 +182,7 @@ def test_obstore_is_led_where_botocore_would_go(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     origin = ObstoreOrigin()
-    origin._store(bucket_name, (bucket_name, "k", None), 1.0, None)
+    origin._store(bucket_name, (bucket_name, "k", None), 1.0)
     assert origin._roads == {bucket_name: road}
 
 
@@ -339,7 +340,7 @@ def test_what_is_wrong_is_told_as_through_boto3(
 def test_a_store_that_sends_no_length_is_boto3s(wire: Wire) -> None:
     wire.answer = lambda: b'HTTP/1.1 200 OK\r\nETag: "e"\r\nConnection: close\r\n\r\nall of it'
     reply = ObstoreOrigin().get("models", "a")
-    assert reply is not None
+    assert isinstance(reply, Reply)
     assert bytes(reply.body.read(memoryview(bytearray(100)))) == b"all of it"
     assert reply.size is None
 
@@ -351,7 +352,7 @@ def test_a_bucket_in_another_region_is_left_to_boto3(wire: Wire, code: str) -> N
     origin = ObstoreOrigin()
     for _ in range(2):
         reply = origin.get("models", "a")
-        assert reply is not None
+        assert isinstance(reply, Reply)
         assert (reply.size, type(reply.body).__module__) == (5, "tmpcache.origin.s3_body")
     assert len(wire.paths) == 3
 
@@ -383,13 +384,13 @@ def test_a_body_is_cut_off_at_the_deadline_and_gone_on_with(
     bucket.put("a", BODY)
     origin = ObstoreOrigin()
     reply = origin.get("models", "a", deadline=Deadline(2.5))
-    assert reply is not None
+    assert isinstance(reply, Reply)
     reply.body._deadline = Deadline(1.5)  # type: ignore[attr-defined] # time has passed
     with pytest.raises(OriginUnavailableError, match="after 0 of 700000 bytes.*boto3"):
         reply.body.read(memoryview(bytearray(10)))
     proxy.set(Trouble(body="stall", after=100_000))
     rest = origin.get("models", "a", start=10, end=len(BODY), deadline=Deadline(2.0))
-    assert rest is not None
+    assert isinstance(rest, Reply)
     with pytest.raises(DeadlineExceededError):
         while rest.body.read(memoryview(bytearray(1 << 16))):
             pass
@@ -399,12 +400,12 @@ def test_ranges_are_brought_by_boto3_and_are_what_was_asked_for(bucket: Bucket) 
     etag = bucket.put("a", BODY)
     origin = ObstoreOrigin()
     part = origin.get("models", "a", start=10, end=20, if_match=etag)
-    assert part is not None
+    assert isinstance(part, Reply)
     assert (part.start, part.end, part.size, part.etag) == (10, 20, len(BODY), etag)
     assert bytes(part.body.read(memoryview(bytearray(100)))) == BODY[10:20]
     bucket.inject("a", IGNORE_RANGE)
     whole = origin.get("models", "a", start=10)
-    assert whole is not None
+    assert isinstance(whole, Reply)
     assert (whole.start, whole.end, whole.size) == (0, len(BODY), len(BODY))
     whole.body.close()
 
@@ -414,7 +415,7 @@ def test_a_read_never_brings_more_than_was_asked_for(bucket: Bucket) -> None:
     for size in (BODY[:5000], BODY):
         bucket.put("a", size)
         reply = ObstoreOrigin().get("models", "a")
-        assert reply is not None
+        assert isinstance(reply, Reply)
         brought, buffer = b"", memoryview(bytearray(1000))
         while data := reply.body.read(buffer):
             assert len(data) <= 1000

@@ -86,9 +86,9 @@ def answer_fresh(
     for key, job in jobs.items():
         remembered = known.get((bucket, key, None))
         if remembered is not None and (
-            asks_anyway or (remembered[1] == scope and fetching.may_serve(remembered[0], max_age))
+            asks_anyway or (remembered.scope == scope and fetching.may_serve(remembered, max_age))
         ):
-            job.copy = remembered[0]
+            job.copy = remembered
         else:
             unknown.append(key)
     for key, copy in look_up_many(store, fetching.origin.name, bucket, unknown, scope).items():

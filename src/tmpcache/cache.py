@@ -46,7 +46,8 @@ class Cache:
         stale_if_error: seconds past `max_age` during which an origin that is unreachable,
             throttles or fails is answered for with the copy; default 0.
         client: a boto3 S3 client to use instead of one made from the environment.
-        request_options: sent along with every request, such as ``{"ExpectedBucketOwner": "…"}``.
+        request_options: sent along with every request that S3 has them for, such as
+            ``{"ExpectedBucketOwner": "…"}``.
         lock_timeout: seconds without progress after which another process's download is not
             waited for any more; default 10.
         loaded_most: how many objects :meth:`load` keeps in memory; default 32.
@@ -110,7 +111,8 @@ class Cache:
 
         The file is read-only and stays while the returned path object lives. `max_age` and
         `stale_if_error` (seconds) override the cache's. With `version_id` the copy never goes
-        stale, as versions do not change.
+        stale, as versions do not change; but ``"null"``, which an unversioned bucket overwrites, is
+        as fresh as any object.
 
         Raises:
             ObjectNotFoundError, AccessDeniedError: never answered from the cache.
@@ -123,15 +125,16 @@ class Cache:
         >>> path.outcome, path.size, path.suffix                            # doctest: +SKIP
         (<Outcome.FETCHED: 'fetched'>, 53248, '.npz')
         """
-        known = self._known.get((bucket, key, version_id))
-        if known is not None:
-            copy, scope = known
+        copy = self._known.get((bucket, key, version_id))
+        if copy is not None:
             now = self._clock()
             age = now - copy.validated_at  # type: ignore[operator]
             limit = self._max_age if max_age is None else max_age
             if (
-                0 <= age < limit or version_id or 0 <= age <= now - current_start()
-            ) and scope == self._origin.scope:
+                0 <= age < limit
+                or (version_id and version_id != "null")  # see freshness.is_immutable
+                or 0 <= age <= now - current_start()
+            ) and copy.scope == self._origin.scope:
                 lease = self._store.take(copy.lease_id)
                 table = lease.session.table
                 if not table[0] and is_intact(copy) and not table[0]:  # Store.is_safe, in short
@@ -197,7 +200,8 @@ class Cache:
 
         `into`, a directory or a :meth:`scratch`, gets hard links, in directories as the keys have
         them below the prefix's last ``/``. Nothing is overwritten: ``unlinked`` of the result has
-        the keys that cannot be file names, or whose place is taken, and why.
+        the keys that cannot be file names, or whose place is taken, and why. ``missing`` has the
+        keys that were listed but are not there.
 
         >>> tree = cache.fetch_prefix("models", "micr/", into="/opt/micr")  # doctest: +SKIP
         """
@@ -298,13 +302,15 @@ class Cache:
         if_match: str | None = None,
         if_none_match: str | None = None,
         content_type: str | None = None,
+        request_options: Mapping[str, str] | None = None,
     ) -> CachedFile:
         """Upload a file, bytes or an open binary file; then they are in the cache as well.
 
         The copy has the ETag that S3 answered, so that the next fetch here is a hit or a 304. Large
         sources are uploaded in parts. `if_match` (an ETag) and `if_none_match` (``"*"``) are for
         writers that race: the one that loses gets :class:`~tmpcache.errors.ObjectChangedError`. An
-        upload that fails changes nothing, here or there.
+        upload that fails changes nothing, here or there. `request_options`
+        (``ServerSideEncryption``, ``ACL``, …) are for this upload, beside the cache's own.
         """
         from .writing import put
 
@@ -315,6 +321,7 @@ class Cache:
             if_match=if_match,
             if_none_match=if_none_match,
             content_type=content_type,
+            request_options=request_options,
         )
 
     def _sweep(self) -> None:

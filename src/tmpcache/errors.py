@@ -102,6 +102,8 @@ class OriginError(TmpCacheError):
     def __init__(self, message: str, *, bucket: str = "", key: str = "") -> None:
         super().__init__(message)
         self.bucket, self.key = bucket, key
+        #: Who signed the request that failed, hashed; "" if that is not known.
+        self.scope: str | None = ""
 
 
 class ObjectNotFoundError(OriginError, FileNotFoundError):

@@ -10,8 +10,9 @@ from .errors import AccessDeniedError, ObjectNotFoundError, OriginUnavailableErr
 from .file import CachedFile, Outcome, cached_file
 from .flights import Flights
 from .forking import reset_in_children
-from .freshness import is_fresh, may_serve_stale
+from .freshness import is_fresh, is_immutable, may_serve_stale
 from .objects import ObjectName
+from .origin import Reply, Unchanged, scope_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from .deadline import Deadline
     from .objects import Copy
-    from .origin import Origin, Reply
+    from .origin import Origin
     from .store import Store
     from .store.partials import Partial
     from .store.publish import Arrival
@@ -42,8 +43,8 @@ class Fetching:
         self, store: Store, origin: Origin, clock: Callable[[], float], patience: float
     ) -> None:
         self.store, self.origin = store, origin
-        #: Copies that were confirmed, with the scope they were confirmed to.
-        self.known: dict[tuple[str, str, str | None], tuple[Copy, str]] = {}
+        #: Copies that were confirmed, each to its scope.
+        self.known: dict[tuple[str, str, str | None], Copy] = {}
         self.outcomes = dict.fromkeys(Outcome, 0)
         #: Bytes of bodies that arrived, and questions asked.
         self.received = self.asked = 0
@@ -82,8 +83,9 @@ class Fetching:
             try:
                 ask = partial_call(self._ask, name, copy, deadline)
                 shared, led = self._flights.share(name.parts(), ask, deadline)
-            except OriginUnavailableError:
-                answer = self._instead_of_asking(name, max_age, stale_if_error)
+            except OriginUnavailableError as error:
+                scope = scope_of(self.origin, error.scope)
+                answer = self._instead_of_asking(name, scope, max_age, stale_if_error)
                 if answer is None:
                     raise
             else:
@@ -97,11 +99,12 @@ class Fetching:
         """The copy there is, and the answer if it may be used as it is."""
         known = self.known.get((name.bucket, name.key, name.version or None))
         since = current_start()
-        if max_age == 0 and since == _NEVER and not name.version and known is not None:
+        immutable = is_immutable(name.version)
+        if max_age == 0 and since == _NEVER and not immutable and known is not None:
             # It will be asked about anyway; whether another process has a newer one, S3 will say.
-            return known[0], None
+            return known, None
         copy = self.store.look_up(name, self.origin.scope)
-        if copy is None or not self.may_serve(copy, max_age, immutable=bool(name.version)):
+        if copy is None or not self.may_serve(copy, max_age, immutable=immutable):
             return copy, None
         lease = self.store.claim(copy)
         return (None, None) if lease is None else (copy, (copy, Outcome.HIT, lease))
@@ -115,10 +118,10 @@ class Fetching:
         return is_fresh(age, max_age, immutable=immutable) or 0 <= age <= now - current_start()
 
     def _instead_of_asking(
-        self, name: ObjectName, max_age: float, stale_if_error: float
+        self, name: ObjectName, scope: str | None, max_age: float, stale_if_error: float
     ) -> Answer | None:
-        """The copy that may stand in for an origin that cannot be asked."""
-        copy = self.store.look_up(name, self.origin.scope)
+        """The copy that may stand in for an origin that `scope` could not ask."""
+        copy = self.store.look_up(name, scope)
         if copy is None or copy.validated_at is None:
             return None
         age = self.clock() - copy.validated_at
@@ -128,7 +131,9 @@ class Fetching:
         return (copy, Outcome.STALE, lease) if lease is not None else None
 
     def _shared(self, answer: Answer) -> Answer | None:
-        """Another thread's answer for this one: the same copy, a lease of its own."""
+        """Another thread's answer for this one, if the caller is the same; with its own lease."""
+        if answer[0].scope is None or answer[0].scope != self.origin.scope:
+            return None
         lease = self.store.claim(answer[0])
         return (answer[0], Outcome.HIT, lease) if lease is not None else None
 
@@ -142,15 +147,15 @@ class Fetching:
         counted: bool = True,
     ) -> CachedFile:
         """The path for an answer, remembered and, if it is one to a fetch, counted."""
-        file, scope = cached_file(copy, outcome, lease), self.origin.scope
+        file = cached_file(copy, outcome, lease)
         if outcome is not Outcome.FETCHED:  # that is in the index already
             self.store.touch(copy, self.clock())
         with self.tally:
             self.outcomes[outcome] += counted
-        if scope is not None and copy.validated_at is not None:
+        if copy.scope is not None and copy.validated_at is not None:
             if len(self.known) >= _REMEMBERED:
                 self.known.clear()
-            self.known[name.bucket, name.key, name.version or None] = copy, scope
+            self.known[name.bucket, name.key, name.version or None] = copy
         if (run := current()) is not None:
             run.note_file(file)
         return file
@@ -168,8 +173,8 @@ class Fetching:
             return self._download(name, None, deadline)
         try:
             reply = self._get(name, deadline, copy.etag)
-            if reply is None:
-                return self._confirmed(name, copy, lease)
+            if isinstance(reply, Unchanged):
+                return self._confirmed(name, copy, reply, lease)
         except BaseException:  # whoever keeps the error shall not keep the lease
             lease.release()
             raise
@@ -206,34 +211,34 @@ class Fetching:
         ours only if the origin tells us: it has just named this ETag, or has confirmed the copy to
         our scope, or is asked.
         """
-        told, open_reply = None if reply is None else reply.etag, None if waited else reply
+        open_reply = None if waited else reply
         copy = self.store.look_up(name, self.origin.scope, settled=True)
-        if copy is None or (open_reply is not None and (not told or told != copy.etag)):
+        is_told = copy is not None and reply is not None and "" != reply.etag == copy.etag
+        if copy is None or (open_reply is not None and not is_told):
             return None, open_reply
         lease = self.store.claim(copy)
         if lease is None:
             return None, open_reply
         try:
-            if told and told == copy.etag:
-                if open_reply is not None:
-                    open_reply.body.close()
-                return self._confirmed(name, copy, lease), None
-            if told is None and copy.validated_at is not None:
+            if reply is not None and is_told:
+                reply.body.close()
+                return self._confirmed(name, copy, reply, lease), None
+            if reply is None and copy.validated_at is not None:
                 return (copy, Outcome.HIT, lease), None
-            reply = self._get(name, deadline, copy.etag)
-            if reply is None:
-                return self._confirmed(name, copy, lease), None
+            answer = self._get(name, deadline, copy.etag)
+            if isinstance(answer, Unchanged):
+                return self._confirmed(name, copy, answer, lease), None
         except BaseException:
             lease.release()
             raise
         lease.release()
-        return None, reply
+        return None, answer
 
     def _receive(
         self, name: ObjectName, reply: Reply | None, partial: Partial, deadline: Deadline | None
     ) -> Answer:
         arrival = self.bring(name, reply, partial, deadline)
-        copy, lease = self.store.downloads.publish(arrival, self.origin.scope)
+        copy, lease = self.store.downloads.publish(arrival)
         return copy, Outcome.FETCHED, lease
 
     def bring(
@@ -243,6 +248,7 @@ class Fetching:
         from .origin.download import download
         from .store.publish import Arrival
 
+        at = self.clock() if reply is None else reply.asked_at
         try:
             if reply is not None and partial.etag:
                 if reply.etag == partial.etag:  # the rest of it will do
@@ -253,9 +259,8 @@ class Fetching:
             if reply is None:
                 with self.tally:
                     self.asked += 1
-            at = self.clock()
-            etag, version_id = download(self.origin, name, reply, partial, deadline)
-            return Arrival(partial, name, etag, version_id, at)
+            etag, version_id, told = download(self.origin, name, reply, partial, deadline)
+            return Arrival(partial, name, etag, version_id, at, scope_of(self.origin, told))
         except (ObjectNotFoundError, AccessDeniedError) as error:
             self._refused(name, error)
             raise
@@ -263,18 +268,26 @@ class Fetching:
             with self.tally:
                 self.received += partial.transferred
 
-    def _confirmed(self, name: ObjectName, copy: Copy, lease: Lease) -> Answer:
-        copy = self.store.confirm(name, copy, self.origin.scope, self.clock())
+    def _confirmed(
+        self, name: ObjectName, copy: Copy, said: Reply | Unchanged, lease: Lease
+    ) -> Answer:
+        scope = scope_of(self.origin, said.scope)
+        if copy.scope != scope:  # whoever else knows this copy was not told
+            copy = copy.as_told(scope)
+        copy = self.store.confirm(name, copy, said.asked_at)
         if copy.validated_at is None:
             self.known.pop((name.bucket, name.key, name.version or None), None)
         return copy, Outcome.REVALIDATED, lease
 
-    def _get(self, name: ObjectName, deadline: Deadline | None, etag: str = "") -> Reply | None:
+    def _get(
+        self, name: ObjectName, deadline: Deadline | None, etag: str = ""
+    ) -> Reply | Unchanged:
         """Ask; what a refusal says about the copies here is written down."""
         with self.tally:
             self.asked += 1
+        at = self.clock()
         try:
-            return self.origin.get(
+            answer = self.origin.get(
                 name.bucket,
                 name.key,
                 name.version or None,
@@ -284,10 +297,23 @@ class Fetching:
         except (ObjectNotFoundError, AccessDeniedError) as error:
             self._refused(name, error)
             raise
+        if etag and isinstance(answer, Reply) and not answer.etag:
+            answer.body.close()
+            raise OriginUnavailableError(
+                f"{name}: the answer has no ETag, but the copy here has: something else than the "
+                "store may have answered, such as the login page of a network. Check network and "
+                "proxy; stale_if_error= serves the copy meanwhile. If the store has stopped "
+                "sending ETags, evict the copy.",
+                bucket=name.bucket,
+                key=name.key,
+            )
+        answer = Unchanged() if answer is None else answer
+        answer.asked_at = at
+        return answer
 
-    def _refused(self, name: ObjectName, error: Exception) -> None:
+    def _refused(self, name: ObjectName, error: ObjectNotFoundError | AccessDeniedError) -> None:
         self.known.pop((name.bucket, name.key, name.version or None), None)
         if isinstance(error, ObjectNotFoundError):
             self.store.forget(name)
         else:
-            self.store.revoke(name, self.origin.scope)
+            self.store.revoke(name, scope_of(self.origin, error.scope))

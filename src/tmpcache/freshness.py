@@ -8,6 +8,24 @@ wrong clock can cost is one conditional request.
 from __future__ import annotations
 
 
+def is_immutable(version_id: str | None) -> bool:
+    """Whether a version never changes. ``"null"`` does: unversioned buckets overwrite it.
+
+    >>> is_immutable("3sL4kqtJlcpXroDTDmJ"), is_immutable("null"), is_immutable(None)
+    (True, False, False)
+    """
+    return bool(version_id) and version_id != "null"
+
+
+def is_same(etag: str, listed: str) -> bool:
+    """Whether a listing names the ETag of a copy. Some stores leave out its quotes, or all of it.
+
+    >>> is_same('"abc"', "abc"), is_same('"abc"', '"abd"'), is_same("", "")
+    (True, False, False)
+    """
+    return bool(etag) and etag.strip('"') == listed.strip('"')
+
+
 def is_fresh(age: float | None, max_age: float, *, immutable: bool = False) -> bool:
     """Whether a copy may be served without asking the origin.
 

@@ -55,25 +55,24 @@ class Intake:
 
     def publish(self, jobs: Sequence[Job]) -> None:
         """Give each of up to :data:`.batch.MOST` jobs that have arrived its path, or an error."""
-        scope = self._fetching.origin.scope
         arrivals = [job.arrival for job in jobs if job.arrival is not None]
-        answers = self._downloads.publish_many(arrivals, scope)
+        answers = self._downloads.publish_many(arrivals)
         pairs = deque(zip(jobs, answers, strict=True))
         try:
             while pairs:
-                self._hand_out(*pairs.popleft(), scope)
+                self._hand_out(*pairs.popleft())
         finally:
             for job, answer in pairs:  # Ctrl-C
                 if answer is not None:
                     answer[1].release()
                 self.drop(job)
 
-    def _hand_out(self, job: Job, answer: Answer | None, scope: str | None) -> None:
+    def _hand_out(self, job: Job, answer: Answer | None) -> None:
         assert job.arrival is not None
         try:
             if answer is None:
                 with self._downloads.explained(job.name):
-                    answer = self._downloads.publish(job.arrival, scope)
+                    answer = self._downloads.publish(job.arrival)
             copy, lease = answer
             job.file = self._fetching.hand_out(job.name, copy, Outcome.FETCHED, lease)
         except Exception as error:

@@ -47,7 +47,8 @@ class ObjectName:
 class Copy(
     namedtuple(
         "Copy",
-        "parts name path size inode mtime_ns boot etag version_id validated_at written_at lease_id",
+        "parts name path size inode mtime_ns boot etag version_id validated_at scope written_at "
+        "lease_id",
     )
 ):
     """One version of an object as it lies on disk, and when the origin last confirmed it.
@@ -71,12 +72,18 @@ class Copy(
         boot: str
         etag: str
         version_id: str | None
-        #: Seconds since the epoch, for the scope that asked; None: never confirmed to it.
+        #: Seconds since the epoch, for the scope; None: never confirmed to it.
         validated_at: float | None
+        #: Who was told, hashed; None: that is not known, and what they were told is not kept.
+        scope: str | None
         #: The same as the index knows it.
         written_at: float | None
         #: What stands for the file in the tables of leases.
         lease_id: int
+
+    def as_told(self, scope: str | None) -> Copy:
+        """The same copy for somebody else, to whom nothing was confirmed yet."""
+        return self._replace(scope=scope, validated_at=None, written_at=None)
 
     @property
     def digest(self) -> str:

@@ -13,8 +13,10 @@ from .current import current_deadline
 from .deadline import deadline_within
 from .errors import ConfigError, ObjectNotFoundError
 from .file import CachedFile, Outcome
+from .freshness import is_same
 from .intake import Intake
 from .objects import ObjectName
+from .origin import scope_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,9 +39,15 @@ class CachedPrefix(Mapping[str, CachedFile]):
 
     #: Keys that have no place in the directory given as `into`, and why.
     unlinked: Mapping[str, str]
+    #: Keys that were listed, but the store had no such object when it was asked for it. If these
+    #: are many, its listing names objects otherwise than they are to be asked for.
+    missing: tuple[str, ...]
 
-    def __init__(self, files: dict[str, CachedFile], unlinked: dict[str, str]) -> None:
+    def __init__(
+        self, files: dict[str, CachedFile], unlinked: dict[str, str], missing: tuple[str, ...] = ()
+    ) -> None:
         self._files, self.unlinked = files, MappingProxyType(unlinked)
+        self.missing = missing
 
     def __getitem__(self, key: str) -> CachedFile:
         return self._files[key]
@@ -51,7 +59,8 @@ class CachedPrefix(Mapping[str, CachedFile]):
         return len(self._files)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {len(self)} objects, {len(self.unlinked)} unlinked>"
+        name, counts = type(self).__name__, (len(self.unlinked), len(self.missing))
+        return f"<{name} of {len(self)} objects, {counts[0]} unlinked, {counts[1]} missing>"
 
 
 def fetch_prefix(
@@ -76,8 +85,10 @@ def fetch_prefix(
     count, deadline = checked(threads), deadline_within(current_deadline())
     jobs: dict[str, Job] = {}
     listed: Iterator[Listed] = fetching.origin.list(bucket, prefix, deadline=deadline)
+    at = fetching.clock()  # what a page says is no older than the question for it
     while page := list(islice(listed, _PAGE)):
-        jobs.update(_answer_listed(fetching, bucket, page))
+        jobs.update(_answer_listed(fetching, bucket, page, at))
+        at = fetching.clock()
     with fetching.tally:
         fetching.asked += 1 + max(0, len(jobs) - 1) // _PAGE
     todo = [job for job in jobs.values() if job.file is None]
@@ -95,41 +106,49 @@ def _prefix_of(
     return_exceptions: bool,
     jobs: dict[str, Job],
 ) -> CachedPrefix:
+    in_order = [jobs[key] for key in sorted(jobs)]  # directory buckets list in none
     # What is gone by now might as well have gone before the listing.
-    found = [job for job in jobs.values() if type(job.error) is not ObjectNotFoundError]
+    gone = [job for job in in_order if type(job.error) is ObjectNotFoundError]
+    found = [job for job in in_order if type(job.error) is not ObjectNotFoundError]
     results = results_of(fetching, found, f"s3://{bucket}/{prefix}", return_exceptions)
     files = {job.name.key: result for job, result in zip(found, results, strict=True)}
+    missing = tuple(job.name.key for job in gone)
     if into is None:
-        return CachedPrefix(files, {})
+        return CachedPrefix(files, {}, missing)
     from .mirror import mirrored
 
     there = {key: file for key, file in files.items() if isinstance(file, CachedFile)}
     base = prefix[: prefix.rfind("/") + 1]
-    return CachedPrefix(files, mirrored(there, base, into, fetching.store.take))
+    return CachedPrefix(files, mirrored(there, base, into, fetching.store.take), missing)
 
 
-def _answer_listed(fetching: Fetching, bucket: str, page: list[Listed]) -> dict[str, Job]:
-    """Answer what the listing confirms; the copies of the rest are to be asked about.
+def _answer_listed(
+    fetching: Fetching, bucket: str, page: list[Listed], at: float
+) -> dict[str, Job]:
+    """Answer what the listing confirms, as of `at`; the copies of the rest are to be asked about.
 
     Whoever may list need not be allowed to read, so a listing confirms to these credentials only
     what S3 has given or confirmed to them before (`Copy.validated_at`).
     """
     from .store.bulk import confirm_again, look_up_many
 
-    store, origin, scope = fetching.store, fetching.origin.name, fetching.origin.scope
+    store, origin = fetching.store, fetching.origin.name
+    scope = scope_of(fetching.origin, page[0].scope)
     jobs = {one.key: Job(ObjectName(origin, bucket, one.key), None) for one in page}
     copies = look_up_many(store, origin, bucket, [*jobs], scope)
     leased = {}
     try:
         for one in page:
             copy = jobs[one.key].copy = copies.get(one.key)
-            if copy is None or copy.validated_at is None or copy.etag != one.etag:
+            if copy is None or copy.validated_at is None or not is_same(copy.etag, one.etag):
+                continue
+            if one.scope != page[0].scope:  # of S3's next page, for which others signed
                 continue
             if (lease := store.claim(copy)) is not None:
                 leased[one.key] = lease
         if leased and scope is not None:
             same = [copies[key] for key in leased]
-            for copy in confirm_again(store, origin, same, scope, fetching.clock()):
+            for copy in confirm_again(store, origin, same, scope, at):
                 job, lease = jobs[copy.parts[1]], leased.pop(copy.parts[1])
                 job.file = fetching.hand_out(job.name, copy, Outcome.REVALIDATED, lease)
     finally:

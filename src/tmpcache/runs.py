@@ -156,9 +156,9 @@ class Run:
         self._function = str(getattr(context, "function_name", ""))
         #: When the function's time is up, less the margin; None if nobody says.
         self.deadline: Deadline | None = None
-        remaining = getattr(context, "get_remaining_time_in_millis", None)
-        if remaining is not None:
-            self.deadline = Deadline(remaining() / 1000 - margin)
+        milliseconds = _remaining(context)
+        if milliseconds is not None:
+            self.deadline = Deadline(milliseconds / 1000 - margin)
         #: Seconds since the epoch.
         self.started = 0.0
         self._began = 0.0
@@ -222,6 +222,14 @@ class Run:
         _log.info("%s", json.dumps(account))
         if self._metrics:
             print(_embedded(account, self._metrics, self._function), file=sys.stdout, flush=True)
+
+
+def _remaining(context: object) -> float | None:
+    """Milliseconds that are left; None if nobody says, as a mock or an emulator may not."""
+    ask = getattr(context, "get_remaining_time_in_millis", None)
+    said = ask() if ask is not None else None
+    is_a_time = isinstance(said, (int, float)) and not isinstance(said, bool) and said >= 0
+    return said if is_a_time else None
 
 
 _PONG = {"tmpcache": "pong"}

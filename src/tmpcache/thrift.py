@@ -7,6 +7,7 @@ from threading import Lock
 
 from .errors import DeadlineExceededError
 from .file import Outcome
+from .origin import Reply
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from .fetching import Fetching
     from .file import CachedFile
     from .objects import Copy, ObjectName
-    from .origin import Origin, Reply
+    from .origin import Origin, Unchanged
     from .store.bulk import Room
 
     Subject = tuple[str, str, str]
@@ -99,10 +100,10 @@ class _ThriftyOrigin:
 
     def get(
         self, bucket: str, key: str, version_id: str | None = None, **conditions: Any
-    ) -> Reply | None:
+    ) -> Reply | Unchanged | None:
         """What the origin answers, unless that is too much."""
         reply = self._origin.get(bucket, key, version_id, **conditions)
-        if reply is not None and reply.size is not None:
+        if isinstance(reply, Reply) and reply.size is not None:
             try:
                 self._thrift.grant((bucket, key, version_id or ""), reply.size)
             except SkippedError:

@@ -12,7 +12,8 @@ from .store.publish import Arrival
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import BinaryIO
+    from collections.abc import Mapping
+    from typing import Any, BinaryIO
 
     from .fetching import Fetching
     from .file import CachedFile
@@ -30,16 +31,18 @@ def put(
     if_match: str | None,
     if_none_match: str | None,
     content_type: str | None,
+    request_options: Mapping[str, str] | None,
 ) -> CachedFile:
     """Copy the source into the cache's own file, upload that, publish it: so all three agree."""
     deadline, origin = current_deadline(), fetching.origin
+    options: Any = {"request_options": request_options} if request_options else {}
     if not hasattr(origin, "put"):
         raise ConfigError(f"{name} cannot be put: the origin {origin.name} only gives objects")
     with fetching.store.downloads.partial(name, fetching.patience, None, deadline) as partial:
         partial.rewind()
         _read(source, partial)
         with open(partial.path, "rb") as body:
-            etag, version_id = origin.put(
+            etag, version_id, *told = origin.put(
                 name.bucket,
                 name.key,
                 body,
@@ -47,10 +50,12 @@ def put(
                 if_match=if_match,
                 if_none_match=if_none_match,
                 content_type=content_type,
+                **options,
                 deadline=deadline,
             )
-        arrival = Arrival(partial, name, etag, version_id, fetching.clock())
-        copy, lease = fetching.store.downloads.publish(arrival, origin.scope)
+        scope = told[0] if told else origin.scope
+        arrival = Arrival(partial, name, etag, version_id, fetching.clock(), scope)
+        copy, lease = fetching.store.downloads.publish(arrival)
     return fetching.hand_out(name, copy, Outcome.REVALIDATED, lease, counted=False)
 
 

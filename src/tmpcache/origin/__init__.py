@@ -11,7 +11,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from typing import BinaryIO, Protocol
 
     from ..deadline import Deadline
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
         @property
         def scope(self) -> str | None:
-            """Who asks, hashed; None if that is not known (then nothing is ever fresh)."""
+            """Who would ask now, hashed; None if that is not known (then nothing is fresh)."""
 
         def get(
             self,
@@ -57,10 +57,10 @@ if TYPE_CHECKING:
             start: int = 0,
             end: int | None = None,
             deadline: Deadline | None = None,
-        ) -> Reply | None:
+        ) -> Reply | Unchanged | None:
             """The object, or its bytes from `start` up to before `end`, with ``Range``.
 
-            None if it still has the ETag `if_none_match`; raises
+            `Unchanged` (or None) if it still has the ETag `if_none_match`; raises
             :class:`~tmpcache.errors.ObjectChangedError` if it no longer has the ETag `if_match`.
             Waits for nothing past the `deadline`, neither here nor in the body. May be called by
             many threads at once.
@@ -75,7 +75,7 @@ if TYPE_CHECKING:
         def list(
             self, bucket: str, prefix: str, *, deadline: Deadline | None = None
         ) -> Iterator[Listed]:
-            """All objects whose keys begin with `prefix`, by key; 1,000 of them cost a request."""
+            """All objects whose keys begin with `prefix`; 1,000 of them cost a request."""
 
     class WritableOrigin(Origin, Protocol):
         """One that objects can be stored in as well."""
@@ -90,18 +90,35 @@ if TYPE_CHECKING:
             if_match: str | None = None,
             if_none_match: str | None = None,
             content_type: str | None = None,
+            request_options: Mapping[str, str] | None = None,
             deadline: Deadline | None = None,
-        ) -> tuple[str, str | None]:
-            """Store `size` bytes of `body` as an object; its ETag and version.
+        ) -> tuple[str, str | None] | tuple[str, str | None, str | None]:
+            """Store `size` bytes of `body` as an object; its ETag, version and, if known, scope.
+
+            `request_options` are given only if the caller has some.
 
             Raises :class:`~tmpcache.errors.ObjectChangedError` if a condition does not hold.
             """
 
 
+#: The scope of an answer whose origin does not say who was answered.
+UNSAID = ""
+
+
 class Reply:
     """An object, or a range of it, as the origin begins to send it."""
 
-    __slots__ = ("body", "checksum", "end", "etag", "size", "start", "version_id")
+    __slots__ = (
+        "asked_at",
+        "body",
+        "checksum",
+        "end",
+        "etag",
+        "scope",
+        "size",
+        "start",
+        "version_id",
+    )
 
     def __init__(
         self,
@@ -112,6 +129,7 @@ class Reply:
         start: int = 0,
         end: int | None = None,
         checksum: str = "",
+        scope: str | None = UNSAID,
     ) -> None:
         self.body = body
         #: From the same response as the body; "" if the origin sent none.
@@ -123,12 +141,36 @@ class Reply:
         self.start, self.end = start, size if end is None else end
         #: Of the whole object, to be given to :class:`tmpcache.checksum.Checksum`; "" for none.
         self.checksum = checksum
+        #: Who signed the request that this answers.
+        self.scope = scope
+        #: When it was asked, noted by who asked: the answer is no younger than that.
+        self.asked_at = 0.0
+
+
+class Unchanged:
+    """The object is still what the question said."""
+
+    __slots__ = ("asked_at", "scope")
+
+    def __init__(self, scope: str | None = UNSAID) -> None:
+        #: Who signed the question, and when it was asked.
+        self.scope, self.asked_at = scope, 0.0
 
 
 class Listed:
-    """An object as a listing names it; its ETag is the one that a GET would answer with."""
+    """An object as a listing names it.
 
-    __slots__ = ("etag", "key", "size")
+    Its ETag is the one that a GET would answer with, quotes aside; "" if the listing has none.
+    """
 
-    def __init__(self, key: str, etag: str, size: int) -> None:
+    __slots__ = ("etag", "key", "scope", "size")
+
+    def __init__(self, key: str, etag: str, size: int, scope: str | None = UNSAID) -> None:
         self.key, self.etag, self.size = key, etag, size
+        #: Who signed the request for this page of the listing.
+        self.scope = scope
+
+
+def scope_of(origin: Origin, said: str | None) -> str | None:
+    """The scope that came with an answer, or else the one that the origin has now."""
+    return origin.scope if said == UNSAID else said

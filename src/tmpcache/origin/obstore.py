@@ -11,7 +11,8 @@ What is different from boto3:
 
 * Checksums that S3 sends along are not seen, so not compared. The length is.
 * A read that waits for bytes ends at its time-out at the latest (20 s), not at an interrupt.
-* Redirects that name their target are followed.
+* Redirects that name their target are followed if it is the same host.
+* Where a proxy is to be used, boto3 asks.
 * In a forked child boto3 takes over if obstore was there before: its threads stay in the parent.
 """
 
@@ -25,11 +26,12 @@ import time
 from functools import partial
 
 from ..errors import OriginUnavailableError
-from . import Reply
+from . import Reply, Unchanged
 from .obstore_errors import is_elsewhere, is_stale_connection, retold
 from .obstore_store import make_store, road_to, trust_of
 from .s3 import S3Origin, patience
-from .s3_errors import named, translated
+from .s3_errors import named, refuses_condition, translated
+from .scope import ANONYMOUS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,8 +84,8 @@ class ObstoreOrigin(S3Origin):
         start: int = 0,
         end: int | None = None,
         deadline: Deadline | None = None,
-    ) -> Reply | None:
-        """One GetObject; None if it is still what `if_none_match` says."""
+    ) -> Reply | Unchanged:
+        """One GetObject."""
         ask_boto3 = partial(
             super().get,
             bucket,
@@ -102,34 +104,37 @@ class ObstoreOrigin(S3Origin):
         subject, tries = (bucket, key, version_id), 0
         while True:
             timeout = patience(deadline)
-            store = self._store(bucket, subject, timeout, deadline)
+            store, scope = self._store(bucket, subject, timeout)
             if store is None:
                 return ask_boto3()
             try:
-                return _reply(store, key, options, subject, deadline, timeout)
+                reply = _reply(store, key, options, subject, deadline, timeout)
+                reply.scope = scope
+                return reply
             except Exception as error:
                 failure = retold(error, key)
-                if failure is None:
+                if failure is None or (if_none_match and refuses_condition(failure, "IfNoneMatch")):
                     return ask_boto3()
                 if is_elsewhere(failure):
                     self._roads[bucket] = None
                     return ask_boto3()
                 tries += 1
                 if tries > 1 or not is_stale_connection(error):
-                    self._wait(failure, error, subject, tries, deadline)
+                    self._wait(failure, error, subject, scope, tries, deadline)
 
     def _wait(
         self,
         failure: Exception,
         error: Exception,
         subject: Subject,
+        scope: str | None,
         tries: int,
         deadline: Deadline | None,
     ) -> None:
         """Wait for the next try, or raise what there is no other for."""
-        most = _most_tries(self._any_client(deadline))
+        most = _most_tries(self._connected())
         if tries >= most or not isinstance(translated(failure, subject), OriginUnavailableError):
-            raise translated(failure, subject) from error
+            raise translated(failure, subject, scope=scope) from error
         pause = _PAUSE * 2 ** (tries - 1) * random.uniform(0.5, 1.5)
         if deadline is not None:
             deadline.check(named(subject), needed=pause)
@@ -142,37 +147,33 @@ class ObstoreOrigin(S3Origin):
             _abandoned.append(self._stores)
         self._stores, self._roads = {}, {}
 
-    def _store(
-        self, bucket: str, subject: Subject, timeout: float, deadline: Deadline | None
-    ) -> Any:
-        """What obstore asks through; None if this bucket is boto3's."""
+    def _store(self, bucket: str, subject: Subject, timeout: float) -> tuple[Any, str | None]:
+        """What obstore asks through, and the scope that signs; None if this bucket is boto3's."""
+        signer = self._signing()
+        client = signer.client
         try:
-            client = self._any_client(deadline)
             if bucket not in self._roads:
                 self._roads[bucket] = road_to(client, bucket)
             road = self._roads[bucket]
             if road is None:
-                return None
+                return None, None
             # As botocore does: each request is signed with what is valid now.
             credentials = client._request_signer._credentials if road[1] else None
             frozen = credentials.get_frozen_credentials() if credentials is not None else None
+            if frozen != self._credentials:
+                self._stores, self._credentials = {}, frozen
+            store = self._stores.get((bucket, timeout))
+            if store is None:
+                payer = "RequestPayer" in self._options
+                trust = trust_of(client) if road[0].startswith("https:") else {}
+                store = make_store(bucket, road, frozen, timeout, trust, payer=payer)
+                self._stores[bucket, timeout] = store
         except Exception as error:
             raise translated(error, subject) from error
-        if frozen != self._credentials:
-            self._stores, self._credentials = {}, frozen
-        store = self._stores.get((bucket, timeout))
-        if store is None:
-            payer = "RequestPayer" in self._options
-            store = make_store(bucket, road, frozen, timeout, trust_of(client), payer=payer)
-            self._stores[bucket, timeout] = store
-        return store
-
-    def _any_client(self, deadline: Deadline | None) -> Any:
-        """A client of boto3 to go by, whatever its patience."""
-        if self._pid == os.getpid():
-            for client in self._made.values():
-                return client
-        return self._connected(deadline)
+        keys = ANONYMOUS
+        if frozen is not None:
+            keys = frozen.access_key, frozen.secret_key, frozen.token or ""
+        return store, self._scope_of(signer.name, keys)
 
 
 def unsendable(request_options: Mapping[str, str] | None) -> list[str]:
@@ -251,7 +252,7 @@ def _reply(
     subject: Subject,
     deadline: Deadline | None,
     timeout: float,
-) -> Reply | None:
+) -> Reply | Unchanged:
     import obstore
 
     etag_here = options.get("if_none_match")
@@ -259,12 +260,12 @@ def _reply(
         result = obstore.get(store, key, options=options)
     except Exception as error:
         if etag_here and type(error).__name__ == "NotModifiedError":  # importing it takes 4 µs
-            return None
+            return Unchanged()
         raise
     meta = result.meta
     etag, size = meta["e_tag"] or "", meta["size"]
     if etag_here and etag == etag_here:  # a store that says 200 for 304
-        return None
+        return Unchanged()
     return Reply(_Body(result, size, subject, deadline, timeout), etag, size, meta["version"])
 
 

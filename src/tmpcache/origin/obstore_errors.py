@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from html import unescape
 
+from .obstore_store import NOWHERE
 from .s3_errors import status_of
 
 TYPE_CHECKING = False
@@ -41,8 +42,9 @@ _OTHER_REGION = "AuthorizationHeaderMalformed"
 def retold(error: Exception, key: str) -> Exception | None:
     """What botocore would have raised; None if only boto3 can find out what is the matter.
 
-    That is so where an answer has headers that obstore cannot do with (or without), and where a
-    refusal broke off before it was read: it may be a 403, which must not pass for an outage.
+    That is so where an answer has headers that obstore cannot do with (or without), where it was
+    led to another host and did not go there, and where a refusal broke off before it was read: it
+    may be a 403, which must not pass for an outage.
     """
     text, _, parts = str(error).partition("\n\nDebug source")
     status = _STATUSES.get(type(error).__name__, 0)
@@ -55,9 +57,11 @@ def retold(error: Exception, key: str) -> Exception | None:
         return None
     if status:
         return _client_error(status, text[found.end() :] if found else "")
-    if _LOST not in text or _UNHEARD in text:
+    if _LOST not in text or _UNHEARD in text or NOWHERE in parts:
         return None
     kind, system = _KIND.search(parts), _SYSTEM.search(parts)
+    if kind is not None and kind.group(1) == "Unknown" and system is None:
+        return None  # such as a header that is not ASCII
     reason = system or kind
     return OSError(text[text.find(_LOST) :] + (f": {reason.group(1)}" if reason else ""))
 

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     Road = tuple[str, str]
 
 
+#: Where nobody can listen. obstore follows redirects, and S3's session token goes along in a header
+#: that its HTTP client does not know for a secret. So all other hosts are behind this proxy.
+NOWHERE = "0.0.0.0:0"
+
+
 class _Prepared(Exception):
     """A request that shall not be sent."""
 
@@ -26,7 +31,9 @@ def _stop(request: Any, **_: object) -> None:
 
 
 def road_to(client: Any, bucket: str) -> Road | None:
-    """How botocore gets at a bucket; None if obstore cannot follow (other signatures than SigV4).
+    """How botocore gets at a bucket.
+
+    None if obstore cannot follow: other signatures than SigV4, or through a proxy.
 
     Raises what botocore raises: no credentials, not the name of a bucket.
     """
@@ -43,9 +50,15 @@ def road_to(client: Any, bucket: str) -> Road | None:
     signature = headers.get("Authorization", b"")
     text = signature.decode() if isinstance(signature, bytes) else str(signature)
     signed = re.match(r"AWS4-HMAC-SHA256 Credential=.*/\d{8}/([^/,]+)/s3/aws4_request,", text)
-    if not url.endswith("/k") or (text and not signed):
+    if not url.endswith("/k") or (text and not signed) or _is_proxied(url):
         return None
     return url[:-2], signed.group(1) if signed else ""
+
+
+def _is_proxied(url: str) -> bool:
+    from botocore.utils import get_environ_proxies
+
+    return url.partition(":")[0] in get_environ_proxies(url)
 
 
 def trust_of(client: Any) -> Any:
@@ -64,6 +77,7 @@ def make_store(
 ) -> Any:
     """A store that asks for what it is told to, whatever else the environment says."""
     from datetime import timedelta
+    from urllib.parse import urlsplit
 
     from obstore.store import S3Store
 
@@ -79,6 +93,8 @@ def make_store(
         "connect_timeout": timedelta(seconds=min(timeout, CONNECT_TIMEOUT)),
         "read_timeout": timedelta(seconds=timeout),
         "timeout": timedelta(days=365),  # of the whole body; it is 30 s if nothing is said
+        "proxy_url": f"http://{NOWHERE}",
+        "proxy_excludes": urlsplit(endpoint).hostname,
         **trust,
     }
     return S3Store(

@@ -13,13 +13,14 @@ import time
 from threading import Event, Lock, Thread
 
 from ..errors import OriginUnavailableError
+from . import UNSAID, Reply
 from .download import Patience, ask_anew, ask_for, too_long
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..deadline import Deadline
     from ..objects import ObjectName
-    from . import Origin, Reply
+    from . import Origin
     from .download import Sink
 
 _MIB = 1024 * 1024
@@ -77,6 +78,8 @@ class Transfer:
     ) -> None:
         self.origin, self.name, self.sink, self.deadline = origin, name, sink, deadline
         self.version_id: str | None = None
+        #: Who signed the request for the first part that arrives here.
+        self.scope: str | None = UNSAID
         #: Set when all connections shall end.
         self.halted = Event()
         self._lock = Lock()
@@ -87,12 +90,12 @@ class Transfer:
         self._threads: list[tuple[Thread, Event]] = []
         self._error: BaseException | None = None
 
-    def run(self, reply: Reply | None) -> tuple[str, str | None]:
-        """Bring all that is missing; the ETag and version id of the object that it belongs to."""
+    def run(self, reply: Reply | None) -> tuple[str, str | None, str | None]:
+        """Bring all that is missing; the ETag and version id of the object, and who was told."""
         while True:
             try:
                 self._work(self._begin(reply))
-                return self.sink.etag, self.version_id
+                return self.sink.etag, self.version_id, self.scope
             except _NoRanges as answer:  # only the start of it is of use
                 reply, self._ranges, self._part = answer.reply, False, 0
                 self._error = None
@@ -111,7 +114,7 @@ class Transfer:
                 return None
             sink.rewind()
         reply = reply or ask_anew(self.origin, self.name, self.deadline)
-        self.version_id = reply.version_id
+        self.version_id, self.scope = reply.version_id, reply.scope
         try:
             sink.begin(reply.etag, reply.size, reply.checksum)
         except BaseException:
@@ -123,13 +126,17 @@ class Transfer:
     def _still(self) -> Reply | None:
         """The object as it is now; None if that is what the sink holds."""
         name = self.name
-        return self.origin.get(
+        answer = self.origin.get(
             name.bucket,
             name.key,
             name.version or None,
             if_none_match=self.sink.etag,
             deadline=self.deadline,
         )
+        if isinstance(answer, Reply):
+            return answer
+        self.scope = UNSAID if answer is None else answer.scope
+        return None
 
     def _work(self, reply: Reply | None) -> None:
         """Be the first connection, wait for the others, and fail as the first that failed did."""
@@ -314,6 +321,7 @@ class _Line:
         if sink.etag:
             reply = ask_for(transfer.origin, transfer.name, sink, part.at, part.end, deadline)
             transfer.version_id = reply.version_id or transfer.version_id
+            transfer.scope = transfer.scope or reply.scope
             return reply
         # Nothing ties the rest to the start.
         raise _NoRanges(ask_anew(transfer.origin, transfer.name, deadline))

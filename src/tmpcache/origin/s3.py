@@ -1,34 +1,34 @@
-"""S3 through boto3: the only place that imports it, and not before the first question."""
+"""S3 through boto3, which is not imported before the first question."""
 
 from __future__ import annotations
 
 import os
-from threading import Lock, local
+from threading import Lock
 
-from ..errors import DeadlineExceededError, OriginUnavailableError
-from . import Listed, scope
-from .s3_errors import named, status_of, translated
+from ..errors import ConfigError, DeadlineExceededError, OriginError
+from ..forking import reset_in_children
+from . import Listed, Unchanged, s3_options, scope
+from .s3_errors import named, refuses_condition, status_of, translated
+from .signing import Question, Signer, here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from typing import Any, BinaryIO
+    from typing import Any, BinaryIO, TypeVar
 
     from ..deadline import Deadline
     from . import Reply
+    from .s3_errors import Subject
+    from .scope import Keys
+
+    T = TypeVar("T")
 
 
-#: As many idle connections as there may be threads; botocore keeps 10 and warns about the others.
-_CONNECTIONS = 64
 #: Seconds to wait for a connection, and for the next bytes. botocore waits a minute for each:
-#: longer than many functions live. A call with less time than that gets a client with less
-#: patience; botocore has no time-out for one call.
+#: longer than many functions live. A call with less time than that waits less.
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 20.0
 _LESS_PATIENT = (10.0, 5.0, 2.0, 1.0)
-#: botocore waits up to this many seconds before its second attempt.
-_BACKOFF = 1.0
-#: Options of a GetObject that a ListObjectsV2 has, too.
-_FOR_LISTING = {"ExpectedBucketOwner", "RequestPayer"}
+_CONDITIONS = {"IfMatch", "IfNoneMatch"}
 
 
 class S3Origin:
@@ -42,44 +42,56 @@ class S3Origin:
     def __init__(
         self, client: Any = None, request_options: Mapping[str, str] | None = None
     ) -> None:
-        self._options = dict(request_options or {})
+        self._options = s3_options.checked(request_options)
         self._given = client
-        #: Clients made here, by their read time-out in seconds.
-        self._made: dict[float, Any] = {}
-        self._name: str | None = None
-        self._identity: tuple[str | None, str | None] = (None, None)
-        self._scope: str | None = None
-        self._forked()
+        #: Of the client in use; a client of the parent's, whose connections are not ours.
+        self._signer: Signer | None = None
+        self._left: Any = None
+        #: What the environment says; the name and the keys that this means.
+        self._seen: tuple[list[object], str | None, Keys | None] = [], None, None
+        #: The last name and keys, and their scope.
+        self._scoped: tuple[str, Keys, str] = "", scope.ANONYMOUS, ""
+        self.forked()
+        reset_in_children(self)
 
     @property
     def name(self) -> str:
         """The endpoint, or the partition of AWS."""
-        if self._name is None:
-            if self._given is None:
-                self._name = scope.name_from_environment()
-            if self._name is None:
-                meta = self._connected().meta
-                self._name = scope.origin_name(meta.endpoint_url, meta.region_name)
-        return self._name
+        return self._known_name() or self._signing().name
 
     @property
     def scope(self) -> str | None:
-        """Who asks, hashed; None as long as that is not known.
+        """Who would ask now, hashed; None if that is not known.
 
-        Until there is a client, that is who the environment says right now.
+        As long as there is no client, that is who the environment says right now.
         """
-        if not self._made and self._given is None:
-            identity = (os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_PROFILE"))
-            if identity != self._identity:
-                self._identity, self._name, self._scope = identity, None, None
-        if self._scope is None:
-            asking = scope.of_environment() if self._given is None else None
-            for client in [self._given] if self._given is not None else [*self._made.values()]:
-                asking = asking or _scope_of(client)
-            if asking is not None:
-                options = [text for pair in sorted(self._options.items()) for text in pair]
-                self._scope = scope.hashed(asking, *options)
-        return self._scope
+        signer = self._signer
+        if signer is not None:
+            return self._scope_of(signer.name, signer.next())
+        return self._scope_of(self._known_name(), self._seen[2])
+
+    def _known_name(self) -> str | None:
+        """The name, if it takes no client to tell."""
+        signer = self._signer
+        if signer is not None:
+            return signer.name
+        environment = scope.variables()
+        if not environment[0]:  # the keys are in files
+            environment += scope.files()
+        if environment != self._seen[0]:
+            name, keys = scope.name_from_environment(), scope.keys_of_environment()
+            self._seen = environment, name, keys
+        return self._seen[1]
+
+    def _scope_of(self, name: str | None, keys: Keys | None) -> str | None:
+        if name is None or keys is None:
+            return None
+        known_name, known, scoped = self._scoped
+        if keys != known or name != known_name:
+            options = [str(text) for pair in sorted(self._options.items()) for text in pair]
+            scoped = scope.hashed(name, *keys, *options)
+            self._scoped = name, keys, scoped
+        return scoped
 
     def get(
         self,
@@ -92,15 +104,15 @@ class S3Origin:
         start: int = 0,
         end: int | None = None,
         deadline: Deadline | None = None,
-    ) -> Reply | None:
-        """One GetObject; None if it is still what `if_none_match` says.
+    ) -> Reply | Unchanged:
+        """One GetObject.
 
         With a client of the caller's, its time-outs decide how long the answer may take, whatever
         the `deadline`; the body is cut off in time in any case.
         """
         from .s3_body import reply_from
 
-        asked = {"Bucket": bucket, "Key": key, **self._options}
+        asked = {"Bucket": bucket, "Key": key}
         if version_id:
             asked["VersionId"] = version_id
         if if_none_match:
@@ -111,24 +123,20 @@ class S3Origin:
         if not whole:
             asked["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
         subject = (bucket, key, version_id)
-        client = self._connected(deadline)
-        try:
-            _call.deadline, _call.subject = deadline, subject
-            response = client.get_object(**asked)
-        except DeadlineExceededError:
-            raise
-        except Exception as error:
-            if status_of(error) == 304 and if_none_match:
-                return None
-            if status_of(error) == 501 and if_match:  # a store without If-Match; ETags tell as well
-                return self.get(bucket, key, version_id, start=start, end=end, deadline=deadline)
-            raise translated(error, subject) from error
-        finally:
-            _call.deadline = None
+
+        def send(client: Any) -> Any:
+            if self._options:
+                asked.update(s3_options.of(client, "GetObject", self._options))
+            return _get_object(client, asked)
+
+        response, told = self._ask(subject, deadline, send)
+        if response is None:
+            return Unchanged(told)
         reply = reply_from(response, subject, deadline, whole=whole)
+        reply.scope = told
         if if_none_match and reply.etag == if_none_match:  # a store that says 200 for 304
             reply.body.close()
-            return None
+            return Unchanged(told)
         return reply
 
     def list(
@@ -136,24 +144,31 @@ class S3Origin:
     ) -> Iterator[Listed]:
         """ListObjectsV2, page by page."""
         subject = (bucket, f"{prefix}*", None)
-        client = self._connected(deadline)
-        options = {name: self._options[name] for name in _FOR_LISTING & self._options.keys()}
-        pages = iter(
-            client.get_paginator("list_objects_v2").paginate(
-                Bucket=bucket, Prefix=prefix, **options
-            )
-        )
+        pages: Any = None
+
+        def next_page(client: Any) -> Any:
+            nonlocal pages
+            if pages is None:
+                options = s3_options.of(client, "ListObjectsV2", self._options)
+                paginator = client.get_paginator("list_objects_v2")
+                pages = iter(paginator.paginate(Bucket=bucket, Prefix=prefix, **options))
+            return next(pages, None)
+
         while True:
             if deadline is not None:
                 deadline.check(named(subject))
-            try:
-                page = next(pages, None)
-            except Exception as error:
-                raise translated(error, subject, "s3:ListBucket") from error
+            page, told = self._ask(subject, deadline, next_page, "s3:ListBucket")
             if page is None:
                 return
             for found in page.get("Contents", ()):
-                yield Listed(found["Key"], found["ETag"], found["Size"])
+                yield Listed(found["Key"], found.get("ETag", ""), found.get("Size", 0), told)
+            if page.get("IsTruncated") and not page.get("NextContinuationToken"):
+                raise OriginError(
+                    f"{named(subject)}: the listing ends after {len(page.get('Contents', ()))} "
+                    "keys although there are more: the store does not speak ListObjectsV2. Fetch "
+                    "the objects by their keys.",
+                    bucket=bucket,
+                )
 
     def put(
         self,
@@ -165,17 +180,24 @@ class S3Origin:
         if_match: str | None = None,
         if_none_match: str | None = None,
         content_type: str | None = None,
+        request_options: Mapping[str, str] | None = None,
         deadline: Deadline | None = None,
-    ) -> tuple[str, str | None]:
-        """Store an object; its ETag and version. Nothing changes when a condition does not hold."""
+    ) -> tuple[str, str | None, str | None]:
+        """Store an object; its ETag, version and who stored it.
+
+        Nothing changes when a condition does not hold. `request_options` go along as well.
+        """
         from .s3_upload import upload
 
         subject = (bucket, key, None)
         conditions = {"IfMatch": if_match, "IfNoneMatch": if_none_match}
-        options = {**self._options, "ContentType": content_type}
-        try:
+        more = s3_options.checked(request_options)
+        options = {**self._options, "ContentType": content_type, **more}
+
+        def send(client: Any) -> tuple[str, str | None]:
+            s3_options.known(client, more)
             return upload(
-                self._connected(deadline),
+                client,
                 bucket,
                 key,
                 body,
@@ -184,41 +206,75 @@ class S3Origin:
                 options={name: value for name, value in options.items() if value},
                 check=lambda: deadline.check(named(subject)) if deadline is not None else None,
             )
-        except DeadlineExceededError:
-            raise
-        except Exception as error:
-            raise translated(error, subject) from error
+
+        (etag, version_id), told = self._ask(subject, deadline, send, "s3:PutObject")
+        if any(s3_options.has(self._connected(), "GetObject", name) for name in more):
+            told = None  # who asks for it without these is somebody else
+        return etag, version_id, told
 
     def close(self) -> None:
-        """Close the connections of clients that were made here."""
-        while self._made:
-            self._made.popitem()[1].close()
+        """Close the connections of a client that was made here."""
+        if self._given is None:
+            signer, self._signer = self._signer, None
+            if signer is not None:
+                signer.client.close()
 
-    def _connected(self, deadline: Deadline | None = None) -> Any:
-        if self._pid != os.getpid():
-            # Connections shared with the parent would bring the answers to its questions.
-            if self._given is not None:
-                self._given.close()
-            self.close()
-            self._forked()
-        if self._given is not None:
-            return self._given
-        timeout = patience(deadline)
-        client = self._made.get(timeout)
-        if client is None:
-            with self._lock:  # making clients is not thread-safe (boto3 issue 2750)
-                client = self._made.get(timeout)
-                if client is None:
-                    client = _make_client(timeout)
-                    if not self._made:  # as the environment is now, so is the client
-                        self._name = self._scope = None
-                    self._made[timeout] = client
-        return client
-
-    def _forked(self) -> None:
+    def forked(self) -> None:
+        """In a child: a client made here was the parent's, who may have been somebody else."""
         self._pid, self._lock = os.getpid(), Lock()
-        if self._given is not None:
-            _repair(self._given)
+        self._left = None if self._signer is None else self._signer.client
+        self._signer = None if self._given is None else self._signer_of(self._given)
+
+    def _ask(
+        self,
+        subject: Subject,
+        deadline: Deadline | None,
+        send: Callable[[Any], T],
+        right: str = "s3:GetObject",
+    ) -> tuple[T, str | None]:
+        """What the client answers, and the scope that signed the question; errors are ours."""
+        signer = self._signing()
+        outer, here.question = here.question, Question(signer, subject, deadline)
+        try:
+            s3_options.known(signer.client, self._options)
+            return send(signer.client), self._told(here.question)
+        except (ConfigError, DeadlineExceededError):
+            raise
+        except Exception as error:
+            raise translated(error, subject, right, self._told(here.question)) from error
+        finally:
+            here.question = outer
+
+    def _told(self, asked: Question) -> str | None:
+        """Who signed what was sent last. A stand-in for S3 answers before anything is sent."""
+        keys = asked.keys if asked.is_sent else asked.signer.next()
+        return self._scope_of(asked.signer.name, keys)
+
+    def _connected(self) -> Any:
+        return self._signing().client
+
+    def _signing(self) -> Signer:
+        """The client in use and its signatures."""
+        if self._pid != os.getpid():
+            self.forked()
+        left, self._left = self._left, None
+        if left is not None:  # or answers to the parent's questions would arrive here
+            left.close()
+        signer = self._signer
+        if signer is None:
+            with self._lock:  # making clients is not thread-safe (boto3 issue 2750)
+                signer = self._signer
+                if signer is None:
+                    from .s3_client import make_client
+
+                    signer = self._signer = self._signer_of(make_client())
+        return signer
+
+    def _signer_of(self, client: Any) -> Signer:
+        from .s3_client import repair
+
+        repair(client)
+        return Signer(client, scope.origin_name(client.meta.endpoint_url, client.meta.region_name))
 
 
 def patience(deadline: Deadline | None) -> float:
@@ -228,67 +284,14 @@ def patience(deadline: Deadline | None) -> float:
     return next((less for less in _LESS_PATIENT if less <= left), _LESS_PATIENT[-1])
 
 
-#: What the call under way in a thread is about, for the hooks in its client.
-_call = local()
-
-
-def _give_up_in_time(timeout: float) -> Callable[..., None]:
-    """A hook that ends botocore's retries when there is no time for another one."""
-
-    def hook(response: Any = None, caught_exception: Any = None, **_: object) -> None:
-        deadline = getattr(_call, "deadline", None)
-        failed = caught_exception is not None or response is None or response[0].status_code >= 500
-        if deadline is not None and failed and deadline.remaining() < timeout + _BACKOFF:
-            raise deadline.exceeded(named(_call.subject)) from caught_exception
-
-    return hook
-
-
-def _make_client(timeout: float) -> Any:
+def _get_object(client: Any, asked: dict[str, Any]) -> Any:
+    """The response to a GetObject; None if it is still what was said in ``IfNoneMatch``."""
     try:
-        import boto3
-        import botocore.session
-        from botocore.config import Config
-    except ImportError as error:  # pragma: no cover - a broken installation
-        raise OriginUnavailableError(f"boto3 cannot be imported ({error}): install it") from error
-    config = Config(
-        connect_timeout=min(timeout, CONNECT_TIMEOUT),
-        read_timeout=timeout,
-        max_pool_connections=_CONNECTIONS,
-        tcp_keepalive=True,
-    )
-    session = boto3.Session(botocore_session=botocore.session.Session())
-    client = session.client("s3", config=config)
-    _repair(client)
-    client.meta.events.register_first("needs-retry.s3.GetObject", _give_up_in_time(timeout))
-    return client
-
-
-def _repair(client: Any) -> None:
-    """Let a 304 with checksum headers through, on which botocore fails (boto3 issue 4765).
-
-    It wraps the empty body of the error for checking, and then cannot parse what it wrapped.
-    """
-
-    def unwrap(response_dict: dict[str, Any], **_: object) -> None:
-        if response_dict["status_code"] >= 300 and not isinstance(response_dict["body"], bytes):
-            response_dict["body"] = b""
-
-    client.meta.events.register_last(
-        "before-parse.s3.GetObject", unwrap, unique_id="tmpcache-unwrap-errors"
-    )
-
-
-def _scope_of(client: Any) -> str | None:
-    """Whom a client asks as, if its credentials are resolved: never a request just for that."""
-    from botocore import UNSIGNED
-    from botocore.credentials import RefreshableCredentials
-
-    if client.meta.config.signature_version is UNSIGNED:
-        return scope.hashed("anonymous")
-    credentials = getattr(getattr(client, "_request_signer", None), "_credentials", None)
-    if isinstance(credentials, RefreshableCredentials):  # its properties would ask for new ones
-        credentials = getattr(credentials, "_frozen_credentials", None)
-    if credentials is None or not credentials.access_key:
-        return None
-    return scope.of_keys(credentials.access_key, credentials.secret_key, credentials.token)
+        return client.get_object(**asked)
+    except Exception as error:
+        if status_of(error) == 304 and "IfNoneMatch" in asked:
+            return None
+        if not refuses_condition(error, *(name for name in _CONDITIONS if name in asked)):
+            raise
+    # The ETag of the answer tells as well.
+    return client.get_object(**{name: asked[name] for name in asked.keys() - _CONDITIONS})

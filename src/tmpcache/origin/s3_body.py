@@ -82,7 +82,8 @@ class Body:
         """The next bytes, in `buffer`."""
         left = READ_TIMEOUT if self._deadline is None else self._deadline.remaining()
         try:
-            if left < READ_TIMEOUT and self._awaited > 0:
+            # A stand-in for S3 (moto's mock_aws, a Stubber) has no socket.
+            if left < READ_TIMEOUT and self._awaited > 0 and self._http is not None:
                 self._stream.set_socket_timeout(max(left, 0.001))
             count = int(self._fill(buffer[: self._most]))
             if self._http is not None and self._http.isclosed():  # all read: to the next request

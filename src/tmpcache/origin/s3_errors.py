@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ..errors import (
     AccessDeniedError,
     ConfigError,
@@ -16,6 +18,9 @@ from ..objects import ObjectName
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     #: Bucket, key and version: named in full only when there is something to say of them.
     Subject = tuple[str, str, str | None]
 
@@ -31,6 +36,8 @@ _LATER = {
     "Throttling",
     "ThrottlingException",
 }
+#: Of a request that was signed for another region than the bucket's.
+_OTHER_REGION = "AuthorizationHeaderMalformed"
 _HINTS = {
     "ExpiredToken": "the credentials have expired: get new ones",
     "InvalidAccessKeyId": "S3 does not know this access key id: check the credentials",
@@ -42,6 +49,18 @@ _HINTS = {
 }
 
 
+#: What else S3 refuses with the status of missing rights.
+_ALSO_DENIED = {
+    "s3:GetObject": "; without s3:ListBucket S3 says this of a missing key, too",
+    "s3:PutObject": "; the bucket's policy may demand an option, such as ServerSideEncryption or "
+    "ACL, which request_options= of put can give",
+}
+_REDIRECTED = (
+    "the endpoint answers with a redirect, which is followed only where S3 names the bucket's "
+    "region: check the endpoint URL, and AWS_DEFAULT_REGION"
+)
+
+
 def status_of(error: Exception) -> int:
     """The HTTP status of a ClientError; botocore's code may be the number as text (a bare 304)."""
     response = getattr(error, "response", None) or {}
@@ -49,22 +68,45 @@ def status_of(error: Exception) -> int:
     return int(status) if str(status).isdigit() else 0
 
 
+def refuses_condition(error: Exception, *conditions: str) -> bool:
+    """Whether a store says that it does not know the conditions of a GetObject."""
+    status, code = status_of(error), _detail(error).get("Code")
+    if "IfNoneMatch" in conditions:
+        return status in (412, 501) or (status == 400 and code not in _CREDENTIALS)
+    return status == 501 and "IfMatch" in conditions
+
+
+def _detail(error: Exception) -> Mapping[str, Any]:
+    detail: Mapping[str, Any] = (getattr(error, "response", None) or {}).get("Error", {})
+    return detail
+
+
 def named(subject: Subject) -> ObjectName:
     """What was asked for, as errors name it."""
     return ObjectName("", *subject)
 
 
-def translated(error: Exception, asked: Subject, right: str = "s3:GetObject") -> TmpCacheError:
+def translated(
+    error: Exception, asked: Subject, right: str = "s3:GetObject", scope: str | None = ""
+) -> TmpCacheError:
     """The error to raise for what boto3 raised while it asked for an object.
 
-    `right` is what the credentials need for that.
+    `right` is what the credentials need for that, and `scope` says whose they are.
     """
+    translation = _translated(error, asked, right)
+    if isinstance(translation, OriginError):
+        translation.scope = scope
+    return translation
+
+
+def _translated(error: Exception, asked: Subject, right: str) -> TmpCacheError:
     from botocore import exceptions as boto
 
     bucket, key, subject = asked[0], asked[1], str(named(asked))
     if isinstance(error, boto.ClientError):
         return _answer(error, bucket, key, subject, right)
-    if isinstance(error, (boto.NoCredentialsError, boto.CredentialRetrievalError)):
+    nobody = boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError
+    if isinstance(error, nobody):
         return AccessDeniedError(
             f"{subject}: there are no AWS credentials ({error}). Set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give the cache a client.",
@@ -78,19 +120,39 @@ def translated(error: Exception, asked: Subject, right: str = "s3:GetObject") ->
             f"{subject}: the bytes that arrived do not fit S3's checksum ({error}). Nothing was "
             "kept; try again."
         )
+    if isinstance(error, RecursionError):  # botocore follows S3 from region to region, for ever
+        return OriginError(f"{subject}: {_REDIRECTED}.", bucket=bucket, key=key)
     lost = (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, OSError)
     if isinstance(error, lost) or type(error).__module__.startswith(("urllib3.", "http.")):
         return OriginUnavailableError(
-            f"{subject}: S3 cannot be reached ({error}). Check network, endpoint and time-outs; "
-            "stale_if_error= serves a known copy meanwhile.",
+            f"{subject}: S3 cannot be reached ({error}). Check network, endpoint, region and "
+            "time-outs; stale_if_error= serves a known copy meanwhile.",
             bucket=bucket,
             key=key,
         )
     return OriginError(f"{subject}: {type(error).__name__}: {error}", bucket=bucket, key=key)
 
 
+def no_client(error: Exception) -> TmpCacheError:
+    """The error to raise for what boto3 raised while it made a client."""
+    from botocore import exceptions as boto
+
+    kinds = (
+        boto.NoCredentialsError,
+        boto.PartialCredentialsError,
+        boto.CredentialRetrievalError,
+        boto.TokenRetrievalError,
+    )
+    if isinstance(error, kinds):
+        return AccessDeniedError(f"there are no AWS credentials ({error}): check where they are")
+    return ConfigError(
+        f"boto3 cannot make a client for S3 ({type(error).__name__}: {error}): check the AWS_* "
+        "variables and the files in ~/.aws, or give the cache a client"
+    )
+
+
 def _answer(error: Exception, bucket: str, key: str, subject: str, right: str) -> OriginError:
-    detail = getattr(error, "response", {}).get("Error", {})
+    detail = _detail(error)
     code, status = str(detail.get("Code", "")), status_of(error)
     text = f"{code} ({status})" if code and code != str(status) else f"status {status}"
     kind, hint = OriginError, str(detail.get("Message", "")) or "S3 gave no reason"
@@ -99,8 +161,7 @@ def _answer(error: Exception, bucket: str, key: str, subject: str, right: str) -
     elif status in (401, 403) or code in _CREDENTIALS:
         kind = AccessDeniedError
         hint = f"check that these credentials have {right} on it"
-        if right == "s3:GetObject":
-            hint += "; without s3:ListBucket S3 says this of a missing key, too"
+        hint += _ALSO_DENIED.get(right, "")
     elif status in (412, 416) or code == "ConditionalRequestConflict":
         kind, hint = (
             ObjectChangedError,
@@ -109,6 +170,14 @@ def _answer(error: Exception, bucket: str, key: str, subject: str, right: str) -
     elif status >= 500 or status == 429 or code in _LATER:
         kind = OriginUnavailableError
         hint = "S3 fails or throttles: try later; stale_if_error= serves a known copy meanwhile"
-    elif status in (301, 307, 308):
-        hint = "the bucket is in another region: set AWS_DEFAULT_REGION, or give the cache a client"
-    return kind(f"{subject}: S3 answered {text}: {_HINTS.get(code, hint)}.", bucket=bucket, key=key)
+    elif 300 <= status < 400:
+        hint = _REDIRECTED
+    elif code == _OTHER_REGION:
+        hint += "; set AWS_DEFAULT_REGION to the bucket's region, or give the cache a client"
+    hint = _HINTS.get(code, hint)
+    if kind in (ObjectNotFoundError, AccessDeniedError) and re.search("%[0-9A-Fa-f]{2}", key):
+        hint += (
+            "; the key looks percent-encoded, as keys in S3's events are: "
+            "urllib.parse.unquote_plus makes it the key of the object"
+        )
+    return kind(f"{subject}: S3 answered {text}: {hint}.", bucket=bucket, key=key)

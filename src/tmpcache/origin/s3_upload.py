@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .s3_options import of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,28 +28,32 @@ def upload(
 ) -> tuple[str, str | None]:
     """Send `size` bytes of `body`; the ETag and the version that S3 answers.
 
-    `conditions` hold for the moment in which the object comes to be. `check` is called between
-    parts and may raise. An upload in parts that fails is aborted, so that S3 keeps none of them.
+    `conditions` hold for the moment in which the object comes to be. Each of the `options` goes to
+    every step that has it. `check` is called between parts and may raise. An upload in parts that
+    fails is aborted, so that S3 keeps none of them.
     """
-    place = {"Bucket": bucket, "Key": key}
+    place: dict[str, Any] = {"Bucket": bucket, "Key": key}
     if size <= 2 * _PART:
-        answer = client.put_object(Body=body, **place, **conditions, **options)
+        whole = of(client, "PutObject", options)
+        answer = client.put_object(Body=body, **place, **conditions, **whole)
         return answer.get("ETag", ""), answer.get("VersionId")
-    place["UploadId"] = client.create_multipart_upload(**place, **options)["UploadId"]
+    begun = client.create_multipart_upload(**place, **of(client, "CreateMultipartUpload", options))
+    place["UploadId"] = begun["UploadId"]
+    each, last = (of(client, name, options) for name in ("UploadPart", "CompleteMultipartUpload"))
     try:
         parts: list[dict[str, Any]] = []
         length = max(_PART, -(-size // _MOST_PARTS))
         while chunk := body.read(length):
             check()
             number = len(parts) + 1
-            sent = client.upload_part(Body=chunk, PartNumber=number, **place)
+            sent = client.upload_part(Body=chunk, PartNumber=number, **place, **each)
             parts.append({"ETag": sent["ETag"], "PartNumber": number, **_checksums(sent)})
         answer = client.complete_multipart_upload(
-            MultipartUpload={"Parts": parts}, **place, **conditions
+            MultipartUpload={"Parts": parts}, **place, **conditions, **last
         )
     except BaseException:
         try:
-            client.abort_multipart_upload(**place)
+            client.abort_multipart_upload(**place, **of(client, "AbortMultipartUpload", options))
         except Exception:  # noqa: S110 - the reason why there is an abort is what counts
             pass
         raise
@@ -55,5 +61,9 @@ def upload(
 
 
 def _checksums(sent: dict[str, Any]) -> dict[str, Any]:
-    """What botocore computed of a part and S3 wants to hear again at the end."""
-    return {name: value for name, value in sent.items() if name in ("ChecksumCRC32",)}
+    """What was computed of a part and S3 wants to hear again at the end."""
+    return {
+        name: value
+        for name, value in sent.items()
+        if name.startswith("Checksum") and name != "ChecksumType"
+    }

@@ -35,10 +35,8 @@ class _Item:
         self.copy: Copy | None = None
 
 
-def publish_many(
-    access: Access, arrivals: Sequence[Arrival], scope: str | None
-) -> list[Answer | None]:
-    """Make up to :data:`MOST` finished partials the copies of objects, confirmed to `scope`.
+def publish_many(access: Access, arrivals: Sequence[Arrival]) -> list[Answer | None]:
+    """Make up to :data:`MOST` finished partials the copies of objects.
 
     None stands for what is to be published alone, because there is a file of its name, or another
     arrival has the same bytes, or they could not be published together.
@@ -47,7 +45,7 @@ def publish_many(
     rest, answers = list(items), []
     while rest:
         try:
-            count = access.write(lambda index: _commit(index, access, rest, scope))  # noqa: B023
+            count = access.write(lambda index: _commit(index, access, rest))  # noqa: B023
         except (TmpCacheError, OSError):  # one failed; which, and why, it will say alone
             break
         for item in rest[:count]:
@@ -59,7 +57,7 @@ def publish_many(
     return answers + [None] * len(rest)
 
 
-def _commit(index: Index, access: Access, items: list[_Item], scope: str | None) -> int:
+def _commit(index: Index, access: Access, items: list[_Item]) -> int:
     """Publish as many of the items as go into one transaction; how many were looked at."""
     new: dict[str, tuple[_Item, bool]] = {}
     quota, looked_at = access.quota, items[: index.batch]
@@ -76,8 +74,8 @@ def _commit(index: Index, access: Access, items: list[_Item], scope: str | None)
         if comes:
             item.partial.pour()
         status = item.partial.move(item.path)
-        item.copy = item.arrival.as_copy(access, item.name, status, scope)
-        rows.append(row_of(item.copy, status, now, scope))
+        item.copy = item.arrival.as_copy(access, item.name, status)
+        rows.append(row_of(item.copy, status, now))
         if item.partial.has_reserved:
             index.run("DELETE FROM partials WHERE name = ?", item.partial.file_name)
     merge(index, rows)

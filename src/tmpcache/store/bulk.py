@@ -58,7 +58,9 @@ def look_up_many(
         sql = _LOOK_UP.format(", ".join("?" * len(page)))
         values = (scope or "", bucket, origin, *page)
         rows = read(lambda index: _written(index.rows(sql, *values, *values)))  # noqa: B023
-        found.update((key, store.copy_of((bucket, key, "", origin), *row)) for key, row in rows)
+        found.update(
+            (key, store.copy_of(scope, (bucket, key, "", origin), *row)) for key, row in rows
+        )
     return found
 
 

@@ -160,17 +160,15 @@ class Downloads:
 
         return self._access.write(operation)
 
-    def publish(self, arrival: Arrival, scope: str | None) -> Answer:
-        """Make a finished partial the copy of an object, confirmed to `scope`; leased."""
-        return publish(self._access, arrival, scope)
+    def publish(self, arrival: Arrival) -> Answer:
+        """Make a finished partial the copy of an object; leased."""
+        return publish(self._access, arrival)
 
-    def publish_many(
-        self, arrivals: Sequence[Arrival], scope: str | None
-    ) -> Sequence[Answer | None]:
+    def publish_many(self, arrivals: Sequence[Arrival]) -> Sequence[Answer | None]:
         """The same in one transaction; None for what is to be published alone."""
         from .batch import publish_many
 
-        return publish_many(self._access, arrivals, scope)
+        return publish_many(self._access, arrivals)
 
     # ---- what partials ask for ----------------------------------------------------------------
 

@@ -23,15 +23,21 @@ if TYPE_CHECKING:
 
 
 class Arrival:
-    """A download that has ended well: of what, which version, and when it was asked for."""
+    """A download that has ended well: of what, which version, when it was asked for and by whom."""
 
-    __slots__ = ("at", "etag", "name", "partial", "version_id")
+    __slots__ = ("at", "etag", "name", "partial", "scope", "version_id")
 
     def __init__(
-        self, partial: Partial, name: ObjectName, etag: str, version_id: str | None, at: float
+        self,
+        partial: Partial,
+        name: ObjectName,
+        etag: str,
+        version_id: str | None,
+        at: float,
+        scope: str | None,
     ) -> None:
         self.partial, self.name = partial, name
-        self.etag, self.version_id, self.at = etag, version_id, at
+        self.etag, self.version_id, self.at, self.scope = etag, version_id, at, scope
 
     def finish(self) -> str:
         """Nothing more comes; the hash of the content."""
@@ -40,7 +46,7 @@ class Arrival:
             self.partial.finish()
         return digest
 
-    def as_copy(self, access: Access, name: str, status: os.stat_result, scope: str | None) -> Copy:
+    def as_copy(self, access: Access, name: str, status: os.stat_result) -> Copy:
         """The copy that has come of it: a blob of this name and status."""
         return Copy(
             parts=self.name.parts(),
@@ -53,20 +59,21 @@ class Arrival:
             etag=self.etag,
             version_id=self.version_id,
             validated_at=self.at,
-            written_at=self.at if scope is not None else None,
+            scope=self.scope,
+            written_at=self.at if self.scope is not None else None,
             lease_id=lease_id(name),
         )
 
 
-def row_of(copy: Copy, status: os.stat_result, now: float, scope: str | None) -> tuple[object, ...]:
+def row_of(copy: Copy, status: os.stat_result, now: float) -> tuple[object, ...]:
     """What the index is to know of a new copy, in the columns of ``staged``."""
-    what = *copy.parts, copy.etag, copy.version_id, copy.validated_at, scope
+    what = *copy.parts, copy.etag, copy.version_id, copy.validated_at, copy.scope
     file = copy.name, copy.size, status.st_blocks * 512, copy.inode, copy.mtime_ns
     return *what, *file, now, copy.boot
 
 
-def publish(access: Access, arrival: Arrival, scope: str | None) -> Answer:
-    """Make a finished partial the copy of an object, confirmed to `scope`.
+def publish(access: Access, arrival: Arrival) -> Answer:
+    """Make a finished partial the copy of an object, confirmed to who asked for it.
 
     The copy comes leased, so it cannot be evicted before its path is handed out. The blob that
     has the same name already is shared if it has the same bytes.
@@ -76,7 +83,7 @@ def publish(access: Access, arrival: Arrival, scope: str | None) -> Answer:
     choice: tuple[str, int, bool] = (digest + suffix, 0, False)  # in most cases nobody's
     try:
         while True:
-            copy = access.write(_Commit(access, arrival, scope, *choice), tidy=False)
+            copy = access.write(_Commit(access, arrival, *choice), tidy=False)
             if copy is not None:
                 arrival.partial.published = True
                 return copy, lease
@@ -121,12 +128,11 @@ class _Commit:
         self,
         access: Access,
         arrival: Arrival,
-        scope: str | None,
         name: str,
         seen: int,
         share: bool,
     ) -> None:
-        self.access, self.arrival, self.scope = access, arrival, scope
+        self.access, self.arrival = access, arrival
         self.name, self.seen, self.share = name, seen, share
 
     def __call__(self, index: Index) -> Copy | None:
@@ -152,8 +158,8 @@ class _Commit:
                     return None
                 partial.pour()
             status = partial.move(path)
-        copy = self.arrival.as_copy(access, self.name, status, self.scope)
-        row = row_of(copy, status, access.clock(), self.scope)
+        copy = self.arrival.as_copy(access, self.name, status)
+        row = row_of(copy, status, access.clock())
         if not (is_plain and stage(index, row)):
             merge(index, [row])
         if partial.has_reserved:

@@ -103,13 +103,13 @@ class Store:
         if not rows:
             self._missing = name, change
             return None
-        return self.copy_of(name.parts(), *rows[0])
+        return self.copy_of(scope, name.parts(), *rows[0])
 
-    def copy_of(self, parts: tuple[str, str, str, str], *row: Any) -> Copy:
-        """A row of a look-up, from the blob's name to `validated_at`, as a copy."""
+    def copy_of(self, scope: str | None, parts: tuple[str, str, str, str], *row: Any) -> Copy:
+        """A row of a look-up for a scope, from the blob's name to `validated_at`, as a copy."""
         name, validated_at = row[0], row[-1]
         path = f"{self.access.root.blobs}/{name}"
-        facts = *row[1:], validated_at, lease_id(name)
+        facts = *row[1:], scope, validated_at, lease_id(name)
         return Copy._make((parts, name, path, *facts))
 
     def claim(self, copy: Copy) -> Lease | None:
@@ -157,11 +157,12 @@ class Store:
         except TmpCacheError:
             self.access.flushed_at = self.access.clock()
 
-    def confirm(self, name: ObjectName, copy: Copy, scope: str | None, at: float) -> Copy:
-        """The origin told `scope` that the copy is still right: the same, confirmed now.
+    def confirm(self, name: ObjectName, copy: Copy, at: float) -> Copy:
+        """The origin told ``copy.scope`` that the copy is still right: the same, confirmed now.
 
         ``validated_at`` of it is None if there was nothing to write that down for.
         """
+        scope = copy.scope
         if scope is None or (copy.written_at is not None and 0 <= at - copy.written_at < _RECENT):
             return copy._replace(validated_at=at)
         if not self.access.update(_CONFIRM_AGAIN, at, scope, *name.parts(), copy.etag):

@@ -1,0 +1,81 @@
+"""Where requests may go, and whom they trust: neither token nor copy follows a redirect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from support.handmade import Answer, HandmadeS3, handmade
+from support.origins import through_each_origin
+
+from tmpcache import Cache, Outcome
+from tmpcache.errors import ConfigError, OriginError
+from tmpcache.origin.obstore import ObstoreOrigin
+
+pytestmark = through_each_origin
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[HandmadeS3]:
+    """A server that nobody was told to ask."""
+    with handmade(lambda asked: Answer(200, b"other bytes", {"ETag": '"evil"'})) as server:
+        yield server
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.2"])
+def test_no_redirect_leads_to_another_host(
+    elsewhere: HandmadeS3, root: Path, monkeypatch: pytest.MonkeyPatch, status: int, host: str
+) -> None:
+    port = elsewhere.endpoint.rpartition(":")[2]
+    headers = {"Location": f"http://{host}:{port}/elsewhere/x"}
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
+    with ExitStack() as stack:
+        server = stack.enter_context(handmade(lambda asked: Answer(status, b"", headers)))
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.endpoint)
+        cache = stack.enter_context(Cache(root, quota="4 MiB"))
+        with pytest.raises(OriginError, match=r"s3://models/a: .*redirect.*check the endpoint URL"):
+            cache.fetch("models", "a")
+    assert elsewhere.log == []
+
+
+def test_a_proxy_is_used_through_boto3(
+    root: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: HandmadeS3, origin: str
+) -> None:
+    """The proxy that keeps obstore from other hosts takes the place of the real one."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://s3.example")
+    monkeypatch.setenv("HTTP_PROXY", elsewhere.endpoint)
+    with Cache(root, quota="4 MiB") as cache:
+        assert cache.fetch("models", "a").outcome is Outcome.FETCHED
+        if isinstance(cache._origin, ObstoreOrigin):
+            assert cache._origin._roads == {"models": None}
+    assert [asked.path for asked in elsewhere.log] == ["/models/a"]
+
+
+@pytest.mark.parametrize("kind", ["missing", "directory", "garbage"])
+def test_certificates_that_cannot_be_read_are_told_before_anything_is_asked(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    bundle = tmp_path / "bundle"
+    if kind == "directory":
+        bundle.mkdir()
+    elif kind == "garbage":
+        bundle.write_text("no certificate")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "https://127.0.0.1:9")
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
+    with (
+        Cache(root, quota="4 MiB", stale_if_error=3600) as cache,
+        pytest.raises(ConfigError, match=f"CA bundle {bundle} .*AWS_CA_BUNDLE"),
+    ):
+        cache.fetch("models", "a")
+
+
+def test_certificates_do_not_matter_without_tls(
+    root: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: HandmadeS3
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", elsewhere.endpoint)
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/nowhere")
+    with Cache(root, quota="4 MiB") as cache:
+        assert cache.fetch("models", "a").outcome is Outcome.FETCHED
