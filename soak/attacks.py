@@ -17,6 +17,8 @@ from .worker import Place
 TENURED = 2
 #: Each second: how often a cleaner comes, and how often a vandal, in the rounds that have one.
 _CLEANINGS, _VANDALISMS = 1.0, 2.0
+#: Of the cleanings, those that find nobody alive.
+_DESERTED = 0.2
 #: Seconds between two looks at who hangs or has ended.
 _WATCH = 0.1
 
@@ -101,7 +103,13 @@ class Attacks:
         return "samples"
 
     def _clean(self) -> str:
-        disk.clean(self._place.root, self._dice.choice([0.3, 1, 3]))
+        """Now and then nobody lives when the cleaner comes, so nothing is locked."""
+        age = self._dice.choice([0.3, 1, 3])
+        if self._dice.random() < _DESERTED:
+            self._herd.replace_all(lambda: disk.clean(self._place.root, age))
+            self.counts["kills"] += self._slots
+        else:
+            disk.clean(self._place.root, age)
         return "cleanings"
 
     def _vandalize(self) -> str | None:

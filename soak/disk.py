@@ -64,7 +64,7 @@ def clean(directory: str, age: float) -> int:
     except OSError:
         return 0
     try:
-        if not _locked(fd):
+        if not _lock(fd):
             return 0
         with os.scandir(fd) as entries:
             for entry in list(entries):
@@ -77,7 +77,7 @@ def clean(directory: str, age: float) -> int:
                         if old:
                             os.rmdir(entry.name, dir_fd=fd)
                     elif old:
-                        removed += _unlink_unlocked(entry.name, fd, status)
+                        removed += _unlink_unless_locked(entry.name, fd, status)
                 except OSError:
                     continue
     finally:
@@ -85,14 +85,14 @@ def clean(directory: str, age: float) -> int:
     return removed
 
 
-def _unlink_unlocked(name: str, directory: int, status: os.stat_result) -> int:
+def _unlink_unless_locked(name: str, directory: int, status: os.stat_result) -> int:
     if not stat.S_ISREG(status.st_mode):
         os.unlink(name, dir_fd=directory)
         return 1
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     fd = os.open(name, flags, dir_fd=directory)
     try:
-        if not _locked(fd):
+        if not _lock(fd):
             return 0
         os.unlink(name, dir_fd=directory)
         return 1
@@ -100,7 +100,8 @@ def _unlink_unlocked(name: str, directory: int, status: os.stat_result) -> int:
         os.close(fd)
 
 
-def _locked(fd: int) -> bool:
+def _lock(fd: int) -> bool:
+    """Whether nobody else has it locked."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 
 from .board import Board
 from .judge import Judge
@@ -35,6 +36,16 @@ class Herd:
         self._notice(slot, status)
         self._stopped.discard(slot)
         self._pids[slot] = self._spawn(slot)
+
+    def replace_all(self, meanwhile: Callable[[], object]) -> None:
+        """SIGKILL to all; do something while nobody lives; then all are new."""
+        for pid in self._pids:
+            os.killpg(pid, signal.SIGKILL)
+        for slot, pid in enumerate(self._pids):
+            self._notice(slot, os.waitpid(pid, 0)[1])
+        meanwhile()
+        self._stopped.clear()
+        self._pids = [self._spawn(slot) for slot in range(len(self._pids))]
 
     def interrupt(self, slot: int) -> None:
         """The signal whose handler raises."""

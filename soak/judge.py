@@ -50,15 +50,17 @@ class Judge:
         self.operation = ""
         self._bound = MOST_UNDER_ROOT
 
-    def report(self, promise: str, what: str, error: BaseException | None = None) -> None:
-        """One violation."""
+    def report(
+        self, promise: str, what: str, error: BaseException | None = None, before: str = ""
+    ) -> None:
+        """One violation, with the traceback, or with where it was and what was `before` that."""
         where = traceback.format_exception(error) if error else traceback.format_stack()[-5:-1]
         line = {
             **self._facts,
             "promise": promise,
             "what": what,
             "operation": self.operation,
-            "traceback": "".join(where)[-6000:],
+            "traceback": before + "".join(where)[-6000:],
         }
         os.write(self._log, json.dumps(line).encode() + b"\n")
 
@@ -100,9 +102,7 @@ class Judge:
         """An exception out of a call: only ours, and that of our own signal handler."""
         if isinstance(error, Interrupted):
             return
-        if _causes(error, Interrupted):
-            self.report("signal", f"the handler's exception came out as {error!r}"[:500], error)
-        elif isinstance(error, FetchManyError):
+        if isinstance(error, FetchManyError):
             for one in error.exceptions:
                 self.raised(one)
         elif not isinstance(error, TmpCacheError):
@@ -111,6 +111,14 @@ class Judge:
             self.report("P1", f"something else was put: {error}", error)
         else:
             self._board.add(self._slot, "refused")
+
+    def interrupted(self, error: BaseException | None, stack: str) -> None:
+        """What came out of a call in which the signal's handler raised, at that stack."""
+        if not isinstance(error, Interrupted):
+            came = "nothing" if error is None else type(error).__qualname__
+            self.report(
+                "signal", f"{came} came out instead of the handler's exception", error, stack
+            )
 
     def quiet(self) -> None:
         """After a call: none of its threads runs, and descriptors do not add up."""
@@ -128,15 +136,6 @@ class Judge:
         if len(left) > self._bound:
             self.report("descriptors", f"{len(left)} files are open after close(): {left[:20]}")
             self._bound = len(left)  # each leak is told once
-
-
-def _causes(error: BaseException, kind: type[BaseException]) -> bool:
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, kind):
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return False
 
 
 def _under(root: str) -> list[str]:

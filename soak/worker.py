@@ -9,6 +9,7 @@ import random
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
@@ -58,7 +59,8 @@ class Worker:
         self.origin = "obstore" if slot % 2 else "boto3"
         #: Held paths, and until when.
         self.held: list[tuple[CachedFile, float]] = []
-        self._armed = self._ending = False
+        #: Whether a signal may raise, at which stack one did, and whether to end.
+        self._armed, self._struck, self._ending = False, "", False
         self.cache = self.open()
 
     # ---- the cache, and who asks -------------------------------------------------------------
@@ -102,6 +104,7 @@ class Worker:
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self._armed:  # once for each call, and never in what comes between
             self._armed = False
+            self._struck = "struck:\n" + "".join(traceback.format_stack(frame)[-8:]) + "\n"
             self.board.add(self.slot, "interrupted")
             raise Interrupted
 
@@ -113,7 +116,9 @@ class Worker:
         self._ending = True
 
     def _unraisable(self, unraisable: Any) -> None:
-        if not isinstance(unraisable.exc_value, Interrupted):  # in a finalizer; Python drops it
+        if isinstance(unraisable.exc_value, Interrupted):  # in a finalizer; Python drops it
+            self._struck = ""
+        else:
             self.judge.report("errors", f"unraisable {unraisable.exc_value!r}")
 
     # ---- life --------------------------------------------------------------------------------
@@ -132,13 +137,17 @@ class Worker:
         self.finish()
 
     def _perform(self, operation: Callable[[Worker], None]) -> None:
+        failure, self._struck = None, ""
         try:
             self._armed = True
             operation(self)
             self._armed = False
         except Exception as error:
-            self._armed = False
-            self.judge.raised(error)
+            self._armed, failure = False, error
+        if self._struck:
+            self.judge.interrupted(failure, self._struck)
+        elif failure is not None:
+            self.judge.raised(failure)
 
     def finish(self) -> None:
         """Let go of everything; then nothing of the cache may be open."""

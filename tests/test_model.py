@@ -7,6 +7,7 @@ environment makes the run as long as one likes, and has what fails reduced to th
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import shutil
@@ -104,7 +105,7 @@ class Model(RuleBasedStateMachine):
         self.outside_as_it_was = disk.fingerprint(str(self.outside))
         self.root, self.quota, self.clock = self.base / "cache", quota, Clock(1_800_000_000)
         self.world = self.server.world = World()
-        self.damaged = False
+        self.damaged = self.littered = False
         self.confirmations: dict[tuple[str, str], list[Confirmation]] = defaultdict(list)
         self.opened = {name: self.open(USERS[0]) for name in ("first", "second")}
         for key, size in zip(KEYS, SIZES[2:], strict=True):
@@ -147,6 +148,7 @@ class Model(RuleBasedStateMachine):
         return None
 
     def refused(self, name: str, key: str, error: Exception, version: Version | None) -> None:
+        self.littered = True
         user = self.opened[name].user
         if isinstance(error, AccessDeniedError):
             assert (user, key) in self.world.denied
@@ -209,6 +211,7 @@ class Model(RuleBasedStateMachine):
 
     def had_no_room(self, error: object, *sizes: int) -> None:
         """Half of the quota is enough for the index and the rest: there must be room for these."""
+        self.littered = True
         held = {str(one.file): len(one.content) for one in self.all_held()}
         needed = sum(size + 8192 for size in (*held.values(), *sizes))
         assert needed > self.quota // 2, error
@@ -458,6 +461,13 @@ class Model(RuleBasedStateMachine):
             self.confirmations[user, key].append(told)
 
     # ---- always ------------------------------------------------------------------------------
+
+    @invariant()
+    def errors_are_let_go_of(self) -> None:
+        """The traceback of an error keeps the paths of its call, and their leases, until then."""
+        if self.littered:
+            gc.collect()
+            self.littered = False
 
     @invariant()
     def what_is_held_stays(self) -> None:
