@@ -14,12 +14,15 @@ from .rounds import ROUNDS, named, run
 
 def main() -> int:
     """Run the rounds that were asked for; 1 if a promise was broken."""
-    arguments = _parser().parse_args()
+    parser = _parser()
+    arguments = parser.parse_args()
     rounds = [
         (quota, mode)
         for quota, mode in ROUNDS
         if arguments.quota in (None, quota) and arguments.mode in (None, mode or "plain")
     ]
+    if not rounds:
+        parser.error(f"there is no such round: {', '.join(named(*one) for one in ROUNDS)}")
     results = []
     print(f"seed {arguments.seed}: {', '.join(named(*one) for one in rounds)}", flush=True)
     for result in run(arguments.seed, arguments.seconds, arguments.kills, rounds):

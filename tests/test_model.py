@@ -106,7 +106,8 @@ class Model(RuleBasedStateMachine):
         self.root, self.quota, self.clock = self.base / "cache", quota, Clock(1_800_000_000)
         self.world = self.server.world = World()
         self.damaged = self.littered = False
-        self.confirmations: dict[tuple[str, str], list[Confirmation]] = defaultdict(list)
+        #: By user, key, and the version that was asked for: s3:GetObjectVersion is another right.
+        self.confirmations: dict[tuple[str, str, str], list[Confirmation]] = defaultdict(list)
         self.opened = {name: self.open(USERS[0]) for name in ("first", "second")}
         for key, size in zip(KEYS, SIZES[2:], strict=True):
             self.world.change(key, CONTENTS[size])
@@ -152,7 +153,7 @@ class Model(RuleBasedStateMachine):
         user = self.opened[name].user
         if isinstance(error, AccessDeniedError):
             assert (user, key) in self.world.denied
-            self.revoke([user], name, key)
+            self.revoke([user], name, key, "" if version is None else version.version_id)
         elif isinstance(error, ObjectNotFoundError):
             assert self.world.current(key) is None
             assert version is None
@@ -161,10 +162,12 @@ class Model(RuleBasedStateMachine):
             assert isinstance(error, OriginUnavailableError), error
             assert self.world.down, error
 
-    def revoke(self, whose: tuple[str, ...] | list[str], name: str, key: str) -> None:
+    def revoke(
+        self, whose: tuple[str, ...] | list[str], name: str, key: str, version_id: str = ""
+    ) -> None:
         """What these users were told of an object before counts no more, as this cache knows."""
         for user in whose:
-            for one in self.confirmations[user, key]:
+            for one in self.confirmations[user, key, version_id]:
                 one.revoked = True
                 one.remembered.discard(name)
 
@@ -180,6 +183,7 @@ class Model(RuleBasedStateMachine):
         listed: bool = False,
     ) -> None:
         user, body = self.opened[name].user, file.read_bytes()
+        version_id = "" if version is None else version.version_id
         denied, current = (user, key) in self.world.denied, self.world.current(key)
         assert file.key == key
         assert file.size == len(body)
@@ -191,17 +195,20 @@ class Model(RuleBasedStateMachine):
             assert version is not None or (current is not None and body == current.content)
             told_before = listed and self.may_use(name, key, body, float("inf"))
             assert not denied or told_before, f"{file.outcome} for {user}, who is denied {key}"
-            self.confirmations[user, key].append(Confirmation(self.clock.now, body, {name}))
+            told = Confirmation(self.clock.now, body, {name})
+            self.confirmations[user, key, version_id].append(told)
         elif file.outcome is Outcome.STALE:
             assert self.world.down
             assert self.may_use(name, key, body, max_age + stale)
         else:
             age = float("inf") if version is not None else max_age
-            assert self.may_use(name, key, body, age), f"a hit for {user}, never told so"
+            assert self.may_use(name, key, body, age, version_id), (
+                f"a hit for {user}, never told so"
+            )
 
-    def may_use(self, name: str, key: str, body: bytes, age: float) -> bool:
+    def may_use(self, name: str, key: str, body: bytes, age: float, version_id: str = "") -> bool:
         """Whether this user was told less than `age` seconds ago that this is the object."""
-        for one in self.confirmations[self.opened[name].user, key]:
+        for one in self.confirmations[self.opened[name].user, key, version_id]:
             usable = not one.revoked or name in one.remembered
             young = age == float("inf") or 0 <= self.clock.now - one.at < age
             if usable and young and one.content == body:
@@ -344,7 +351,7 @@ class Model(RuleBasedStateMachine):
         assert file.read_bytes() == body == current.content
         assert file.etag == current.etag
         told = Confirmation(self.clock.now, body, {name})
-        self.confirmations[opened.user, key].append(told)
+        self.confirmations[opened.user, key, ""].append(told)
         if hold:
             opened.held.append(Held(file, body))
 
@@ -458,7 +465,7 @@ class Model(RuleBasedStateMachine):
         user, current = self.opened[name].user, self.world.current(key)
         if current is not None and (user, key) not in self.world.denied and not self.world.down:
             told = Confirmation(self.clock.now, current.content, set())
-            self.confirmations[user, key].append(told)
+            self.confirmations[user, key, ""].append(told)
 
     # ---- always ------------------------------------------------------------------------------
 

@@ -6,19 +6,24 @@ import fcntl
 import os
 import subprocess
 import sys
+import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from soak import contents, disk
 from soak.board import Board
-from soak.judge import Asked, Judge
+from soak.judge import MOST_UNDER_ROOT, Asked, Interrupted, Judge
 from tmpcache import Cache, Outcome
 from tmpcache.testing import Bucket
 
 ACCESS_KEY = "AKIAREGULAR1"
 
+on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 
+
+@on_linux
 def test_no_promise_breaks_in_a_short_soak() -> None:
     """Some seconds of kills, stops, interrupts and lies in each round; `make soak` is long."""
     command = [sys.executable, "-m", "soak", "--seconds", "16", "--kills", "120"]
@@ -95,6 +100,35 @@ def test_exceptions_that_are_not_documented_are_noticed(judge: Judge, log: Path)
     assert '"promise": "errors"' in log.read_text()
 
 
+@on_linux
+def test_a_thread_that_runs_on_is_noticed(judge: Judge, log: Path) -> None:
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait, name="tmpcache fetch")
+    thread.start()
+    judge.quiet()
+    done.set()
+    thread.join()
+    assert '"promise": "P6"' in log.read_text()
+
+
+@on_linux
+def test_files_that_stay_open_are_noticed(judge: Judge, root: Path, log: Path) -> None:
+    root.mkdir()
+    with ExitStack() as stack:
+        for number in range(MOST_UNDER_ROOT + 1):
+            stack.enter_context(open(root / str(number), "w"))
+        judge.closed()
+    assert '"promise": "descriptors"' in log.read_text()
+
+
+def test_a_swallowed_interrupt_is_noticed(judge: Judge, log: Path) -> None:
+    judge.interrupted(Interrupted(), "")
+    assert log.read_text() == ""
+    judge.interrupted(None, "")
+    assert '"promise": "signal"' in log.read_text()
+
+
+@on_linux
 def test_what_is_on_disk_is_counted_as_du_does(tmp_path: Path) -> None:
     for name in ("v4/blobs/a", "v4/scratch/b", "scratch/c", "v4/deep/er/scratch/d"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
