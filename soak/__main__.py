@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import sys
 
 from . import __doc__ as description
@@ -32,8 +31,15 @@ def main() -> int:
     print("", *kinds, promises_table(results), "", rounds_table(results), sep="\n")
     if arguments.report:
         with open(arguments.report, "w", encoding="utf-8") as file:
-            file.write(page(results, f"python -m soak {shlex.join(sys.argv[1:])}"))
+            file.write(page(results, f"python -m soak {_measured(arguments)}"))
     return int(bool(kinds))
+
+
+def _measured(arguments: argparse.Namespace) -> str:
+    """The flags that measure the same again."""
+    flags = f"--seconds {arguments.seconds:g} --kills {arguments.kills} --seed {arguments.seed}"
+    chosen = {"quota": arguments.quota, "mode": arguments.mode}
+    return flags + "".join(f" --{name} {value}" for name, value in chosen.items() if value)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -99,7 +99,8 @@ class Attacks:
         total = sum(found.values())
         self.peak = max(self.peak, total)
         if total > self._place.quota:
-            self._judge.report("P3", f"{total} of {self._place.quota} bytes: {found}")
+            largest = sorted(found.items(), key=lambda one: -one[1])[:12]
+            self._judge.report("P3", f"{total} of {self._place.quota} bytes: {largest}")
         return "samples"
 
     def _clean(self) -> str:

@@ -165,8 +165,9 @@ killed, stopped and interrupted, and in some rounds files are taken away from un
 processes are never killed, so that what leaks adds up. Every path that a call returns is read and
 compared with the bytes that its ETag stands for.
 
-`{command}` wrote this page, in {seconds / 60:.0f} minutes, with Python {platform.python_version()}
-on {platform.system()}. `make soak` does the same; a short form of it is among the tests.
+`{command}` measured this, in {seconds / 60:.0f} minutes with
+Python {platform.python_version()} on {platform.system()}. `make soak` does the same for longer; a
+short form of it is among the tests.
 
 ## Promises
 

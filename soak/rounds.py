@@ -80,7 +80,7 @@ def _served(seed: str, home: str) -> Iterator[Board]:
     board, before = Board(WORKERS), dict(os.environ)
     pid, port = lies.start(seed, board)
     for name in list(os.environ):
-        if name.startswith(("AWS_", "TMPCACHE_")) or name.lower().endswith("_proxy"):
+        if name.startswith(("AWS_", "BOTO_", "TMPCACHE_")) or name.lower().endswith("_proxy"):
             del os.environ[name]
     os.environ.update(environment(port, home))
     try:

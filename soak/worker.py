@@ -198,4 +198,7 @@ def environment(port: int, home: str) -> dict[str, str]:
         "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{port}",
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_MAX_ATTEMPTS": "2",
+        # It signs by a callback from C: an exception of a signal's handler in there is lost, and
+        # botocore waits for ever.
+        "BOTO_DISABLE_CRT": "true",
     }

@@ -392,7 +392,7 @@ class Model(RuleBasedStateMachine):
     @rule(name=caches)
     def verify(self, name: str) -> None:
         found = self.opened[name].cache.verify().damaged
-        assert self.damaged or found == ()
+        assert self.damaged or found == (), found
         self.damaged = False
 
     @rule(name=caches)
@@ -452,7 +452,10 @@ class Model(RuleBasedStateMachine):
         """A child is killed somewhere in the middle of something."""
 
         def child() -> None:
-            opened = self.open(self.opened[name].user) if fresh else self.opened[name]
+            opened = self.opened[name]
+            if fresh:
+                self.server.clients[opened.user].close()  # its connections are the parent's, too
+                opened = self.open(opened.user)
             strike_at(line, lambda: os.kill(os.getpid(), signal.SIGKILL))
             _attempt(opened.cache, what, key, CONTENTS[size])
 
