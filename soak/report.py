@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-from .rounds import WORKERS, Result
+from .rounds import Result
 
 #: Each promise, what attacks it, and how often that happened.
 _PROMISES: dict[str, tuple[str, str, Callable[[Counter[str]], str]]] = {
@@ -53,7 +53,7 @@ _PROMISES: dict[str, tuple[str, str, Callable[[Counter[str]], str]]] = {
     ),
     "P10": (
         "Damage is a miss",
-        "a cleaner takes old files, a vandal takes session files and the index",
+        "a cleaner and a vandal take files; `verify()` finds none that is wrong",
         lambda c: f"{c['cleanings'] + c['vandalisms']:,} times",
     ),
     "P13": (
@@ -158,7 +158,7 @@ def page(results: Sequence[Result], command: str) -> str:
     return f"""\
 # What was done to it
 
-{WORKERS} processes share one cache: they fetch, put, load, evict, clear and fork, half of them
+Eight processes share one cache: they fetch, put, load, evict, clear and fork, half of them
 through boto3 and half through obstore, with credentials that change. The server changes its objects
 all the time, answers 503 and 403, cuts, stalls and corrupts bodies. Meanwhile the processes are
 killed, stopped and interrupted, and in some rounds files are taken away from under them. Two of the
