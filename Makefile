@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench soak clean
 
 demo: $(VENV)/demo.stamp
 	$(RUN) -m examples.check_scanner
@@ -20,6 +20,9 @@ lint: $(VENV)/lint.stamp
 
 bench: $(VENV)/test.stamp
 	$(RUN) -m benchmarks
+
+soak: $(VENV)/test.stamp
+	$(RUN) -m soak
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
