@@ -436,3 +436,11 @@ def test_files_of_strangers_among_the_blobs_count(bucket: Bucket, root: Path) ->
         with pytest.raises(QuotaExceededError):
             cache.fetch("models", "large")
         assert (root / "blobs" / "notes").exists()
+
+
+def test_what_is_only_kept_for_its_holder_is_no_damage(cache: tmpcache.Cache) -> None:
+    """Files that outlast `clear()` or the index have no object, and their rows no fingerprint."""
+    held = cache.fetch("models", "model.npz")
+    cache.clear()
+    assert cache.verify().damaged == ()
+    assert held.read_bytes() == BODY
