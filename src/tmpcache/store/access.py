@@ -209,6 +209,7 @@ class Access:
         if session is None:
             return
         session.forget_evicted()
+        session.shrink()
         if not session.is_in_place:
             self._make_room_for_session(index, session.size)
             session.renew()

@@ -39,7 +39,7 @@ _BUSY = 30.0
 _NOTICED = 0.1
 #: Evicted when a write of the index itself meets a full disk.
 _RELIEF = 1024 * 1024
-_ATTEMPTS = 3
+_ATTEMPTS = 5
 #: SQLite opens three; the others are for threads that close some just when it is looked at.
 _DESCRIPTORS = 8
 
@@ -108,8 +108,10 @@ class Keeper:
                 f"{self.root.index} cannot be used ({error}), nor made anew: delete "
                 f"{self.root.path}"
             ) from error
-        if isinstance(error, ReplacedError) and self._index is not None:
-            self._let_go(self._index)
+        if self._index is not None and not self._index.in_place(now=True):
+            self._let_go(self._index)  # whatever it says: its files are not there any more
+        elif isinstance(error, ReplacedError):
+            self.close()
         elif too_large and self._index is not None:
             self._index.shrink()
         elif full:

@@ -35,7 +35,7 @@ from .files import Descriptor, StrangeFileError, allocated, names, open_file, re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 #: A table begins with a page, 447 leases, and doubles.
 PAGE = 4096
@@ -46,6 +46,10 @@ EVICTED_AT_ONCE = 64
 _HEADER = 1 + EVICTED_AT_ONCE
 #: Seconds after which the file's mtime is renewed, for cleaners that go by age.
 _RENEWED_AFTER = 60.0
+#: Seconds after which it is looked at whether the table can be smaller again.
+_SHRUNK_AFTER = 1.0
+#: A stretch of a table that is looked at as a whole first: most of a large one is free.
+_FREE = bytes(PAGE)
 
 
 def lease_id(name: str) -> int:
@@ -126,7 +130,8 @@ class Session:
         except BaseException:
             remove(path)
             raise
-        self.path, self._file, self._touched = path, file, time.monotonic()
+        self.path, self._file = path, file
+        self._touched = self._shrunk = time.monotonic()
         self.table, self.length = table, len(table)
         self._leases.extend([0] * (self.length - len(self._leases)))
 
@@ -143,6 +148,25 @@ class Session:
         self.length = len(self.table)
         self._leases.extend([0] * slots)
         self.free.extend(range(slots, self.length))
+
+    def shrink(self) -> None:
+        """Give back the upper half of a table that is mostly free, if all of that is free.
+
+        Other threads take slots from the end of the list and put them there. They see no list
+        that is half sorted (nothing else runs meanwhile), and the lowest slots are their next ones.
+        """
+        now, slots, half = time.monotonic(), self.length, self.length // 2
+        mostly_free = len(self.free) > slots * 3 // 4
+        if slots <= PAGE // _WORD or not mostly_free or now - self._shrunk < _SHRUNK_AFTER:
+            return
+        assert self._file is not None
+        self._shrunk = now
+        self.free.sort(reverse=True)
+        if self.free[: slots - half] == [*range(slots - 1, half - 1, -1)]:
+            del self.free[: slots - half]
+            self.table = memoryview(mmap.mmap(self._file.fd, half * _WORD)).cast("q")
+            self.length = half
+            os.ftruncate(self._file.fd, half * _WORD)
 
     @property
     def is_in_place(self) -> bool:
@@ -326,9 +350,12 @@ class Sessions:
         return sum(allocated(os.path.join(self._directory, name)) for name in found)
 
 
-def _leases(fd: int) -> Iterable[int]:
+def _leases(fd: int) -> Iterator[int]:
     table = os.pread(fd, os.fstat(fd).st_size, _HEADER * _WORD)
-    return memoryview(table[: len(table) & -_WORD]).cast("q")
+    for start in range(0, len(table) & -_WORD, PAGE):
+        page = table[start : start + PAGE]
+        if page != _FREE:
+            yield from memoryview(page[: len(page) & -_WORD]).cast("q")
 
 
 def try_lock(fd: int, mode: int = fcntl.LOCK_EX) -> bool:
