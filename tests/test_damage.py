@@ -204,7 +204,7 @@ def test_garbage_in_the_count_of_changes_is_made_good(
         later.evict("models")
         assert fetched(later).read_bytes() == BODY
         begun, done = memoryview((root / "changes").read_bytes()).cast("q")
-        assert 0 < begun == done < 100
+        assert 0 < begun == done
 
 
 @pytest.mark.parametrize("size", [10_000, 1_000_000], ids=["small", "large"])
@@ -304,7 +304,7 @@ def test_a_file_that_no_row_knows_is_removed_by_gc(cache: tmpcache.Cache, root: 
     (root / "blobs" / "notes.txt").write_text("?")
     assert cache.gc() >= 12_288
     assert not stray.exists()
-    assert cache.usage().used == allocated(root)
+    wait_until(lambda: cache.usage().used == allocated(root))
 
 
 @pytest.mark.parametrize("left", range(8))
