@@ -6,6 +6,7 @@ import os
 import shutil
 
 from .file import CachedFile, cached_file
+from .interruption import let_through
 from .workspace import NO_LINK, Scratch, reflink
 
 TYPE_CHECKING = False
@@ -43,8 +44,10 @@ def mirrored(
             except FileExistsError:
                 unlinked[key] = "something else has its name"
             except OSError as error:
+                let_through(error)
                 unlinked[key] = error.strerror or str(error)
             except ValueError as error:
+                let_through(error)
                 unlinked[key] = str(error)
             else:
                 if isinstance(into, Scratch):

@@ -25,6 +25,7 @@ import time
 from functools import partial
 
 from ..errors import OriginUnavailableError
+from ..interruption import let_through
 from . import Reply
 from .obstore_errors import is_elsewhere, is_stale_connection, retold
 from .obstore_store import make_store, road_to, trust_of
@@ -108,6 +109,7 @@ class ObstoreOrigin(S3Origin):
             try:
                 return _reply(store, key, options, subject, deadline, timeout)
             except Exception as error:
+                let_through(error)
                 failure = retold(error, key)
                 if failure is None:
                     return ask_boto3()
@@ -227,6 +229,7 @@ class _Body:
         try:
             return memoryview(next(self._chunks, b""))
         except Exception as error:
+            let_through(error)
             if deadline is not None and deadline.remaining() <= 0:
                 raise deadline.exceeded(named(self._subject)) from error
             raise translated(retold(error, self._subject[1]) or error, self._subject) from error

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from threading import Lock, local
 
 from ..errors import DeadlineExceededError, OriginUnavailableError
+from ..interruption import let_through
 from . import Listed, scope
 from .s3_errors import named, status_of, translated
 
@@ -244,6 +246,15 @@ def _give_up_in_time(timeout: float) -> Callable[..., None]:
     return hook
 
 
+def _end_with_a_signal(caught_exception: Exception | None = None, **_: object) -> None:
+    """A hook that keeps botocore from asking again after a signal handler has ended a request."""
+    here = sys._getframe(1) if caught_exception is not None else None
+    while here is not None and here.f_globals.get("__package__") != __package__:
+        here = here.f_back
+    if here is not None and caught_exception is not None:  # it was asked from here
+        let_through(caught_exception, here)
+
+
 def _make_client(timeout: float) -> Any:
     try:
         import boto3
@@ -276,6 +287,9 @@ def _repair(client: Any) -> None:
 
     client.meta.events.register_last(
         "before-parse.s3.GetObject", unwrap, unique_id="tmpcache-unwrap-errors"
+    )
+    client.meta.events.register_first(
+        "needs-retry.s3", _end_with_a_signal, unique_id="tmpcache-end-with-a-signal"
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from ..errors import (
     AccessDeniedError,
     ConfigError,
@@ -12,6 +14,7 @@ from ..errors import (
     OriginUnavailableError,
     TmpCacheError,
 )
+from ..interruption import let_through
 from ..objects import ObjectName
 
 TYPE_CHECKING = False
@@ -42,6 +45,16 @@ _HINTS = {
 }
 
 
+#: Whose exceptions are the client's way to fail; others come from hooks of the caller's.
+_CLIENTS = {"boto3", "botocore", "awscrt", "s3transfer", "urllib3", "obstore", "moto", "responses"}
+
+
+def is_of_the_client(error: Exception) -> bool:
+    """Whether an exception is of a kind that the client, or Python itself, raises."""
+    package = type(error).__module__.partition(".")[0]
+    return package in _CLIENTS or package in sys.stdlib_module_names
+
+
 def status_of(error: Exception) -> int:
     """The HTTP status of a ClientError; botocore's code may be the number as text (a bare 304)."""
     response = getattr(error, "response", None) or {}
@@ -57,8 +70,12 @@ def named(subject: Subject) -> ObjectName:
 def translated(error: Exception, asked: Subject, right: str = "s3:GetObject") -> TmpCacheError:
     """The error to raise for what boto3 raised while it asked for an object.
 
-    `right` is what the credentials need for that.
+    `right` is what the credentials need for that. What a signal handler raised meanwhile is raised
+    from here, untranslated.
     """
+    let_through(error, sys._getframe(1))
+    if not is_of_the_client(error):
+        raise error
     from botocore import exceptions as boto
 
     bucket, key, subject = asked[0], asked[1], str(named(asked))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..interruption import let_through
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,8 +50,8 @@ def upload(
     except BaseException:
         try:
             client.abort_multipart_upload(**place)
-        except Exception:  # noqa: S110 - the reason why there is an abort is what counts
-            pass
+        except Exception as error:  # the reason why there is an abort is what counts
+            let_through(error)
         raise
     return answer.get("ETag", ""), answer.get("VersionId")
 

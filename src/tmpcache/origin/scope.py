@@ -85,7 +85,10 @@ def config_files() -> str:
         try:
             with open(path, encoding="utf-8", errors="surrogateescape") as file:
                 texts.append(file.read())
-        except OSError:
+        except OSError as error:
+            from ..interruption import let_through
+
+            let_through(error)
             texts.append("")
     return "\0".join(texts)
 
