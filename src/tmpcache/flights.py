@@ -38,29 +38,10 @@ class _Flight:
         if self.landed.acquire(timeout=seconds):
             self.landed.release()
 
-
-class _Leader:
-    """Who calls. Only its frame knows this object: however that is left, the flight lands."""
-
-    __slots__ = ("_flights", "_subject", "flight")
-
-    def __init__(self, flights: dict[Hashable, _Flight], subject: Hashable) -> None:
-        self._flights, self._subject, self.flight = flights, subject, _Flight()
-
-    def take_off(self) -> _Flight:
-        """The flight under way; this leader's own if there was none."""
-        return self._flights.setdefault(self._subject, self.flight)
-
     def land(self) -> None:
-        """Let nobody wait any more. May be called again."""
-        flight = self.flight
-        if self._flights.get(self._subject) is flight:
-            self._flights.pop(self._subject, None)
-        if not flight.has_landed:
-            flight.has_landed = True
-            flight.landed.release()
-
-    __del__ = land
+        """Wake who waits."""
+        self.has_landed = True
+        self.landed.release()
 
 
 #: Errors about the object, which are the same for whoever asks for it.
@@ -90,17 +71,18 @@ class Flights:
         The other call is waited for until the `deadline` at most.
         """
         while True:
-            leader = _Leader(self._flights, subject)
+            flight, mine = None, _Flight()
             try:
-                flight = leader.take_off()
-                if flight is leader.flight:
-                    try:
-                        return self._lead(flight, call), True
-                    finally:
-                        self._flights.pop(subject, None)
+                flight = self._flights.setdefault(subject, mine)
+                if flight is mine:
+                    return self._lead(mine, call), True
             finally:
-                leader.land()
-                del leader  # its error leads to this frame, and that to the caller's leases
+                # A signal handler may raise after any call, and the first is the one that counts:
+                # who waits looks whether the flight is still there.
+                if flight is mine or self._flights.get(subject) is mine:
+                    self._flights.pop(subject, None)
+                    mine.land()
+                del mine  # its error leads to this frame, and that to the caller's leases
             if flight.thread == get_ident():  # a signal handler that interrupted this very call
                 return call(), True
             self._wait(subject, flight, deadline)

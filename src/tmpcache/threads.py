@@ -51,7 +51,7 @@ class Worker:
         return True
 
     def _run(self) -> None:
-        if self._first.setdefault("", "thread") != "thread":
+        if self._first.setdefault("first", "thread") != "thread":
             return
         try:
             self._work()
@@ -63,7 +63,7 @@ class Worker:
         """Wait until the thread has ended. May be called again, also after an interrupt."""
         # Not by Thread.join alone: one that Ctrl-C interrupts takes a thread that runs for one that
         # has ended (https://github.com/python/cpython/issues/90882).
-        if self._first.setdefault("", "owner") == "thread":
+        if self._first.setdefault("first", "owner") == "thread":
             while not self._is_done:
                 with suppress(Empty):
                     self._end.get(timeout=LOOK)
