@@ -25,9 +25,11 @@ class Deadline:
     True
     """
 
-    __slots__ = ("_at", "_waiting")
+    __slots__ = ("_at", "_waiting", "asks_once")
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, asks_once: bool = False) -> None:
+        #: Whether a request that fails is not worth another one.
+        self.asks_once = asks_once
         self._at = time.monotonic() + seconds
         self._waiting: set[Waiting] = set()
 
@@ -69,7 +71,9 @@ class Deadline:
 FOREVER = 1e9
 
 
-def deadline_within(outer: Deadline | None, seconds: float = FOREVER) -> Deadline:
+def deadline_within(
+    outer: Deadline | None, seconds: float = FOREVER, *, asks_once: bool = False
+) -> Deadline:
     """A deadline of its own, `seconds` from now but not after the `outer` one."""
     left = FOREVER if outer is None else outer.remaining()
-    return Deadline(min(seconds, left, FOREVER))
+    return Deadline(min(seconds, left, FOREVER), asks_once=asks_once)

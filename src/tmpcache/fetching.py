@@ -241,12 +241,12 @@ class Fetching:
         self, name: ObjectName, reply: Reply | None, partial: Partial, deadline: Deadline | None
     ) -> Arrival:
         """Bring the body home; what an earlier download left of the same version is the start."""
-        from .origin.download import download
+        from .origin.download import download, is_strong
         from .store.publish import Arrival
 
         try:
             if reply is not None and partial.etag:
-                if reply.etag == partial.etag:  # the rest of it will do
+                if reply.etag == partial.etag and is_strong(reply.etag):  # the rest of it will do
                     reply.body.close()
                     reply = None
                 else:

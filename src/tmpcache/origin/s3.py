@@ -240,6 +240,8 @@ def _give_up_in_time(timeout: float) -> Callable[..., None]:
     def hook(response: Any = None, caught_exception: Any = None, **_: object) -> None:
         deadline = getattr(_call, "deadline", None)
         failed = caught_exception is not None or response is None or response[0].status_code >= 500
+        if deadline is not None and failed and deadline.asks_once:
+            raise OriginUnavailableError(f"{named(_call.subject)}: S3 fails or throttles")
         if deadline is not None and failed and deadline.remaining() < timeout + _BACKOFF:
             raise deadline.exceeded(named(_call.subject)) from caught_exception
 

@@ -116,6 +116,8 @@ def _span(response: Mapping[str, Any]) -> tuple[int, int | None, int | None]:
         return 0, length, length
     place, _, total = span.partition("/")
     first, _, last = place.partition("-")
+    if not (first.isdigit() and last.isdigit()):
+        return 0, length, length
     return int(first), int(last) + 1, int(total) if total.isdigit() else None
 
 
