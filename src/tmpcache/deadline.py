@@ -18,6 +18,10 @@ if TYPE_CHECKING:
             """Let it not wait any longer."""
 
 
+#: Seconds to keep for answering without the origin, if there are so many: it takes milliseconds.
+_MOMENT = 1.0
+
+
 class Deadline:
     """A moment that a call must not outlast, on the clock that no one sets.
 
@@ -39,10 +43,28 @@ class Deadline:
         for one in self._waiting.copy():
             one.interrupt()
 
+    #: A deadline may watch another one, and be cancelled by it.
+    interrupt = cancel
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the caller has given up."""
+        return self._at == -math.inf
+
+    def briefer(self) -> Deadline:
+        """A deadline that leaves a moment of the time, to be cancelled along with this one.
+
+        It is to be forgotten by this one in the end.
+        """
+        left = self.remaining()
+        one = Deadline(left - min(_MOMENT, left / 4))
+        self.watch(one)
+        return one
+
     def watch(self, one: Waiting) -> None:
         """Interrupt this if the deadline is cancelled."""
         self._waiting.add(one)
-        if self._at == -math.inf:
+        if self.is_cancelled:
             one.interrupt()
 
     def forget(self, one: Waiting) -> None:

@@ -26,7 +26,7 @@ _CONNECTIONS = 64
 #: longer than many functions live. A call with less time than that gets a client with less
 #: patience; botocore has no time-out for one call.
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 20.0
-_LESS_PATIENT = (10.0, 5.0, 2.0, 1.0)
+_LESS_PATIENT = (10.0, 5.0, 2.0, 1.0, 0.5)
 #: botocore waits up to this many seconds before its second attempt.
 _BACKOFF = 1.0
 #: Options of a GetObject that a ListObjectsV2 has, too.
@@ -149,9 +149,12 @@ class S3Origin:
             if deadline is not None:
                 deadline.check(named(subject))
             try:
+                _call.deadline, _call.subject = deadline, subject
                 page = next(pages, None)
             except Exception as error:
                 raise translated(error, subject, "s3:ListBucket") from error
+            finally:
+                _call.deadline = None
             if page is None:
                 return
             for found in page.get("Contents", ()):
@@ -176,8 +179,10 @@ class S3Origin:
         conditions = {"IfMatch": if_match, "IfNoneMatch": if_none_match}
         options = {**self._options, "ContentType": content_type}
         try:
+            client = self._connected(deadline)
+            _call.deadline, _call.subject = deadline, subject
             return upload(
-                self._connected(deadline),
+                client,
                 bucket,
                 key,
                 body,
@@ -190,6 +195,8 @@ class S3Origin:
             raise
         except Exception as error:
             raise translated(error, subject) from error
+        finally:
+            _call.deadline = None
 
     def close(self) -> None:
         """Close the connections of clients that were made here."""
@@ -273,7 +280,6 @@ def _make_client(timeout: float) -> Any:
     session = boto3.Session(botocore_session=botocore.session.Session())
     client = session.client("s3", config=config)
     _repair(client)
-    client.meta.events.register_first("needs-retry.s3.GetObject", _give_up_in_time(timeout))
     return client
 
 
@@ -289,6 +295,11 @@ def _repair(client: Any) -> None:
 
     client.meta.events.register_last(
         "before-parse.s3.GetObject", unwrap, unique_id="tmpcache-unwrap-errors"
+    )
+    client.meta.events.register_first(
+        "needs-retry.s3",
+        _give_up_in_time(client.meta.config.read_timeout),
+        unique_id="tmpcache-give-up-in-time",
     )
     client.meta.events.register_first(
         "needs-retry.s3", _end_with_a_signal, unique_id="tmpcache-end-with-a-signal"
