@@ -66,5 +66,6 @@ class Memory:
 
     def _is_too_heavy(self) -> bool:
         # Summed up each time: a sum kept along would be wrong for ever after a Ctrl-C in between.
-        weights = (weight for _, weight in self._values.values())
-        return self._heaviest is not None and sum(weights) > self._heaviest
+        if self._heaviest is None:
+            return False
+        return sum([weight for _, weight in self._values.values()]) > self._heaviest
