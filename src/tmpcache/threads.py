@@ -48,6 +48,9 @@ class Worker:
         except RuntimeError as error:
             let_through(error)
             return False
+        except KeyError as error:  # of threading, which tidied up after an interrupted start
+            let_through(error)
+            raise
         return True
 
     def _run(self) -> None:

@@ -96,6 +96,16 @@ def _stack(frame: FrameType | None) -> Iterator[tuple[str, str]]:
         frame = frame.f_back
 
 
+def _tell(problem: Any, tell: Callable[[Any], object]) -> None:
+    """Tell of what was raised where nobody can catch it, but for threading's own tidying up.
+
+    If a handler raises at the end of the call that makes a thread, `Thread.start` takes it for a
+    failure, and the thread cannot find itself on the list that it was taken from.
+    """
+    if not (isinstance(problem.exc_value, KeyError) and "tmpcache" in str(problem.exc_value)):
+        tell(problem)
+
+
 @contextmanager
 def alarm(seconds: float, error: BaseException) -> Iterator[None]:
     """After so many seconds a real signal's handler raises `error` in the main thread, once.
@@ -106,6 +116,8 @@ def alarm(seconds: float, error: BaseException) -> Iterator[None]:
     def handler(number: int, frame: FrameType | None) -> None:
         raise error
 
+    told = sys.unraisablehook
+    sys.unraisablehook = lambda problem: _tell(problem, told)
     left, collects = signal.getitimer(signal.ITIMER_REAL)[0], gc.isenabled()
     gc.collect()
     gc.disable()
@@ -119,6 +131,7 @@ def alarm(seconds: float, error: BaseException) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, left)  # one within the other
         if collects:
             gc.enable()
+        sys.unraisablehook = told
 
 
 def threads_of_ours() -> list[str]:
