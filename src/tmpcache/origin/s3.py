@@ -298,7 +298,7 @@ def _repair(client: Any) -> None:
     )
     client.meta.events.register_first(
         "needs-retry.s3",
-        _give_up_in_time(client.meta.config.read_timeout),
+        _give_up_in_time(client.meta.config.read_timeout or READ_TIMEOUT),
         unique_id="tmpcache-give-up-in-time",
     )
     client.meta.events.register_first(
