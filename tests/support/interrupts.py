@@ -82,6 +82,8 @@ class Points:
         stack = list(_stack(frame))
         if any(name == "__del__" for _, name in stack):  # Python drops what is raised there
             return
+        if frame.f_lineno is None:  # 3.11 never frees a frame in which a trace raises there
+            return
         self.count += 1
         if self.count == self._raise_at:
             self.place = f"{stack[0][0]}:{frame.f_lineno} {frame.f_code.co_qualname}"
@@ -151,16 +153,20 @@ def flights_of(cache: Cache) -> int:
 
 def descriptors(root: Path) -> list[str]:
     """What is open under the root, but for the index and the session, which stay open."""
-    found = []
+    kinds = (target.split("/")[0] for target in _open_under(root))
+    stays = ("changes", "sessions", "index")
+    return sorted(kind for kind in kinds if not kind.startswith(stays))
+
+
+def _open_under(directory: Path) -> Iterator[str]:
+    """Where the open descriptors lead that lead into a directory, relative to it."""
     for entry in os.scandir("/proc/self/fd"):
         try:
             target = os.readlink(entry.path)
         except FileNotFoundError:
             continue
-        kind = target[len(str(root)) + 1 :].split("/")[0] if target.startswith(f"{root}/") else ""
-        if kind and kind not in ("changes", "sessions") and not kind.startswith("index"):
-            found.append(kind)
-    return sorted(found)
+        if target.startswith(f"{directory}/"):
+            yield target[len(str(directory)) + 1 :]
 
 
 def leases(cache: Cache) -> int:
@@ -191,6 +197,7 @@ VERBS: dict[str, Callable[[Cache], object]] = {
     "fetch": lambda cache: cache.fetch("models", "01"),
     "fetch_many": lambda cache: cache.fetch_many("models", KEYS, threads=3),
     "fetch_prefix": lambda cache: cache.fetch_prefix("models", "0", threads=3),
+    "mirror": lambda cache: _mirror(cache),
     "load": lambda cache: cache.load("models", "01", Path.read_bytes),
     "put": lambda cache: cache.put("models", "new", b"new"),
     "scratch": lambda cache: _use_scratch(cache),
@@ -198,8 +205,18 @@ VERBS: dict[str, Callable[[Cache], object]] = {
 }
 #: Resources of which nothing may be left, by who has made good for them. What the store leaves is
 #: not looked at yet.
-OURS = ("threads", "flights")
+OURS = ("threads", "flights", "mirrors")
 STORE = ("descriptors", "leases", "partials")
+
+
+def _mirror(cache: Cache) -> None:
+    with tempfile.TemporaryDirectory(dir=cache.root.parent, prefix="into") as into:
+        cache.fetch_prefix("models", "deep/", into=into, threads=1)
+
+
+def mirrors(root: Path) -> list[str]:
+    """Directories and files that are open beside the root, where links are made."""
+    return [target for target in _open_under(root.parent) if target.startswith("into")]
 
 
 def _use_scratch(cache: Cache) -> None:
@@ -214,6 +231,7 @@ class Range:
         self._watched = watched
         self.shelf = WritableShelf({key: key.encode() * 1000 for key in KEYS})
         self.shelf.objects["large"] = bytes(20 * MIB)
+        self.shelf.objects["deep/er/1"] = self.shelf.objects["deep/er/and/2"] = b"deep"
         self.shelf.pace = lambda key, at, halted: time.sleep(0.004 if key == "large" else 0)
         self._directory = tempfile.TemporaryDirectory(prefix="tmpcache-interrupts-")
         self._made = 0
@@ -273,7 +291,11 @@ class Range:
 
     def _look(self) -> list[str]:
         gc.collect()
-        found: dict[str, object] = {"threads": threads_of_ours(), "flights": flights_of(self.cache)}
+        found: dict[str, object] = {
+            "threads": threads_of_ours(),
+            "flights": flights_of(self.cache),
+            "mirrors": mirrors(self.root),
+        }
         wrong = [f"{name}: {found[name]}" for name in OURS if found[name]]
         left = self._left()
         return wrong + [
