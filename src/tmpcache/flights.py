@@ -82,7 +82,9 @@ class Flights:
                 if flight is mine or self._flights.get(subject) is mine:
                     self._flights.pop(subject, None)
                     mine.land()
-                del mine  # its error leads to this frame, and that to the caller's leases
+                    flight = None  # its error leads to this frame, and that to the caller's leases
+                del mine
+            assert flight is not None, "who leads has returned or raised"
             if flight.thread == get_ident():  # a signal handler that interrupted this very call
                 return call(), True
             self._wait(subject, flight, deadline)
