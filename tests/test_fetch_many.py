@@ -414,14 +414,16 @@ def test_a_read_that_waits_is_interrupted(cache: Cache, shelf: Shelf) -> None:
 
 
 def test_what_progress_raises_ends_the_call(cache: Cache, shelf: Shelf) -> None:
+    waiting: list[str] = []
     interrupted: list[bool] = []
 
     def pace(key: str, at: int, halted: threading.Event) -> None:
         if key > "00100.bin":
+            waiting.append(key)
             interrupted.append(halted.wait(10))
 
     def progress(done: int, total: int, size: int) -> None:
-        if done > 90:
+        if done > 90 and waiting:
             raise LookupError("no more")
 
     shelf.pace = pace

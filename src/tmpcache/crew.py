@@ -12,13 +12,15 @@ import time
 from collections import deque
 from contextlib import suppress
 from contextvars import copy_context
+from functools import partial
 from itertools import repeat
 from queue import Empty, SimpleQueue
-from threading import Event, Thread, current_thread
 
 from .errors import QuotaExceededError
+from .interruption import let_through
 from .store.batch import MOST
 from .store.partials import PartialLostError
+from .threads import LOOK, Worker, join_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,8 +38,7 @@ if TYPE_CHECKING:
 #: If jobs end more seconds apart than this, no more are locked ahead than threads will take next:
 #: the last of 64 would lie here for 3 s, and others who want it would wait for 10.
 _FAST = 0.05
-#: Seconds between two reports of progress, and between two looks whether there was a Ctrl-C: one
-#: that comes in the moment before a wait does not end it.
+#: Seconds between two reports of progress.
 _TICK = 0.1
 
 
@@ -83,14 +84,16 @@ class Crew:
         self._last: list[Job] = []  # to be done last: could not be locked
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._supplied = False  # all is in the queue, with None for each thread at the end
+        #: From the threads: jobs that have ended or arrived, and None for each thread that ends.
+        self._news: SimpleQueue[Job | None] = SimpleQueue()
         self._arrived: deque[Job] = deque()  # to be published
         self._finished: list[Job] = []
         self._again: list[Job] = []  # to be tried once more, alone
         self._failure: BaseException | None = None
-        self._threads: list[Thread] = []
-        self._ended: set[Thread] = set()
-        self._news, self._told_at = Event(), time.monotonic()
+        self._workers: list[Worker] = []
+        self._told_at = time.monotonic()
         self._put = 0  # jobs that are or were in the queue
+        self._heard = 0  # jobs that came back
         self._pace = _FAST  # seconds from the end of one job to that of the next
         self._seen = 0, self._told_at  # jobs that had ended, and when that was
         for job in self._jobs:
@@ -102,43 +105,43 @@ class Crew:
 
     def run(self, threads: int) -> None:
         """Have all done by at most so many `threads`; none of them is left afterwards."""
+        reason: BaseException | None = None
         try:
-            self._start(min(threads, len(self._jobs)))
-            self._steer()
+            self._steer(self._start(min(threads, len(self._jobs))))
+            reason = self._failure
         except BaseException as error:
+            reason = error
             self._deadline.cancel()
-            self._dismiss(error)
             raise
-        self._dismiss(self._failure)
+        finally:
+            self._dismiss(reason)
+            reason = None  # its traceback leads here
         if self._failure is not None:
             raise self._failure
         self._try_again()
         if self._report is not None:
             self._report(self._finished)
 
-    def _start(self, count: int) -> None:
-        for _ in range(count):
-            thread = Thread(
-                target=copy_context().run, args=(self._work,), name="tmpcache fetch", daemon=True
-            )
-            try:
-                thread.start()
-            except RuntimeError:  # the system has no more of them
+    def _start(self, count: int) -> int:
+        """Start the threads; how many of them there are."""
+        while len(self._workers) < count:
+            self._workers.append(Worker(partial(copy_context().run, self._work), "tmpcache fetch"))
+            if not self._workers[-1].start():
+                self._workers.pop()
                 break
-            self._threads.append(thread)
-        if not self._threads:
+        if not self._workers:
             self._again += self._jobs
+        return len(self._workers)
 
     # ---- the calling thread -------------------------------------------------------------------
 
-    def _steer(self) -> None:
+    def _steer(self, working: int) -> None:
         """Until all threads have ended, keep them supplied, and publish what they bring."""
-        while not self._ended.issuperset(self._threads) or self._arrived:
-            self._news.clear()
-            self._supply()
-            if not self._arrived:
-                self._news.wait(_TICK)
-            elif self._intake is not None:
+        while working or self._arrived:
+            if working:
+                self._supply()
+                working -= self._hear()
+            if self._arrived and self._intake is not None:
                 count = min(len(self._arrived), MOST)
                 batch = [self._arrived.popleft() for _ in range(count)]
                 self._intake.publish(batch)
@@ -146,19 +149,39 @@ class Crew:
                     self._settle(job)
             self._tell()
 
+    def _hear(self) -> int:
+        """Wait for news unless there is something to do; how many threads have ended."""
+        ended = 0
+        with suppress(Empty):
+            wait = not self._arrived
+            while True:
+                job = self._news.get(wait, LOOK)
+                wait = False
+                if job is None:
+                    ended += 1
+                    continue
+                self._heard += 1
+                if job.arrival is None:
+                    self._settle(job)
+                else:
+                    self._arrived.append(job)
+        return ended
+
     def _supply(self) -> None:
         """Have one job more in the queue than there are threads, or many if they are taken fast.
 
         Others wait for what is locked, and it should not lie here for long.
         """
-        ended = len(self._finished) + len(self._again) + len(self._arrived)
+        ended = self._heard + self._news.qsize()
         if ended > self._seen[0]:
             now = time.monotonic()
             self._pace = (now - self._seen[1]) / (ended - self._seen[0])
             self._seen = ended, now
         fast = self._pace < _FAST
-        room = len(self._threads) + (MOST if fast else 1) - (self._put - ended)
-        if self._waiting and self._intake is not None and room > (MOST // 2 if fast else 0):
+        while self._waiting and self._intake is not None:
+            room = len(self._workers) + (MOST if fast else 1) - (self._put - ended)
+            if room <= (MOST // 2 if fast else 0):
+                break
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), room, MOST))]
             others = self._intake.lock(batch)
             self._last += others
@@ -166,11 +189,9 @@ class Crew:
             for job in batch:
                 if job.partial is not None:
                     self._queue.put(job)
-            if others:
-                self._news.set()  # there is more room
         if not self._waiting and not self._supplied:
             self._supplied = True
-            for last in (*self._last, *repeat(None, len(self._threads))):
+            for last in (*self._last, *repeat(None, len(self._workers))):
                 self._queue.put(last)
 
     def _tell(self) -> None:
@@ -184,19 +205,14 @@ class Crew:
         with suppress(Empty):
             while True:
                 self._queue.get_nowait()
-        for _ in self._threads:
+        for _ in self._workers:
             self._queue.put(None)
-        # Not by Thread.join: one that Ctrl-C interrupts takes a thread that runs for one that
-        # has ended (https://github.com/python/cpython/issues/90882).
-        while not self._ended.issuperset(self._threads):
-            self._news.clear()
-            if not self._ended.issuperset(self._threads):
-                self._news.wait(_TICK)
-        for thread in self._threads:
-            thread.join()
-        for job in self._jobs:
-            if job.partial is not None and self._intake is not None:
-                self._intake.drop(job, error)
+        try:
+            join_all(self._workers)
+        finally:
+            for job in self._jobs:
+                if job.partial is not None and self._intake is not None:
+                    self._intake.drop(job, error)
 
     def _try_again(self) -> None:
         """Alone, the smallest first: perhaps it was only the others that were in the way.
@@ -217,16 +233,14 @@ class Crew:
             while (job := self._queue.get()) is not None:
                 if job.partial is None:
                     self._do(job)
-                elif self._receive(job):
-                    continue
-                self._settle(job)
-                self._news.set()  # the queue may have run low
+                else:
+                    self._receive(job)
+                self._news.put(job)
         except BaseException as error:
             self._failure = error
             self._deadline.cancel()
         finally:
-            self._ended.add(current_thread())
-            self._news.set()
+            self._news.put(None)
 
     def _do(self, job: Job) -> None:
         """All of it."""
@@ -237,9 +251,10 @@ class Crew:
             else:
                 job.file = self._fetch(job.name, job.copy, self._deadline)
         except Exception as error:
+            let_through(error)
             job.error = error
 
-    def _receive(self, job: Job) -> bool:
+    def _receive(self, job: Job) -> None:
         """Have the object arrive, for the calling thread to publish; or what went wrong."""
         assert self._intake is not None
         try:
@@ -250,10 +265,6 @@ class Crew:
             if not isinstance(error, Exception):
                 raise
             job.error = error
-            return False
-        self._arrived.append(job)
-        self._news.set()
-        return True
 
     def _settle(self, job: Job) -> None:
         again = type(job.error) in (QuotaExceededError, PartialLostError)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
             """Let it not wait any longer."""
 
 
+#: Seconds to keep for answering without the origin, if there are so many: it takes milliseconds.
+_MOMENT = 1.0
+
+
 class Deadline:
     """A moment that a call must not outlast, on the clock that no one sets.
 
@@ -25,9 +29,11 @@ class Deadline:
     True
     """
 
-    __slots__ = ("_at", "_waiting")
+    __slots__ = ("_at", "_waiting", "asks_once")
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, asks_once: bool = False) -> None:
+        #: Whether a request that fails is not worth another one.
+        self.asks_once = asks_once
         self._at = time.monotonic() + seconds
         self._waiting: set[Waiting] = set()
 
@@ -37,10 +43,28 @@ class Deadline:
         for one in self._waiting.copy():
             one.interrupt()
 
+    #: A deadline may watch another one, and be cancelled by it.
+    interrupt = cancel
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the caller has given up."""
+        return self._at == -math.inf
+
+    def briefer(self) -> Deadline:
+        """A deadline that leaves a moment of the time, to be cancelled along with this one.
+
+        It is to be forgotten by this one in the end.
+        """
+        left = self.remaining()
+        one = Deadline(left - min(_MOMENT, left / 4))
+        self.watch(one)
+        return one
+
     def watch(self, one: Waiting) -> None:
         """Interrupt this if the deadline is cancelled."""
         self._waiting.add(one)
-        if self._at == -math.inf:
+        if self.is_cancelled:
             one.interrupt()
 
     def forget(self, one: Waiting) -> None:
@@ -69,7 +93,9 @@ class Deadline:
 FOREVER = 1e9
 
 
-def deadline_within(outer: Deadline | None, seconds: float = FOREVER) -> Deadline:
+def deadline_within(
+    outer: Deadline | None, seconds: float = FOREVER, *, asks_once: bool = False
+) -> Deadline:
     """A deadline of its own, `seconds` from now but not after the `outer` one."""
     left = FOREVER if outer is None else outer.remaining()
-    return Deadline(min(seconds, left, FOREVER))
+    return Deadline(min(seconds, left, FOREVER), asks_once=asks_once)

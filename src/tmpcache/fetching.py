@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial as partial_call
 from threading import Lock
 
 from .current import current, current_deadline, current_start
-from .errors import AccessDeniedError, ObjectNotFoundError, OriginUnavailableError
+from .errors import (
+    AccessDeniedError,
+    DeadlineExceededError,
+    ObjectNotFoundError,
+    OriginUnavailableError,
+)
 from .file import CachedFile, Outcome, cached_file
 from .flights import Flights
 from .forking import reset_in_children
 from .freshness import is_fresh, is_immutable, may_serve_stale
 from .objects import ObjectName
-from .origin import Reply, Unchanged, scope_of
+from .origin import UNSAID, Reply, Unchanged, scope_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +40,9 @@ _REMEMBERED = 50_000
 #: How often a download is begun anew because somebody cleaned its file away.
 _LOST = 2
 _NEVER = float("inf")
+#: Seconds for which a bucket is not asked again that let us wait for so many seconds in vain, as
+#: long as a copy may stand in: else many threads and objects would wait one after the other.
+_SILENCE, _LONG_WAIT = 5.0, 1.0
 
 
 class Fetching:
@@ -49,6 +58,8 @@ class Fetching:
         #: Bytes of bodies that arrived, and questions asked.
         self.received = self.asked = 0
         self.clock, self.patience = clock, patience
+        #: Buckets that did not answer, and until when they are not asked (`time.monotonic`).
+        self._silent: dict[tuple[str, str], float] = {}
         self.forked()
         reset_in_children(self)
 
@@ -80,18 +91,46 @@ class Fetching:
         """A fetch that has to ask; `copy` is what is known to be here, None for nothing."""
         answer: Answer | None = None
         while answer is None:
+            spare = self._may_stand_in(copy, max_age, stale_if_error)
+            limit = deadline.briefer() if spare and deadline is not None else deadline
+            ask = partial_call(self._ask_unless_silent if spare else self._ask, name, copy, limit)
             try:
-                ask = partial_call(self._ask, name, copy, deadline)
-                shared, led = self._flights.share(name.parts(), ask, deadline)
-            except OriginUnavailableError as error:
-                scope = scope_of(self.origin, error.scope)
+                shared, led = self._flights.share((*name.parts(), spare), ask, limit)
+            except (OriginUnavailableError, DeadlineExceededError) as error:
+                if isinstance(error, DeadlineExceededError) and (
+                    not spare or (deadline is not None and deadline.is_cancelled)
+                ):
+                    raise
+                said = error.scope if isinstance(error, OriginUnavailableError) else UNSAID
+                scope = scope_of(self.origin, said)
                 answer = self._instead_of_asking(name, scope, max_age, stale_if_error)
                 if answer is None:
                     raise
             else:
                 answer = shared if led else self._shared(shared)
                 copy = None
+            finally:
+                if deadline is not None and limit is not None:
+                    deadline.forget(limit)
         return self.hand_out(name, *answer)
+
+    def _may_stand_in(self, copy: Copy | None, max_age: float, stale_if_error: float) -> bool:
+        """Whether there is a copy for the case that the origin cannot be asked."""
+        if copy is None or copy.validated_at is None:
+            return False
+        return may_serve_stale(self.clock() - copy.validated_at, max_age, stale_if_error)
+
+    def _ask_unless_silent(
+        self, name: ObjectName, copy: Copy | None, deadline: Deadline | None
+    ) -> Answer:
+        """Ask, unless the bucket did not answer a moment ago."""
+        if time.monotonic() < self._silent.get((name.origin, name.bucket), 0.0):
+            raise OriginUnavailableError(
+                f"{name}: S3 did not answer for this bucket a moment ago, and was not asked again",
+                bucket=name.bucket,
+                key=name.key,
+            )
+        return self._ask(name, copy, deadline)
 
     def _without_asking(
         self, name: ObjectName, max_age: float
@@ -122,10 +161,7 @@ class Fetching:
     ) -> Answer | None:
         """The copy that may stand in for an origin that `scope` could not ask."""
         copy = self.store.look_up(name, scope)
-        if copy is None or copy.validated_at is None:
-            return None
-        age = self.clock() - copy.validated_at
-        if not may_serve_stale(age, max_age, stale_if_error):
+        if copy is None or not self._may_stand_in(copy, max_age, stale_if_error):
             return None
         lease = self.store.claim(copy)
         return (copy, Outcome.STALE, lease) if lease is not None else None
@@ -245,13 +281,13 @@ class Fetching:
         self, name: ObjectName, reply: Reply | None, partial: Partial, deadline: Deadline | None
     ) -> Arrival:
         """Bring the body home; what an earlier download left of the same version is the start."""
-        from .origin.download import download
+        from .origin.download import download, is_strong
         from .store.publish import Arrival
 
         at = self.clock() if reply is None else reply.asked_at
         try:
             if reply is not None and partial.etag:
-                if reply.etag == partial.etag:  # the rest of it will do
+                if reply.etag == partial.etag and is_strong(reply.etag):  # the rest of it will do
                     reply.body.close()
                     reply = None
                 else:
@@ -286,6 +322,7 @@ class Fetching:
         with self.tally:
             self.asked += 1
         at = self.clock()
+        began, place = time.monotonic(), (name.origin, name.bucket)
         try:
             answer = self.origin.get(
                 name.bucket,
@@ -294,6 +331,11 @@ class Fetching:
                 if_none_match=etag,
                 deadline=deadline,
             )
+            self._silent.pop(place, None)
+        except (OriginUnavailableError, DeadlineExceededError):
+            if time.monotonic() - began >= _LONG_WAIT and not (deadline and deadline.is_cancelled):
+                self._silent[place] = time.monotonic() + _SILENCE
+            raise
         except (ObjectNotFoundError, AccessDeniedError) as error:
             self._refused(name, error)
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import Lock, get_ident
 
-from .errors import OriginError, QuotaExceededError
+from .errors import IntegrityError, OriginError, QuotaExceededError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,26 +16,36 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
-#: Seconds after which one who waits looks whether its deadline was cancelled meanwhile.
+#: Seconds between two looks of one who waits: was its deadline cancelled, is the leader gone?
 _LOOK = 0.2
 
 
 class _Flight:
-    __slots__ = ("answer", "error", "landed", "thread")
+    """A call under way, for those who wait for it."""
+
+    __slots__ = ("answer", "error", "has_landed", "landed", "thread")
 
     def __init__(self) -> None:
         self.thread = get_ident()
         self.landed = Lock()  # held during the flight: made in a tenth of the time of an Event
         self.landed.acquire()
+        self.has_landed = False
         self.answer: object = None
         self.error: BaseException | None = None
 
-    def wait(self, seconds: float) -> bool:
-        """Wait for the landing; -1: as long as it takes."""
-        if not self.landed.acquire(timeout=seconds):
-            return False
+    def wait(self, seconds: float) -> None:
+        """Wait for the landing, at most so long."""
+        if self.landed.acquire(timeout=seconds):
+            self.landed.release()
+
+    def land(self) -> None:
+        """Wake who waits."""
+        self.has_landed = True
         self.landed.release()
-        return True
+
+
+#: Errors about the object, which are the same for whoever asks for it.
+_SHARED = OriginError, QuotaExceededError, IntegrityError
 
 
 class Flights:
@@ -43,12 +53,15 @@ class Flights:
 
     Who comes while a call is under way gets its answer, or its error if that is about the object
     rather than about the caller. Waiting ends with the call, and every wait inside a call is
-    bounded.
+    bounded. A caller that is interrupted at whatever moment leaves nobody waiting.
     """
 
     def __init__(self) -> None:
-        self._lock = Lock()
         self._flights: dict[Hashable, _Flight] = {}
+
+    def __len__(self) -> int:
+        """The number of calls under way."""
+        return len(self._flights)
 
     def share(
         self, subject: Hashable, call: Callable[[], T], deadline: Deadline | None = None
@@ -58,31 +71,41 @@ class Flights:
         The other call is waited for until the `deadline` at most.
         """
         while True:
-            with self._lock:
-                flight = self._flights.get(subject)
-                leads = flight is None
-                if flight is None:
-                    flight = self._flights[subject] = _Flight()
-            if leads:
-                try:
-                    return self._lead(subject, flight, call), True
-                finally:
-                    del flight  # its error leads to this frame, and that to the caller's leases
+            flight, mine = None, _Flight()
+            try:
+                flight = self._flights.setdefault(subject, mine)
+                if flight is mine:
+                    return self._lead(mine, call), True
+            finally:
+                # A signal handler may raise after any call, and the first is the one that counts:
+                # who waits looks whether the flight is still there.
+                if flight is mine or self._flights.get(subject) is mine:
+                    self._flights.pop(subject, None)
+                    mine.land()
+                    flight = None  # its error leads to this frame, and that to the caller's leases
+                del mine
+            assert flight is not None, "who leads has returned or raised"
             if flight.thread == get_ident():  # a signal handler that interrupted this very call
                 return call(), True
-            if deadline is None:
-                flight.wait(-1)
-            elif not flight.wait(min(max(0, deadline.remaining()), _LOOK)):
-                deadline.check("an answer that another thread is waiting for")
-                continue
-            if isinstance(flight.error, (OriginError, QuotaExceededError)):
+            self._wait(subject, flight, deadline)
+            if isinstance(flight.error, _SHARED):
                 from copy import copy  # one error in several threads would mix their tracebacks
 
                 raise copy(flight.error) from flight.error
-            if flight.error is None:
+            if flight.has_landed and flight.error is None:
                 return flight.answer, False  # type: ignore[return-value]
+            if deadline is not None:  # not to call in turn when the first has used up the time
+                deadline.check("an answer that another thread is waiting for")
 
-    def _lead(self, subject: Hashable, flight: _Flight, call: Callable[[], T]) -> T:
+    def _wait(self, subject: Hashable, flight: _Flight, deadline: Deadline | None) -> None:
+        """Until the flight has landed, its leader is gone, or time is up."""
+        while not flight.has_landed and self._flights.get(subject) is flight:
+            left = _LOOK if deadline is None else min(_LOOK, deadline.remaining())
+            if left <= 0:
+                return
+            flight.wait(left)
+
+    def _lead(self, flight: _Flight, call: Callable[[], T]) -> T:
         try:
             answer = call()
             flight.answer = answer
@@ -91,7 +114,4 @@ class Flights:
             flight.error = error
             raise
         finally:
-            with self._lock:
-                del self._flights[subject]
-            flight.landed.release()
             del flight

@@ -11,6 +11,7 @@ from collections import deque
 
 from .errors import TmpCacheError
 from .file import Outcome
+from .interruption import let_through
 from .store.bulk import look_up_many
 
 TYPE_CHECKING = False
@@ -76,6 +77,7 @@ class Intake:
             copy, lease = answer
             job.file = self._fetching.hand_out(job.name, copy, Outcome.FETCHED, lease)
         except Exception as error:
+            let_through(error)
             job.error = error
         finally:
             self.drop(job, job.error)

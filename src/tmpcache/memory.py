@@ -29,7 +29,6 @@ class Memory:
             raise ConfigError(f"loaded_most={most!r} is not a number of objects: zero or more")
         self._most, self._weigher, self._heaviest = most, weigher, heaviest
         self._values: OrderedDict[tuple[str, object], tuple[Any, float]] = OrderedDict()
-        self._weight = 0.0
         self.forked()
         reset_in_children(self)
 
@@ -52,7 +51,6 @@ class Memory:
         """Forget everything."""
         with self._lock:
             self._values.clear()
-            self._weight = 0.0
 
     def forked(self) -> None:
         """In a child: the threads that were loading are in the parent."""
@@ -61,14 +59,13 @@ class Memory:
     def _keep(self, key: tuple[str, object], value: Any) -> None:
         weight = self._weigher(value) if self._weigher is not None else 0.0
         with self._lock:
-            self._drop(key)
+            self._values.pop(key, None)
             self._values[key] = value, weight
-            self._weight += weight
-            while len(self._values) > self._most or (
-                self._heaviest is not None and self._weight > self._heaviest
-            ):
-                self._drop(next(iter(self._values)))
+            while len(self._values) > self._most or self._is_too_heavy():
+                self._values.popitem(last=False)
 
-    def _drop(self, key: tuple[str, object]) -> None:
-        if key in self._values:
-            self._weight -= self._values.pop(key)[1]
+    def _is_too_heavy(self) -> bool:
+        # Summed up each time: a sum kept along would be wrong for ever after a Ctrl-C in between.
+        if self._heaviest is None:
+            return False
+        return sum([weight for _, weight in self._values.values()]) > self._heaviest

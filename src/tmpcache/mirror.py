@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import partial
 
 from .file import CachedFile, cached_file
+from .interruption import let_through
 from .workspace import NO_LINK, Scratch, reflink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Self
+    from collections.abc import Callable, Mapping, Sequence
 
     from .store.sessions import Lease
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def mirrored(
@@ -31,26 +31,49 @@ def mirrored(
     scratch directory the cached files stay until it goes; `take` leases them for that.
     """
     unlinked = {}
-    with _Tree(os.fspath(into)) as tree:
-        for key, file in files.items():
-            *directories, name = key[len(base) :].split("/")
-            try:
-                place = tree.enter(directories)
-                if name or file.size:  # else it is how consoles write down a directory
-                    _link(file, place, _part(name), into)
-            except NotADirectoryError:
-                unlinked[key] = "a file or a link is where its directory would be"
-            except FileExistsError:
-                unlinked[key] = "something else has its name"
-            except OSError as error:
-                unlinked[key] = error.strerror or str(error)
-            except ValueError as error:
-                unlinked[key] = str(error)
-            else:
-                if isinstance(into, Scratch):
-                    copy = file._copy
-                    into._held.append(cached_file(copy, file.outcome, take(copy.lease_id)))
+    tree = _Tree(os.fspath(into))
+    for key, file in files.items():
+        *directories, name = key[len(base) :].split("/")
+        try:
+            place = tree.enter(directories)
+            if name or file.size:  # else it is how consoles write down a directory
+                _link(file, place, _part(name), into)
+        except NotADirectoryError:
+            unlinked[key] = "a file or a link is where its directory would be"
+        except FileExistsError:
+            unlinked[key] = "something else has its name"
+        except OSError as error:
+            let_through(error)
+            unlinked[key] = error.strerror or str(error)
+        except ValueError as error:
+            let_through(error)
+            unlinked[key] = str(error)
+        else:
+            if isinstance(into, Scratch):
+                copy = file._copy
+                into._held.append(cached_file(copy, file.outcome, take(copy.lease_id)))
     return unlinked
+
+
+class _Directory:
+    """An open directory, closed when nobody has it any more."""
+
+    _fds: Sequence[int] = ()
+
+    def __init__(self, path: str, flags: int, above: _Directory | None = None) -> None:
+        self._fds = fds = list[int]()
+        opening = partial(os.open, dir_fd=None if above is None else above.fd)
+        # In one step, in which no signal handler runs: what is open is on the list.
+        fds.extend(map(opening, (path,), (flags,)))
+
+    @property
+    def fd(self) -> int:
+        """Its descriptor."""
+        return self._fds[0]
+
+    def __del__(self) -> None:
+        for fd in self._fds:
+            os.close(fd)
 
 
 class _Tree:
@@ -60,37 +83,23 @@ class _Tree:
     """
 
     def __init__(self, top: str) -> None:
-        self._top = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._top = _Directory(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._parts: list[str] = []
-        self._here = os.dup(self._top)
+        self._here = self._top
 
     def enter(self, parts: list[str]) -> int:
         """A descriptor of the directory that the parts lead to, made if need be."""
-        if parts == self._parts:
-            return self._here
-        here = os.dup(self._top)
-        try:
+        if parts != self._parts:
+            here = self._top
             for part in map(_part, parts):
                 try:
-                    os.mkdir(part, 0o700, dir_fd=here)
-                    os.chmod(part, 0o700, dir_fd=here)  # whatever the umask
+                    os.mkdir(part, 0o700, dir_fd=here.fd)
+                    os.chmod(part, 0o700, dir_fd=here.fd)  # whatever the umask
                 except FileExistsError:
                     pass
-                here, above = os.open(part, _DIRECTORY, dir_fd=here), here
-                os.close(above)
-        except BaseException:
-            os.close(here)
-            raise
-        os.close(self._here)
-        self._here, self._parts = here, parts
-        return here
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._here)
-        os.close(self._top)
+                here = _Directory(part, _DIRECTORY, here)
+            self._here, self._parts = here, parts
+        return self._here.fd
 
 
 def _part(name: str) -> str:
@@ -114,12 +123,14 @@ def _link(file: CachedFile, place: int, name: str, into: object) -> None:
             raise
     if isinstance(into, Scratch):
         into.reserve(file.size)
-    target = os.open(name, _NEW_FILE, 0o600, dir_fd=place)
-    try:
-        with open(target, "wb") as copy, open(file, "rb") as source:
-            if not reflink(source.fileno(), target):
-                shutil.copyfileobj(source, copy, 1024 * 1024)
-            os.fchmod(target, 0o444)
-    except BaseException:
-        os.unlink(name, dir_fd=place)
-        raise
+
+    # The descriptor is the file's before any signal handler runs.
+    with open(name, "xb", opener=partial(os.open, mode=0o600, dir_fd=place)) as copy:
+        try:
+            with open(file, "rb") as source:
+                if not reflink(source.fileno(), copy.fileno()):
+                    shutil.copyfileobj(source, copy, 1024 * 1024)
+            os.fchmod(copy.fileno(), 0o444)
+        except BaseException:
+            os.unlink(name, dir_fd=place)
+            raise

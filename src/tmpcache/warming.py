@@ -20,6 +20,7 @@ from .errors import (
     QuotaExceededError,
 )
 from .file import Outcome
+from .interruption import let_through
 from .objects import ObjectName
 from .reports import Warming
 from .thrift import Thrift
@@ -152,6 +153,7 @@ def _parsed(source: str | bytes | os.PathLike[str]) -> Any:
     try:
         return json.loads(source)
     except (ValueError, RecursionError) as error:
+        let_through(error)
         raise ConfigError(f"the manifest cannot be read: {error}") from None
 
 

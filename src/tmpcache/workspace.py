@@ -10,6 +10,7 @@ import sys
 from pathlib import Path, PosixPath
 
 from .file import CachedFile, cached_file
+from .interruption import let_through
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -196,6 +197,7 @@ def reflink(source: int, target: int) -> bool:
     ficlone = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)
     try:
         fcntl.ioctl(target, ficlone, source)
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return False
     return True

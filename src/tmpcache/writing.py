@@ -8,6 +8,7 @@ import os
 from .current import current_deadline
 from .errors import ConfigError
 from .file import Outcome
+from .interruption import let_through
 from .store.publish import Arrival
 
 TYPE_CHECKING = False
@@ -87,6 +88,7 @@ def _length(file: BinaryIO) -> int | None:
         here = file.tell()
         end = file.seek(0, io.SEEK_END)
         file.seek(here)
-    except (AttributeError, OSError):
+    except (AttributeError, OSError) as error:
+        let_through(error)
         return None
     return end - here

@@ -87,17 +87,20 @@ def download(
                 sink.rewind()
     from .parts import Transfer
 
+    refused = ""
     while True:
+        # The last try reads in one: nothing ties it to what may change in the meantime.
+        transfer = Transfer(origin, name, sink, deadline, refused, splits=restarts > 0)
         try:
-            described = Transfer(origin, name, sink, deadline).run(reply)
+            described = transfer.run(reply)
             sink.check(name)
             return described
         except ObjectChangedError:
             if not restarts:
                 raise
             restarts -= 1
+            refused, reply = sink.etag, None
             sink.rewind()
-            reply = None
 
 
 def _at_once(
@@ -133,20 +136,25 @@ def too_long(name: ObjectName, size: int) -> IntegrityError:
 
 
 class Patience:
-    """How often one body may break before its download is given up."""
+    """How often a download may break without getting on before it is given up."""
 
-    def __init__(self, name: ObjectName, deadline: Deadline | None, at: int) -> None:
-        self._name, self._deadline, self._mark, self._breaks = name, deadline, at, 0
+    def __init__(self, name: ObjectName, deadline: Deadline | None, tries: int = _TRIES) -> None:
+        self._name, self._deadline, self._tries = name, deadline, tries
+        self._most = self._breaks = 0
 
-    def pause(self, error: OriginUnavailableError, at: int, size: int | None) -> float:
-        """Seconds to wait before the next try, at byte `at`; or the error that ends it."""
-        if at >= self._mark + _PROGRESS:
-            self._breaks, self._mark = 0, at
+    def pause(self, error: OriginUnavailableError, here: int, size: int | None) -> float:
+        """Seconds to wait before the next try; or the error that ends it.
+
+        `here`: bytes of the object that have arrived; less than before after a new start, and only
+        what comes on top of what there was is progress.
+        """
+        if here >= self._most + _PROGRESS:
+            self._breaks, self._most = 0, here
         self._breaks += 1
-        if self._breaks >= _TRIES:
+        if self._breaks >= self._tries:
             raise OriginUnavailableError(
-                f"{self._name}: the transfer broke {self._breaks} times, the last time after "
-                f"{at} of {size} bytes ({error}): try again",
+                f"{self._name}: the transfer broke {self._breaks} times, the last time with "
+                f"{here} of {size} bytes here ({error}): try again",
                 bucket=self._name.bucket,
                 key=self._name.key,
             ) from error
@@ -154,6 +162,22 @@ class Patience:
         if self._deadline is not None:
             self._deadline.check(self._name, needed=pause)
         return pause
+
+
+class UnusableRangeError(Exception):
+    """The answer to a range is not known to be a piece of the object that the rest is of.
+
+    Such an object is read in one.
+    """
+
+    def __init__(self, reply: Reply | None = None) -> None:
+        #: The whole object, if the origin sent that instead.
+        self.reply = reply
+
+
+def is_strong(etag: str) -> bool:
+    """Whether it stands for the very bytes: ``If-Match`` takes no other (RFC 9110)."""
+    return bool(etag) and not etag.startswith("W/")
 
 
 def ask_anew(origin: Origin, name: ObjectName, deadline: Deadline | None) -> Reply:
@@ -173,8 +197,12 @@ def ask_for(
 ) -> Reply:
     """A range of the object that `sink` holds a part of, and of no other version.
 
-    The reply begins at `start`, or at 0 if the origin does not know ranges.
+    Raises :class:`ObjectChangedError` if the origin has another version now, and
+    :class:`UnusableRangeError` if it does not say of which version its answer is, or does not know
+    ranges.
     """
+    if not is_strong(sink.etag):
+        raise UnusableRangeError
     reply = origin.get(
         name.bucket,
         name.key,
@@ -185,18 +213,16 @@ def ask_for(
         deadline=deadline,
     )
     assert isinstance(reply, Reply), "only if_none_match is answered without a body"
-    if (reply.etag, reply.size) != (sink.etag, sink.size):
-        reply.body.close()
+    if reply.etag == sink.etag and reply.start == start and reply.size in (None, sink.size):
+        return reply
+    if reply.etag == sink.etag and not reply.start and reply.size == sink.size:
+        raise UnusableRangeError(reply)
+    reply.body.close()
+    if is_strong(reply.etag) and reply.etag != sink.etag:
         raise ObjectChangedError(
             f"{name} was replaced while it was read (ETag {sink.etag} became {reply.etag}), and "
             "again during the restart: fetch it when its writer has finished.",
             bucket=name.bucket,
             key=name.key,
         )
-    if reply.start not in (0, start):
-        reply.body.close()
-        raise IntegrityError(
-            f"{name}: asked for the bytes from {start} on, the origin sent those from "
-            f"{reply.start} on. Nothing was kept."
-        )
-    return reply
+    raise UnusableRangeError

@@ -26,6 +26,7 @@ import time
 from functools import partial
 
 from ..errors import OriginUnavailableError
+from ..interruption import let_through
 from . import Reply, Unchanged
 from .obstore_errors import is_elsewhere, is_stale_connection, retold
 from .obstore_store import make_store, road_to, trust_of
@@ -112,6 +113,7 @@ class ObstoreOrigin(S3Origin):
                 reply.scope = scope
                 return reply
             except Exception as error:
+                let_through(error)
                 failure = retold(error, key)
                 if failure is None or (if_none_match and refuses_condition(failure, "IfNoneMatch")):
                     return ask_boto3()
@@ -228,6 +230,7 @@ class _Body:
         try:
             return memoryview(next(self._chunks, b""))
         except Exception as error:
+            let_through(error)
             if deadline is not None and deadline.remaining() <= 0:
                 raise deadline.exceeded(named(self._subject)) from error
             raise translated(retold(error, self._subject[1]) or error, self._subject) from error

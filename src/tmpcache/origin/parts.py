@@ -4,17 +4,28 @@ A connection to S3 gives some 90 MB/s, whatever the network could; a server that
 the first one only loses by more of them. So the first response is read and watched: is it slow,
 and is there much to come, then the rest is cut into parts that other threads fetch meanwhile. All
 threads end with the call.
+
+The other connections only help. If one fails (no more threads, a store that allows one connection
+or answers ranges in ways of its own), its part goes back to the first, which reads on.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from threading import Event, Lock, Thread
+from threading import Lock
 
-from ..errors import OriginUnavailableError
+from ..deadline import deadline_within
+from ..errors import (
+    DeadlineExceededError,
+    IntegrityError,
+    ObjectChangedError,
+    OriginError,
+    OriginUnavailableError,
+)
+from ..threads import LOOK, Worker, join_all
 from . import UNSAID, Reply
-from .download import Patience, ask_anew, ask_for, too_long
+from .download import Patience, UnusableRangeError, ask_anew, ask_for, is_strong, too_long
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +50,9 @@ _WATCHED, _FAST = 0.03, 400e6
 #: Bytes read at once; twice as many as long as so many are there, up to the second. 1 GiB from
 #: loopback takes two thirds of the time with 2 MiB.
 _CHUNK, _CHUNK_MOST = 256 * 1024, 2 * 1024 * 1024
+#: How often in a row another connection may fail before its part goes back to the first, and
+#: seconds until others are opened once all have failed.
+_TRIES, _AGAIN = 2, 10.0
 
 
 #: Connections of this process that bring parts of objects.
@@ -48,13 +62,6 @@ os.register_at_fork(after_in_child=_open.clear)
 
 class _Halted(Exception):
     """Another connection has failed; this one shall end, too."""
-
-
-class _NoRanges(Exception):
-    """The origin answered a range with the whole object."""
-
-    def __init__(self, reply: Reply) -> None:
-        self.reply = reply
 
 
 class _Part:
@@ -67,7 +74,11 @@ class _Part:
 
 
 class Transfer:
-    """The download of one version of one object into a sink."""
+    """The download of one version of one object into a sink.
+
+    `refused`: an ETag that the origin did not accept as a condition; if the object has it all the
+    same, it is read in one. `splits`: whether other connections may help.
+    """
 
     def __init__(
         self,
@@ -75,43 +86,58 @@ class Transfer:
         name: ObjectName,
         sink: Sink,
         deadline: Deadline | None,
+        refused: str = "",
+        *,
+        splits: bool = True,
     ) -> None:
         self.origin, self.name, self.sink, self.deadline = origin, name, sink, deadline
         self.version_id: str | None = None
         #: Who signed the request for the first part that arrives here.
         self.scope: str | None = UNSAID
-        #: Set when all connections shall end.
-        self.halted = Event()
+        #: Whether all connections shall end.
+        self.halted = False
+        self._refused, self._splits = refused, splits
         self._lock = Lock()
         self._gaps: list[tuple[int, int | None]] = []
         self._part = 0  # bytes of a part; 0: what is missing is brought in one
         self._ranges = True  # whether the origin knows them
-        self._lines: list[_Line] = []
-        self._threads: list[tuple[Thread, Event]] = []
+        self._lines: list[_Line] = []  # all there were
+        self._helpers: list[Worker] = []
+        self._helping = 0
+        self._split_at = 0.0  # on the clock of `time.monotonic`: not before
+        self._patience = Patience(name, deadline)
         self._error: BaseException | None = None
 
     def run(self, reply: Reply | None) -> tuple[str, str | None, str | None]:
         """Bring all that is missing; the ETag and version id of the object, and who was told."""
-        while True:
-            try:
-                self._work(self._begin(reply))
-                return self.sink.etag, self.version_id, self.scope
-            except _NoRanges as answer:  # only the start of it is of use
-                reply, self._ranges, self._part = answer.reply, False, 0
-                self._error = None
-                self.halted.clear()
-                self.sink.rewind()
+        if self.deadline is not None:
+            self.deadline.watch(self)
+        try:
+            while True:
+                try:
+                    self._work(self._begin(reply))
+                    return self.sink.etag, self.version_id, self.scope
+                except UnusableRangeError as answer:  # only the start of it is of use
+                    reply, self._error, self.halted = answer.reply, None, False
+                    self._ranges, self._part = False, 0
+                    self.sink.rewind()
+                    reply = reply or self._ask_patiently()
+        finally:
+            _open.difference_update(self._lines)
+            if self.deadline is not None:
+                self.deadline.forget(self)
 
     def _begin(self, reply: Reply | None) -> Reply | None:
         """Ask, unless that was done, and find out what is missing."""
         sink = self.sink
-        if reply is None and sink.etag:
+        if reply is None and is_strong(sink.etag):
             self._gaps = [*sink.gaps()]
             if self._gaps:
                 return None
             reply = self._still()
             if reply is None:  # all here, and still what it was
                 return None
+        if sink.etag:
             sink.rewind()
         reply = reply or ask_anew(self.origin, self.name, self.deadline)
         self.version_id, self.scope = reply.version_id, reply.scope
@@ -121,6 +147,7 @@ class Transfer:
             reply.body.close()
             raise
         self._gaps = [(0, reply.size)]
+        self._ranges = self._ranges and is_strong(reply.etag) and reply.etag != self._refused
         return reply
 
     def _still(self) -> Reply | None:
@@ -138,11 +165,33 @@ class Transfer:
         self.scope = UNSAID if answer is None else answer.scope
         return None
 
+    def ask_for(self, part: _Part, deadline: Deadline | None) -> Reply:
+        """The bytes of a part, of no other version."""
+        if not self._ranges:
+            raise UnusableRangeError
+        return ask_for(self.origin, self.name, self.sink, part.at, part.end, deadline)
+
+    def _ask_patiently(self) -> Reply:
+        while True:
+            try:
+                return ask_anew(self.origin, self.name, self.deadline)
+            except OriginUnavailableError as error:
+                self.pause(self._patience, error)
+
+    def pause(self, patience: Patience, error: OriginUnavailableError) -> None:
+        """Wait before the next try, unless all connections shall end."""
+        size = self.sink.size
+        missing = sum(end - start for start, end in self.sink.gaps())
+        here = self.sink.received if size is None else size - missing
+        until = time.monotonic() + patience.pause(error, here, size)
+        while not self.halted and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, LOOK))
+
     def _work(self, reply: Reply | None) -> None:
         """Be the first connection, wait for the others, and fail as the first that failed did."""
         try:
             while self._gaps:  # again, if another connection gave its part back
-                _Line(self, leads=True).work(reply)
+                _Line(self, self._patience, self.deadline, leads=True).work(reply)
                 self._join()
                 reply = None
         except BaseException as error:
@@ -155,38 +204,30 @@ class Transfer:
             raise self._error
 
     def _join(self) -> None:
-        # Not by Thread.join alone: one that Ctrl-C interrupts takes a thread that runs for one that
-        # has ended (https://github.com/python/cpython/issues/90882).
-        while self._threads:
-            thread, ended = self._threads[-1]
-            ended.wait()
-            thread.join()
-            self._threads.pop()
+        join_all(self._helpers)
+        self._helpers.clear()
+        self._helping = 0
 
     def halt(self, error: BaseException) -> None:
-        """End all connections because one of them has failed."""
+        """End all connections because of an error that is not just one connection's."""
         with self._lock:
             self._error = self._error or error
-            self.halted.set()
-            lines = [*self._lines]
-        for line in lines:
+            self.halted = True
+        self.interrupt()
+
+    def interrupt(self) -> None:
+        """Let no connection wait any longer."""
+        for line in [*self._lines]:
             line.interrupt()
 
     def enter(self, line: _Line) -> None:
         """Another connection is open."""
+        self._lines.append(line)
         _open.add(line)
-        if self.deadline is not None:
-            self.deadline.watch(line)
-        with self._lock:
-            self._lines.append(line)
 
     def leave(self, line: _Line) -> None:
         """It is not any more."""
         _open.discard(line)
-        if self.deadline is not None:
-            self.deadline.forget(line)
-        with self._lock:
-            self._lines.remove(line)
 
     def take(self) -> _Part | None:
         """The next part to bring; None if nothing is left."""
@@ -199,70 +240,92 @@ class Transfer:
                 end = start + self._part
             return _Part(start, end)
 
-    def give_back(self, part: _Part) -> None:
-        """Let another connection bring it: the origin sends this one the object from the start."""
+    def give_back(self, part: _Part | None, error: Exception) -> None:
+        """Let the first connection bring what another could not; without the others for a while."""
         with self._lock:
-            self._ranges = False
-            self._gaps = sorted([*self._gaps, (part.at, part.end)], key=lambda gap: gap[0])
+            if part is not None and part.at != part.end:
+                self._gaps = sorted([*self._gaps, (part.at, part.end)], key=lambda gap: gap[0])
+            self._helping -= 1
+            if not self._helping:
+                self._part, self._split_at = 0, time.monotonic() + _AGAIN
+            if isinstance(error, UnusableRangeError):
+                self._splits = False
 
     def may_split(self, part: _Part) -> bool:
-        """Whether it is worth watching how fast a part comes."""
+        """Whether others could bring the end of a part that comes too slowly."""
         return (
             not self._part
             and self._ranges
-            and self.sink.etag != ""
+            and self._splits
             and part.end is not None
             and part.end - part.at >= 2 * PART_LEAST
+            and time.monotonic() >= self._split_at
         )
 
     def split(self, part: _Part) -> None:
         """Leave most of a part to other connections, if this process may have more of them."""
         if len(_open) >= _TOGETHER:
             return
-        assert part.end is not None
+        whole = part.end
+        assert whole is not None
         with self._lock:
-            missing = part.end - part.at + sum(end - at for at, end in self._gaps if end)
+            missing = whole - part.at + sum(end - at for at, end in self._gaps if end)
             part_size = -(-missing // (4 * CONNECTIONS * _MIB)) * _MIB
             self._part = max(PART_LEAST, min(PART_MOST, part_size))
-            end = min(part.at + self._part, part.end)
-            if end < part.end:
-                self._gaps.insert(0, (end, part.end))
-                part.end = end
-            more = min(CONNECTIONS - 1, -(-missing // self._part) - 1)
-        for _ in range(more):
-            line = _Line(self, leads=False)
-            _open.add(line)  # first: of two downloads that look then, at least one sees too many
+            part.end = min(part.at + self._part, whole)
+            rest = part.end, whole
+            self._gaps.insert(0, rest)
+        self._get_help(min(CONNECTIONS - 1, -(-missing // self._part) - 1))
+        with self._lock:
+            if not self._helpers:
+                self._gaps.remove(rest)
+                part.end, self._part, self._split_at = whole, 0, time.monotonic() + _AGAIN
+
+    def _get_help(self, most: int) -> None:
+        """Open other connections, as many as this process may have and there are threads for."""
+        deadline = deadline_within(self.deadline, asks_once=True)
+        for _ in range(most):
+            line = _Line(self, Patience(self.name, deadline, _TRIES), deadline, leads=False)
+            self.enter(line)  # first: of two downloads that look then, at least one sees too many
             if len(_open) > _TOGETHER:
-                _open.discard(line)
-                return
-            thread = Thread(target=line.run, name="tmpcache connection", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:
-                _open.discard(line)
-                raise
-            self._threads.append((thread, line.ended))
+                return self.leave(line)
+            helper = Worker(line.run, "tmpcache connection")
+            self._helpers.append(helper)
+            with self._lock:
+                self._helping += 1
+            if not helper.start():
+                self._helpers.remove(helper)
+                with self._lock:
+                    self._helping -= 1
+                return self.leave(line)
+        return None
 
 
 class _Line:
-    """One connection, and the thread that reads from it."""
+    """One connection, and what it reads from it; the first (`leads`) in the calling thread."""
 
-    def __init__(self, transfer: Transfer, *, leads: bool) -> None:
-        self._transfer, self._leads = transfer, leads
-        self.ended = Event()
+    def __init__(
+        self, transfer: Transfer, patience: Patience, deadline: Deadline | None, *, leads: bool
+    ) -> None:
+        self._transfer, self._patience, self._deadline = transfer, patience, deadline
+        self._leads = leads
+        self._part: _Part | None = None
         self._reply: Reply | None = None
         self._buffer = memoryview(b"")
 
     def run(self) -> None:
-        """Work in a thread of its own."""
+        """Help, in a thread of its own."""
+        transfer = self._transfer
         try:
             self.work(None)
         except _Halted:
             return
-        except BaseException as error:
-            self._transfer.halt(error)
-        finally:
-            self.ended.set()
+        except ObjectChangedError as error:
+            transfer.halt(error)
+        except (OriginError, IntegrityError, DeadlineExceededError, UnusableRangeError) as error:
+            transfer.give_back(self._part, error)
+        except BaseException as error:  # of the disk
+            transfer.halt(error)
 
     def work(self, reply: Reply | None) -> None:
         """Bring part after part, as long as there are any; `reply` is the answer to go on with."""
@@ -270,17 +333,14 @@ class _Line:
         self._reply = reply
         self._buffer = memoryview(bytearray(_CHUNK))
         at = 0
-        transfer.enter(self)
         try:
+            transfer.enter(self)
             while (part := transfer.take()) is not None:
+                self._part = part
                 if self._reply is not None and at != part.at:
                     self._hang_up()
-                if not self._bring(part):
-                    return
+                self._bring(part)
                 at = part.at
-        except _NoRanges:
-            self._reply = None  # goes on with it
-            raise
         finally:
             transfer.leave(self)
             self._hang_up()
@@ -290,50 +350,38 @@ class _Line:
         if (reply := self._reply) is not None:
             reply.body.interrupt()
 
-    def _bring(self, part: _Part) -> bool:
-        """Bring a part, whatever breaks; False if this connection cannot."""
+    def _bring(self, part: _Part) -> None:
+        """Bring a part, whatever breaks."""
         transfer = self._transfer
-        patience = Patience(transfer.name, transfer.deadline, part.at)
         while True:
-            if transfer.halted.is_set():
+            if transfer.halted:
                 raise _Halted
             try:
                 if self._reply is None:
-                    self._reply = reply = self._ask(part)
-                    if reply.start != part.at:
-                        if self._leads:
-                            raise _NoRanges(reply)
-                        transfer.give_back(part)
-                        return False
-                self._drain(part, self._reply)
-                return True
+                    self._reply = self._ask(part)
+                return self._drain(part, self._reply)
             except OriginUnavailableError as error:
                 self._hang_up()
-                if transfer.halted.is_set():
+                if transfer.halted:
                     raise _Halted from error
                 if part.at == part.end:
-                    return True
-                transfer.halted.wait(patience.pause(error, part.at, transfer.sink.size))
+                    return None
+                transfer.pause(self._patience, error)
 
     def _ask(self, part: _Part) -> Reply:
         transfer = self._transfer
-        sink, deadline = transfer.sink, transfer.deadline
-        if sink.etag:
-            reply = ask_for(transfer.origin, transfer.name, sink, part.at, part.end, deadline)
-            transfer.version_id = reply.version_id or transfer.version_id
-            transfer.scope = transfer.scope or reply.scope
-            return reply
-        # Nothing ties the rest to the start.
-        raise _NoRanges(ask_anew(transfer.origin, transfer.name, deadline))
+        reply = transfer.ask_for(part, self._deadline)
+        transfer.version_id = reply.version_id or transfer.version_id
+        transfer.scope = transfer.scope or reply.scope
+        return reply
 
     def _drain(self, part: _Part, reply: Reply) -> None:
         """Read up to the end of the part, which may come nearer meanwhile."""
         transfer, sink, buffer = self._transfer, self._transfer.sink, self._buffer
         deadline, read = transfer.deadline, reply.body.read
-        watched = self._leads and transfer.may_split(part)
-        began, start = time.monotonic() if watched else 0.0, part.at
+        began, start = time.monotonic(), part.at
         while part.at != part.end:
-            if transfer.halted.is_set():
+            if transfer.halted:
                 raise _Halted
             left = len(buffer) if part.end is None else part.end - part.at
             data = read(buffer if left >= len(buffer) else buffer[:left])
@@ -345,10 +393,10 @@ class _Line:
             part.at += len(data)
             if deadline is not None and part.at != part.end:
                 deadline.check(transfer.name)
-            if watched and (elapsed := (now := time.monotonic()) - began) > _WATCHED:
-                if part.at - start < _FAST * elapsed:
+            if self._leads and (elapsed := (now := time.monotonic()) - began) > _WATCHED:
+                if part.at - start < _FAST * elapsed and transfer.may_split(part):
                     transfer.split(part)
-                began, start, watched = now, part.at, transfer.may_split(part)
+                began, start = now, part.at
         if part.end not in (None, part.at):
             raise OriginUnavailableError(f"the body ended after {part.at} bytes")
         if reply.end in (None, part.at):

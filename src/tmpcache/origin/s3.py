@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: Seconds to wait for a connection, and for the next bytes. botocore waits a minute for each:
 #: longer than many functions live. A call with less time than that waits less.
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 20.0
-_LESS_PATIENT = (10.0, 5.0, 2.0, 1.0)
+_LESS_PATIENT = (10.0, 5.0, 2.0, 1.0, 0.5)
 _CONDITIONS = {"IfMatch", "IfNoneMatch"}
 
 

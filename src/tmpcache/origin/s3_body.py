@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from http.client import HTTPResponse
 
+from ..interruption import let_through
 from . import Reply
 from .s3 import READ_TIMEOUT
 from .s3_errors import named, translated
@@ -91,6 +92,7 @@ class Body:
             self._awaited -= count
             return buffer[:count]
         except Exception as error:
+            let_through(error)
             if self._deadline is not None and self._deadline.remaining() <= 0:
                 raise self._deadline.exceeded(named(self._subject)) from error
             raise translated(error, self._subject) from error
@@ -99,8 +101,8 @@ class Body:
         """Let a read under way, in another thread, fail."""
         try:
             self._stream._raw_stream._fp.fp.raw._sock.shutdown(socket.SHUT_RDWR)
-        except (AttributeError, OSError):  # nothing to wait for any more
-            return
+        except (AttributeError, OSError) as error:  # nothing to wait for any more
+            let_through(error)
 
     def close(self) -> None:
         """Give the connection up, read or not."""
@@ -115,6 +117,8 @@ def _span(response: Mapping[str, Any]) -> tuple[int, int | None, int | None]:
         return 0, length, length
     place, _, total = span.partition("/")
     first, _, last = place.partition("-")
+    if not (first.isdigit() and last.isdigit()):
+        return 0, length, length
     return int(first), int(last) + 1, int(total) if total.isdigit() else None
 
 

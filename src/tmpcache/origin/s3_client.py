@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from ..errors import ConfigError
+import sys
+
+from ..errors import ConfigError, OriginUnavailableError
+from ..interruption import let_through
 from .s3 import CONNECT_TIMEOUT, READ_TIMEOUT, patience
 from .s3_errors import named, no_client
 from .signing import here
@@ -39,7 +42,6 @@ def make_client() -> Any:
         raise no_client(error) from error
     _check_trust(client)
     _wait_by_deadline(client)
-    client.meta.events.register_first("needs-retry.s3", _give_up_in_time)
     return client
 
 
@@ -84,15 +86,33 @@ def _give_up_in_time(response: Any = None, caught_exception: Any = None, **_: ob
     failed = caught_exception is not None or response is None or response[0].status_code >= 500
     question = here.question
     deadline = None if question is None else question.deadline
-    if question and deadline and failed and deadline.remaining() < _ANOTHER:
+    if not (question and deadline and failed):
+        return
+    if deadline.asks_once:
+        raise OriginUnavailableError(f"{named(question.subject)}: S3 fails or throttles")
+    if deadline.remaining() < _ANOTHER:
         raise deadline.exceeded(named(question.subject)) from caught_exception
 
 
-def repair(client: Any) -> None:
-    """Let a 304 with checksum headers through, on which botocore fails (boto3 issue 4765).
+def _end_with_a_signal(caught_exception: Exception | None = None, **_: object) -> None:
+    """A hook that keeps botocore from asking again after a signal handler has ended a request."""
+    frame = sys._getframe(1) if caught_exception is not None else None
+    while frame is not None and frame.f_globals.get("__package__") != __package__:
+        frame = frame.f_back
+    if frame is not None and caught_exception is not None:  # it was asked from here
+        let_through(caught_exception, frame)
 
-    It wraps the empty body of the error for checking, and then cannot parse what it wrapped.
+
+def repair(client: Any) -> None:
+    """Teach a client when to stop asking, and let a 304 with checksum headers through.
+
+    On those botocore fails (boto3 issue 4765): it wraps the empty body of the error for checking,
+    and then cannot parse what it wrapped.
     """
+    for name, hook in (("time", _give_up_in_time), ("signal", _end_with_a_signal)):
+        client.meta.events.register_first(
+            "needs-retry.s3", hook, unique_id=f"tmpcache-end-by-{name}"
+        )
 
     def unwrap(response_dict: dict[str, Any], **_: object) -> None:
         if response_dict["status_code"] >= 300 and not isinstance(response_dict["body"], bytes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 from ..errors import (
     AccessDeniedError,
@@ -14,6 +15,7 @@ from ..errors import (
     OriginUnavailableError,
     TmpCacheError,
 )
+from ..interruption import let_through
 from ..objects import ObjectName
 
 TYPE_CHECKING = False
@@ -59,6 +61,14 @@ _REDIRECTED = (
     "the endpoint answers with a redirect, which is followed only where S3 names the bucket's "
     "region: check the endpoint URL, and AWS_DEFAULT_REGION"
 )
+#: Whose exceptions are the client's way to fail; others come from hooks of the caller's.
+_CLIENTS = {"boto3", "botocore", "awscrt", "s3transfer", "urllib3", "obstore", "moto", "responses"}
+
+
+def is_of_the_client(error: Exception) -> bool:
+    """Whether an exception is of a kind that the client, or Python itself, raises."""
+    package = type(error).__module__.partition(".")[0]
+    return package in _CLIENTS or package in sys.stdlib_module_names
 
 
 def status_of(error: Exception) -> int:
@@ -91,8 +101,12 @@ def translated(
 ) -> TmpCacheError:
     """The error to raise for what boto3 raised while it asked for an object.
 
-    `right` is what the credentials need for that, and `scope` says whose they are.
+    `right` is what the credentials need for that, and `scope` says whose they are. What a signal
+    handler raised meanwhile is raised from here, untranslated.
     """
+    let_through(error, sys._getframe(1))
+    if not is_of_the_client(error):
+        raise error
     translation = _translated(error, asked, right)
     if isinstance(translation, OriginError):
         translation.scope = scope

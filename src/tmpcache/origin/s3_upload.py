@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..interruption import let_through
 from .s3_options import of
 
 TYPE_CHECKING = False
@@ -54,8 +55,8 @@ def upload(
     except BaseException:
         try:
             client.abort_multipart_upload(**place, **of(client, "AbortMultipartUpload", options))
-        except Exception:  # noqa: S110 - the reason why there is an abort is what counts
-            pass
+        except Exception as error:  # the reason why there is an abort is what counts
+            let_through(error)
         raise
     return answer.get("ETag", ""), answer.get("VersionId")
 

@@ -1,0 +1,64 @@
+"""What a signal handler raises belongs to who installed it.
+
+A time limit is often an exception that a signal handler raises in the middle of whatever the main
+thread does: celery's ``SoftTimeLimitExceeded``, a ``TimeoutError`` of an alarm. To a library that
+was interrupted it may look like an error of its own: urllib3 takes a TimeoutError for a socket's,
+botocore wraps any exception into its own and asks again. So before an error is translated, retried
+or stored, its traceback is asked where it comes from.
+"""
+
+from __future__ import annotations
+
+import sys
+from threading import get_ident, main_thread
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType, TracebackType
+
+
+def let_through(error: BaseException, here: FrameType | None = None) -> None:
+    """Raise what a signal handler raised inside the caller's ``try``; nothing otherwise.
+
+    `error` is what the ``except`` clause caught: the handler's exception, or what a library made of
+    it. `here` is the frame of that clause, if it is not the caller's.
+    """
+    if get_ident() != main_thread().ident:  # only there handlers run
+        return
+    found = _interruption(error, here or sys._getframe(1))
+    if found is not None:
+        raise found
+
+
+def _interruption(error: BaseException, here: FrameType) -> BaseException | None:
+    seen: BaseException | None = error
+    while seen is not None and (traceback := seen.__traceback__) is not None:
+        if not _is_within(traceback.tb_frame, here):  # one that was caught before the `try`
+            return None
+        if _ends_in_a_handler(traceback):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def _is_within(frame: FrameType | None, outer: FrameType) -> bool:
+    while frame is not None and frame is not outer:
+        frame = frame.f_back
+    return frame is outer
+
+
+def _ends_in_a_handler(traceback: TracebackType) -> bool:
+    """Whether one of the frames is a handler's: it was given the very frame that it interrupted."""
+    above = traceback
+    while (below := above.tb_next) is not None:
+        if any(one is above.tb_frame for one in _arguments(below.tb_frame)):
+            return True
+        above = below
+    return False
+
+
+def _arguments(frame: FrameType) -> list[object]:
+    code, values = frame.f_code, frame.f_locals
+    found = [values.get(name) for name in code.co_varnames[: code.co_argcount + 1]]
+    rest = next((one for one in found if type(one) is tuple), ())
+    return [*found, *rest]

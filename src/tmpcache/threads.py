@@ -1,0 +1,95 @@
+"""Threads that end with the call that starts them, whenever a signal interrupts it.
+
+Ctrl-C may arrive inside ``Thread.start``: the thread runs then although ``start`` did not return.
+What the calling thread waits with here is made of single calls into C. ``threading.Event`` and
+``Condition`` are not: a signal in their ``__enter__`` leaves them locked for ever.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
+
+from .interruption import let_through
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+#: Seconds between two looks whether something has ended: a signal that comes in the moment before
+#: a wait does not end the wait.
+LOOK = 0.1
+#: Seconds for a thread to begin whose ``start`` was interrupted; if it has not, there is none.
+_GRACE = 1.0
+
+
+class Worker:
+    """A thread to be recorded by its owner, then started, then joined, whatever happens between.
+
+    It works only if it begins before its owner waits for its end. One that begins later ends at
+    once and touches nothing.
+    """
+
+    def __init__(self, work: Callable[[], object], name: str) -> None:
+        self._work = work
+        #: Who came first: the thread, which begins to work, or its owner, who calls that off.
+        self._first: dict[str, str] = {}
+        self._end: SimpleQueue[None] = SimpleQueue()
+        self._is_done = False
+        self._thread = Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> bool:
+        """Start the thread; False if the system has no more of them."""
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            let_through(error)
+            return False
+        except KeyError as error:  # of threading, which tidied up after an interrupted start
+            let_through(error)
+            raise
+        return True
+
+    def _run(self) -> None:
+        if self._first.setdefault("first", "thread") != "thread":
+            return
+        try:
+            self._work()
+        finally:
+            self._is_done = True
+            self._end.put(None)
+
+    def join(self) -> None:
+        """Wait until the thread has ended. May be called again, also after an interrupt."""
+        # Not by Thread.join alone: one that Ctrl-C interrupts takes a thread that runs for one that
+        # has ended (https://github.com/python/cpython/issues/90882).
+        if self._first.setdefault("first", "owner") == "thread":
+            while not self._is_done:
+                with suppress(Empty):
+                    self._end.get(timeout=LOOK)
+        give_up_at = time.monotonic() + _GRACE
+        while True:
+            try:
+                return self._thread.join()
+            except RuntimeError as error:  # it has not begun yet
+                let_through(error)
+            if time.monotonic() >= give_up_at:
+                break
+            time.sleep(0.001)
+        # Interrupted right before there was a thread: threading would list it for ever.
+        threading._limbo.pop(self._thread, None)  # type: ignore[attr-defined]
+        return None
+
+
+def join_all(workers: Sequence[Worker]) -> None:
+    """Wait until all have ended, even if a signal handler raises meanwhile."""
+    try:
+        for worker in workers:
+            worker.join()
+    except BaseException:
+        for worker in workers:
+            worker.join()
+        raise

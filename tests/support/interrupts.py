@@ -1,0 +1,387 @@
+"""Exceptions out of signal handlers at any moment: at each in turn, or at random.
+
+CPython runs signal handlers in the main thread, after a call, at the entry of a function and at a
+jump backward. A trace function that raises there is just that, without the chance.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import gc
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dis import opname
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any, BinaryIO
+
+import tmpcache
+from support.shelf import Shelf
+from tmpcache import Cache
+
+_PACKAGE = os.path.dirname(tmpcache.__file__)
+#: Seconds after which a call hangs.
+PATIENCE = 20.0
+MIB = 1 << 20
+
+
+class TimeIsUp(TimeoutError):
+    """What a time limit raises: an Exception, even an OSError, as an alarm's or celery's."""
+
+
+class Points:
+    """Counts the moments at which a handler may run in our code, and raises at one of them."""
+
+    def __init__(self, raise_at: int = -1) -> None:
+        self.count, self._raise_at = 0, raise_at
+        self._was_call: dict[FrameType, bool] = {}
+        self._codes: dict[CodeType, bytes] = {}
+        #: Where it raised, and whether the store was at work.
+        self.place, self.is_in_store = "", False
+
+    def run(self, call: Callable[[], object]) -> None:
+        """The call, interrupted if it comes to that."""
+        before = sys.gettrace()
+        sys.settrace(self._enter)
+        try:
+            call()
+        finally:
+            sys.settrace(before)
+            self._was_call.clear()
+
+    def _enter(self, frame: FrameType, event: str, arg: Any) -> Any:
+        if not frame.f_code.co_filename.startswith(_PACKAGE):
+            return None
+        frame.f_trace_lines, frame.f_trace_opcodes = False, True
+        self._point(frame)
+        return self._step
+
+    def _step(self, frame: FrameType, event: str, arg: Any) -> Any:
+        if event == "opcode":
+            code = self._codes.get(frame.f_code)
+            if code is None:
+                code = self._codes[frame.f_code] = frame.f_code.co_code
+            name = opname[code[frame.f_lasti]]
+            if self._was_call.get(frame) or name.startswith("JUMP_BACKWARD"):
+                self._point(frame)
+            self._was_call[frame] = name.startswith("CALL")
+        elif event == "return":
+            self._was_call.pop(frame, None)
+        return self._step
+
+    def _point(self, frame: FrameType) -> None:
+        stack = list(_stack(frame))
+        if any(name == "__del__" for _, name in stack):  # Python drops what is raised there
+            return
+        if frame.f_lineno is None:  # 3.11 never frees a frame in which a trace raises there
+            return
+        self.count += 1
+        if self.count == self._raise_at:
+            self.place = f"{stack[0][0]}:{frame.f_lineno} {frame.f_code.co_qualname}"
+            self.is_in_store = any(file.startswith("store/") for file, _ in stack)
+            raise TimeIsUp(self.place)
+
+
+def _stack(frame: FrameType | None) -> Iterator[tuple[str, str]]:
+    """File and name of all functions, from the inside out."""
+    while frame is not None:
+        yield os.path.relpath(frame.f_code.co_filename, _PACKAGE), frame.f_code.co_name
+        frame = frame.f_back
+
+
+def _tell(problem: Any, tell: Callable[[Any], object]) -> None:
+    """Tell of what was raised where nobody can catch it, but for threading's own tidying up.
+
+    If a handler raises at the end of the call that makes a thread, `Thread.start` takes it for a
+    failure, and the thread cannot find itself on the list that it was taken from.
+    """
+    if not (isinstance(problem.exc_value, KeyError) and "tmpcache" in str(problem.exc_value)):
+        tell(problem)
+
+
+@contextmanager
+def alarm(seconds: float, error: BaseException) -> Iterator[None]:
+    """After so many seconds a real signal's handler raises `error` in the main thread, once.
+
+    No garbage is collected meanwhile: what a handler raises in a finalizer, Python drops.
+    """
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        raise error
+
+    told = sys.unraisablehook
+    sys.unraisablehook = lambda problem: _tell(problem, told)
+    left, collects = signal.getitimer(signal.ITIMER_REAL)[0], gc.isenabled()
+    gc.collect()
+    gc.disable()
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, left)  # one within the other
+        if collects:
+            gc.enable()
+        sys.unraisablehook = told
+
+
+def threads_of_ours() -> list[str]:
+    """Names of our threads, once those that are about to end have ended."""
+    give_up_at = time.monotonic() + 2
+    while True:
+        names = [one.name for one in threading.enumerate() if one.name.startswith("tmpcache")]
+        if not names or time.monotonic() > give_up_at:
+            return names
+        time.sleep(0.002)
+
+
+def flights_of(cache: Cache) -> int:
+    """Calls that somebody might wait for."""
+    return len(cache._fetching._flights) + len(cache._memory._flights)
+
+
+def descriptors(root: Path) -> list[str]:
+    """What is open under the root, but for the index and the session, which stay open."""
+    kinds = (target.split("/")[0] for target in _open_under(root))
+    stays = ("changes", "sessions", "index")
+    return sorted(kind for kind in kinds if not kind.startswith(stays))
+
+
+def _open_under(directory: Path) -> Iterator[str]:
+    """Where the open descriptors lead that lead into a directory, relative to it."""
+    for entry in os.scandir("/proc/self/fd"):
+        try:
+            target = os.readlink(entry.path)
+        except FileNotFoundError:
+            continue
+        if target.startswith(f"{directory}/"):
+            yield target[len(str(directory)) + 1 :]
+
+
+def leases(cache: Cache) -> int:
+    """Leases in the table of this process."""
+    session = cache._store.access._session
+    return 0 if session is None else session.length - 65 - len(session.free)
+
+
+def locked_partials(root: Path) -> int:
+    """Partials whose lock somebody holds."""
+    found = 0
+    for path in (root / "partial").iterdir():
+        fd = os.open(path, os.O_RDWR)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            found += 1
+        finally:
+            os.close(fd)
+    return found
+
+
+# ---- the attack ----------------------------------------------------------------------------------
+
+KEYS = [f"{number:02}" for number in range(12)]
+#: What is interrupted: a name, and the call.
+VERBS: dict[str, Callable[[Cache], object]] = {
+    "fetch": lambda cache: cache.fetch("models", "01"),
+    "fetch_many": lambda cache: cache.fetch_many("models", KEYS, threads=3),
+    "fetch_prefix": lambda cache: cache.fetch_prefix("models", "0", threads=3),
+    "mirror": lambda cache: _mirror(cache),
+    "load": lambda cache: cache.load("models", "01", Path.read_bytes),
+    "put": lambda cache: cache.put("models", "new", b"new"),
+    "scratch": lambda cache: _use_scratch(cache),
+    "large": lambda cache: cache.fetch("models", "large"),
+}
+#: Resources of which nothing may be left, by who has made good for them. What the store leaves is
+#: not looked at yet.
+OURS = ("threads", "flights", "mirrors")
+STORE = ("descriptors", "leases", "partials")
+
+
+def _mirror(cache: Cache) -> None:
+    with tempfile.TemporaryDirectory(dir=cache.root.parent, prefix="into") as into:
+        cache.fetch_prefix("models", "deep/", into=into, threads=1)
+
+
+def mirrors(root: Path) -> list[str]:
+    """Directories and files that are open beside the root, where links are made."""
+    return [target for target in _open_under(root.parent) if target.startswith("into")]
+
+
+def _use_scratch(cache: Cache) -> None:
+    with cache.scratch() as work:
+        work.fetch("models", "01")
+
+
+class Range:
+    """A cache to shoot at, and what is looked at afterwards."""
+
+    def __init__(self, watched: tuple[str, ...] = OURS) -> None:
+        self._watched = watched
+        self.shelf = WritableShelf({key: key.encode() * 1000 for key in KEYS})
+        self.shelf.objects["large"] = bytes(20 * MIB)
+        self.shelf.objects["deep/er/1"] = self.shelf.objects["deep/er/and/2"] = b"deep"
+        self.shelf.pace = lambda key, at, halted: time.sleep(0.004 if key == "large" else 0)
+        self._directory = tempfile.TemporaryDirectory(prefix="tmpcache-interrupts-")
+        self._made = 0
+        gc.collect()
+        gc.freeze()  # what is here now is not looked at each time
+        self.renew()
+
+    def renew(self) -> None:
+        """A new cache, where nothing is left from before."""
+        self._made += 1
+        self.root = Path(self._directory.name, str(self._made))
+        self.cache = Cache(self.root, quota="100 MiB", origin=self.shelf, lock_timeout=0.1)
+        self._forget()
+        self._before = self._left()
+
+    def close(self) -> None:
+        """Remove everything."""
+        gc.unfreeze()
+        self.cache.close()
+        self._directory.cleanup()
+
+    def shoot(self, verb: str, points: Points) -> list[str]:
+        """Interrupt a call; what is wrong afterwards."""
+        wrong = []
+        with alarm(PATIENCE, AssertionError("it hangs")):
+            try:
+                points.run(lambda: VERBS[verb](self.cache))
+                if points.place and not (points.is_in_store and self._watched == OURS):
+                    wrong.append("the exception was lost")
+            except TimeIsUp:
+                pass
+            except BaseException as error:
+                wrong.append(f"came out as {error!r}")
+            wrong += self._look()
+            try:
+                self.cache.fetch("models", "01").release()
+            except BaseException as error:
+                wrong.append(f"the next fetch: {error!r}")
+            if self._store_has_leaks() or wrong:
+                self.renew()
+            else:
+                self._forget()
+        return [f"{points.place}: {what}" for what in wrong]
+
+    def _forget(self) -> None:
+        self.cache.fetch("models", "11").release()
+        self.cache.evict("models")
+        self.cache._memory.clear()
+        gc.collect()
+
+    def _left(self) -> dict[str, object]:
+        return {
+            "descriptors": descriptors(self.root),
+            "leases": leases(self.cache),
+            "partials": locked_partials(self.root),
+        }
+
+    def _look(self) -> list[str]:
+        gc.collect()
+        found: dict[str, object] = {
+            "threads": threads_of_ours(),
+            "flights": flights_of(self.cache),
+            "mirrors": mirrors(self.root),
+        }
+        wrong = [f"{name}: {found[name]}" for name in OURS if found[name]]
+        left = self._left()
+        return wrong + [
+            f"{name}: {left[name]}, were {self._before[name]}"
+            for name in self._watched
+            if name in STORE and left[name] != self._before[name]
+        ]
+
+    def _store_has_leaks(self) -> bool:
+        gc.collect()
+        return self._left() != self._before
+
+
+class WritableShelf(Shelf):
+    """A shelf that objects can be put on."""
+
+    def put(
+        self, bucket: str, key: str, body: BinaryIO, size: int, **options: object
+    ) -> tuple[str, None]:
+        """Store it."""
+        self.objects[key] = body.read()
+        return '"put"', None
+
+
+def attack(verb: str, most: int, seed: int = 0, watched: tuple[str, ...] = OURS) -> Counter[str]:
+    """Interrupt a call at up to `most` of its moments, once at each; what was wrong, how often."""
+    gallery, wrong = Range(watched), Counter[str]()
+    try:
+        counted = Points()
+        counted.run(lambda: VERBS[verb](gallery.cache))
+        gallery.renew()
+        for moment in moments(counted.count, most, seed):
+            wrong.update(gallery.shoot(verb, Points(moment)))
+    finally:
+        gallery.close()
+    return wrong
+
+
+def moments(count: int, most: int, seed: int) -> list[int]:
+    """At most so many of the points from 1 to `count`, in order."""
+    chosen = random.Random(seed).sample(range(1, count + 1), min(most, count))
+    return sorted(chosen)
+
+
+def attack_by_alarm(count: int, seed: int = 0, watched: tuple[str, ...] = OURS) -> Counter[str]:
+    """Interrupt `count` calls by a real signal at a random moment; what was wrong, how often."""
+    gallery, wrong, chance = Range(watched), Counter[str](), random.Random(seed)
+    verbs = list(VERBS)
+    try:
+        for number in range(count):
+            verb = verbs[number % len(verbs)]
+            late = chance.uniform(0.0002, 0.05 if verb in ("large", "fetch_many") else 0.01)
+            wrong.update(gallery.shoot(verb, Alarm(late)))
+    finally:
+        gallery.close()
+    return wrong
+
+
+class Alarm(Points):
+    """Raises after so many seconds, by a real signal."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    def run(self, call: Callable[[], object]) -> None:
+        """The call, interrupted if it is not faster."""
+        with alarm(self._seconds, TimeIsUp("alarm")):
+            call()
+
+
+def main() -> None:
+    """``python -m support.interrupts --count 5000``, in the tests' directory: the long form."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--count", type=int, default=1000, help="interrupts of each kind")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--store", action="store_true", help="look at the store's resources, too")
+    options = parser.parse_args()
+    watched = OURS + STORE if options.store else OURS
+    wrong = attack_by_alarm(options.count, options.seed, watched)
+    for verb in VERBS:
+        wrong += attack(verb, options.count, options.seed, watched)
+    for what, often in wrong.most_common():
+        print(often, what)
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()
