@@ -355,3 +355,15 @@ def test_whoever_waits_for_a_stopped_process_keeps_to_its_deadline(
     assert {*map(type, errors)} == {tmpcache.errors.DeadlineExceededError}
     assert len(errors) == 7
     assert cache.fetch("b", "b").outcome is Outcome.FETCHED
+
+
+def test_hits_notice_that_the_session_file_was_deleted(root: Path, shelf: Shelf) -> None:
+    """A process that only hits makes no transaction for half a minute."""
+    now = [1.7e9]
+    cache = tmpcache.Cache(root, quota="1 MiB", max_age=3600, origin=shelf, clock=lambda: now[0])
+    held = cache.fetch("b", "a")
+    sessions(root)[0].unlink()
+    now[0] += 1
+    assert cache.fetch("b", "a").outcome is Outcome.HIT
+    (again,) = sessions(root)
+    assert again.name == Path(held._lease.session.path).name

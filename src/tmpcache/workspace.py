@@ -167,6 +167,7 @@ def _link(found: CachedFile, wanted: str) -> str | None:
             if not os.path.samefile(path, found):
                 continue
         except OSError as error:
+            let_through(error)
             if error.errno in NO_LINK:
                 return None
             raise

@@ -39,6 +39,7 @@ def make_client() -> Any:
         session = boto3.Session(botocore_session=botocore.session.Session())
         client = session.client("s3", config=config)
     except Exception as error:
+        let_through(error)
         raise no_client(error) from error
     _check_trust(client)
     _wait_by_deadline(client)
@@ -54,6 +55,7 @@ def _check_trust(client: Any) -> None:
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(verify)
         except OSError as error:
+            let_through(error)
             raise ConfigError(
                 f"the CA bundle {verify} cannot be read ({error}): let AWS_CA_BUNDLE name a file "
                 "of PEM certificates, or unset it"

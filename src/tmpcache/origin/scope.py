@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import os
 
+from ..interruption import let_through
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     #: Access key id, secret and session token. The secret counts: an access key id is no proof.
@@ -83,7 +85,8 @@ def files() -> list[tuple[int, int, int]]:
         try:
             status = os.stat(path)
             found.append((status.st_ino, status.st_size, status.st_mtime_ns))
-        except OSError:
+        except OSError as error:
+            let_through(error)
             found.append((0, 0, 0))
     return found
 
@@ -202,7 +205,8 @@ def _read(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return file.read()
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return ""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from threading import local
 
+from ..interruption import let_through
 from .scope import ANONYMOUS
 
 TYPE_CHECKING = False
@@ -52,7 +53,8 @@ class Signer:
                 return ANONYMOUS
             credentials = self.client._request_signer._credentials
             return None if self._is_due(credentials) else _keys(credentials)
-        except Exception:  # credentials of somebody else's making, or none
+        except Exception as error:  # credentials of somebody else's making, or none
+            let_through(error)
             return None
 
     def of(self, request: Any) -> Keys | None:
@@ -67,7 +69,8 @@ class Signer:
             return self._sessions.get(_text(session))
         try:
             keys = _keys(self.client._request_signer._credentials)
-        except Exception:
+        except Exception as error:
+            let_through(error)
             return None
         if keys is None or token != keys[2]:
             return None

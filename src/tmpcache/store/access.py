@@ -58,7 +58,7 @@ class Access:
         self.damaged, self.count = keeper.damaged, keeper.count
         #: Copies used since the last write, and when: they ride along with the next one.
         self.used: dict[int, tuple[Copy, float]] = {}
-        self.flushed_at = clock()
+        self.flushed_at = self.looked_at = clock()
         #: Files of partials that this process has locked.
         self.held: WeakSet[Descriptor] = WeakSet()
         self.scratches = scratch.Scratches(self.root)
@@ -184,6 +184,10 @@ class Access:
     def is_evicted(self, lease: int) -> bool:
         """Whether a blob is just being evicted by anybody."""
         return self._session is not None and self._session.is_evicted(lease)
+
+    def is_invisible(self) -> bool:
+        """Whether somebody has deleted the session's file: the next transaction makes it anew."""
+        return self._session is not None and not self._session.is_in_place
 
     def session(self) -> Session:
         """The session of this process, begun if need be."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..errors import TmpCacheError
+from ..interruption import let_through
 from . import blobs
 from .files import inode
 from .publish import row_of
@@ -46,7 +47,8 @@ def publish_many(access: Access, arrivals: Sequence[Arrival]) -> list[Answer | N
     while rest:
         try:
             count = access.write(lambda index: _commit(index, access, rest))  # noqa: B023
-        except (TmpCacheError, OSError):  # one failed; which, and why, it will say alone
+        except (TmpCacheError, OSError) as error:  # one failed; which, and why, it will say alone
+            let_through(error)
             break
         for item in rest[:count]:
             item.partial.published = item.copy is not None

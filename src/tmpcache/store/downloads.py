@@ -9,6 +9,7 @@ import os
 from contextlib import contextmanager
 
 from ..errors import DeadlineExceededError, OriginUnavailableError, TmpCacheError
+from ..interruption import let_through
 from . import turns
 from .files import Descriptor
 from .partials import Partial
@@ -105,7 +106,8 @@ class Downloads:
         path = os.path.join(access.root.partial, name.file_id())
         try:
             held = turns.take(path)
-        except OSError:  # to be explained to who asks for this object alone
+        except OSError as error:  # to be explained to who asks for this object alone
+            let_through(error)
             return None
         if held is None or held.status.st_size:
             return None

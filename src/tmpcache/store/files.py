@@ -13,6 +13,7 @@ import stat
 from functools import partial
 
 from ..errors import UnsafeRootError
+from ..interruption import let_through
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,8 +56,10 @@ class Descriptor:
             if self._fds and hasattr(self, "status") and not self._is_ours():
                 self._fds.clear()
             any(map(self._close, iter(self._fds.pop, None)))
-        except (IndexError, OSError):  # none is left
+        except IndexError:  # none is left
             return
+        except OSError as error:
+            let_through(error)
 
     #: Modules may be empty already when the interpreter ends and collects what is left.
     _close = staticmethod(os.close)
@@ -82,6 +85,7 @@ def open_file(path: str, flags: int = os.O_RDONLY, *, dir_fd: int | None = None)
     except PermissionError as error:
         raise StrangeFileError(error.errno, "not to be opened by this user", path) from error
     except OSError as error:
+        let_through(error)
         if isinstance(error, FileNotFoundError) or not _is_strange(path, dir_fd):
             raise
         raise StrangeFileError(error.errno, "not a file of ours", path) from error
@@ -97,7 +101,8 @@ def open_file(path: str, flags: int = os.O_RDONLY, *, dir_fd: int | None = None)
 def _is_strange(path: str, dir_fd: int | None) -> bool:
     try:
         return not stat.S_ISREG(os.lstat(path, dir_fd=dir_fd).st_mode)
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return False
 
 
@@ -183,7 +188,8 @@ def allocated_in(directory: str, passed_over: Callable[[str], object]) -> int:
                         total += allocated_in(entry.path, _none)
                 except FileNotFoundError:
                     continue
-    except OSError:  # gone, or not to be looked into
+    except OSError as error:  # gone, or not to be looked into
+        let_through(error)
         return total
     return total
 

@@ -15,6 +15,7 @@ from threading import RLock
 
 from ..config import checked_quota, parse_size
 from ..errors import DeadlineExceededError, QuotaExceededError, TmpCacheError
+from ..interruption import let_through
 from . import files, repair
 from .changes import Changes
 from .index import Index, IndexTooLargeError, UnfitIndexError
@@ -88,6 +89,7 @@ class Keeper:
                         raise
                     self.root.prepare()
                 except OSError as error:
+                    let_through(error)
                     if error.errno not in FULL or isinstance(error, TmpCacheError):
                         raise
                     if attempt == _ATTEMPTS:
@@ -293,5 +295,6 @@ def _can_open(count: int) -> bool:
         for _ in range(count):
             opened.append(files.Descriptor(os.devnull, os.O_RDONLY))
         return True
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return False

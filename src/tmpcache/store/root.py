@@ -13,6 +13,7 @@ import re
 import stat
 
 from ..errors import UnsafeRootError
+from ..interruption import let_through
 from . import files
 from .files import Descriptor, allocated
 from .index import FORMAT
@@ -118,7 +119,8 @@ class Root:
         """What releases of another format have here."""
         try:
             found = [name for name in os.listdir(self.base) if _OTHER_FORMAT.fullmatch(name)]
-        except OSError:
+        except OSError as error:
+            let_through(error)
             return []
         others = [
             Root(self.base, int(name[1:])) for name in found if int(name[1:]) != _FIRST_FORMAT
@@ -149,7 +151,8 @@ def boot_id() -> str:
     try:
         with open("/proc/sys/kernel/random/boot_id") as file:
             return file.read().strip()
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return ""
 
 

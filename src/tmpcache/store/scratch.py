@@ -12,6 +12,7 @@ from weakref import ref
 
 from ..errors import UnsafeRootError
 from ..forking import reset_in_children
+from ..interruption import let_through
 from .files import DIRECTORY, Descriptor
 from .root import make_private
 from .sessions import is_session, try_lock
@@ -76,7 +77,8 @@ class Directory:
         remove_tree(self.path)
         try:
             os.rmdir(self.home.path)
-        except OSError:  # another scratch of this process is in it
+        except OSError as error:  # another scratch of this process is in it
+            let_through(error)
             return
 
 
@@ -98,14 +100,16 @@ def sweep(root: Root) -> None:
     """Remove the scratch directories of processes that are no more."""
     try:
         top = Descriptor(root.scratch, DIRECTORY)
-    except OSError:  # there is none, or what is there is not ours
+    except OSError as error:  # there is none, or what is there is not ours
+        let_through(error)
         return
     for name in os.listdir(top.fd):
         if not is_session(name):
             continue
         try:
             home = Descriptor(name, DIRECTORY, dir_fd=top.fd)
-        except OSError:  # a link, a file
+        except OSError as error:  # a link, a file
+            let_through(error)
             continue
         if try_lock(home.fd):
             remove_tree(os.path.join(root.scratch, name))

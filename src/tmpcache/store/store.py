@@ -8,6 +8,7 @@ import stat
 import time
 
 from ..errors import TmpCacheError
+from ..interruption import let_through
 from ..objects import Copy
 from . import blobs, eviction
 from .access import Access
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 #: After this many seconds, uses of blobs are written down even if nothing else is: other
 #: processes evict by what they can read.
 _FLUSH_AFTER = 30.0
+#: After this many seconds, a hit looks whether others can still see what this process holds.
+_LOOK_AFTER = 0.1
 
 #: A validation this many seconds after one that was written down is not: to others the copy looks
 #: that much older than it is, which costs a question at worst, and an asking hit is 40 µs cheaper.
@@ -141,8 +144,10 @@ class Store:
         """Remember that a copy was used; written down later, with something else."""
         access = self.access
         access.used[id(copy)] = copy, now
-        if not 0 <= now - access.flushed_at < _FLUSH_AFTER:
-            self.flush()
+        if not 0 <= now - access.looked_at < _LOOK_AFTER:
+            access.looked_at = now
+            if access.is_invisible() or not 0 <= now - access.flushed_at < _FLUSH_AFTER:
+                self.flush()
 
     def close(self) -> None:
         """Write down what is still to be written, and let go of everything."""
@@ -202,7 +207,8 @@ class Store:
             if eviction.unlink(self.access.root, [name]):
                 try:
                     os.utime(path, (0, 0))  # who remembers it as intact shall see that it is not
-                except OSError:  # somebody else's file by now
+                except OSError as error:  # somebody else's file by now
+                    let_through(error)
                     pass
                 index.run("UPDATE blobs SET inode = 0 WHERE id = ?", rows[0][0])
                 index.run("DELETE FROM objects WHERE blob = ?", rows[0][0])
@@ -236,7 +242,8 @@ def is_intact(copy: Copy) -> bool:
     """Whether the file is the one that was published, and nobody is about to evict it."""
     try:
         status = os.stat(copy.path)
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return False
     return (
         status.st_ino == copy.inode

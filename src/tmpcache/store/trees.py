@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
+from ..interruption import let_through
 from .files import DIRECTORY, Descriptor
 
 
@@ -21,7 +22,8 @@ def remove_tree(path: str) -> bool:
         top = _opened(path)
     except FileNotFoundError:
         return True
-    except OSError:  # a link, a file, or somebody else's
+    except OSError as error:  # a link, a file, or somebody else's
+        let_through(error)
         return False
     try:
         resisted: set[str] = set()
@@ -31,7 +33,8 @@ def remove_tree(path: str) -> bool:
         top.close()
     try:
         os.rmdir(path)
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return False
     return True
 
@@ -50,7 +53,8 @@ def _opened(name: str, directory: int | None = None) -> Descriptor:
         opened = Descriptor(name, DIRECTORY, dir_fd=directory)
     try:
         os.fchmod(opened.fd, 0o700)
-    except OSError:
+    except OSError as error:
+        let_through(error)
         opened.close()
         raise
     return opened
@@ -63,7 +67,8 @@ def _remove_one(top: int, name: str) -> bool:
             os.unlink(name, dir_fd=top)
             return True
         directory = _opened(name, top)
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return False
     try:
         for inner in os.listdir(directory.fd):
@@ -74,11 +79,13 @@ def _remove_one(top: int, name: str) -> bool:
                     os.rename(inner, above, src_dir_fd=directory.fd, dst_dir_fd=top)
                 else:
                     os.unlink(inner, dir_fd=directory.fd)
-            except OSError:
+            except OSError as error:
+                let_through(error)
                 continue
         os.rmdir(name, dir_fd=top)
         return True
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return False
     finally:
         directory.close()
