@@ -221,9 +221,9 @@ class Crew:
         """
         is_full = False
         for job in sorted(self._again, key=lambda job: getattr(job.error, "needed", 0)):
-            if not is_full:
+            if not is_full or type(job.error) is PartialLostError:
                 self._do(job)
-                is_full = type(job.error) is QuotaExceededError
+                is_full = is_full or type(job.error) is QuotaExceededError
             self._finished.append(job)
 
     # ---- each of the threads ------------------------------------------------------------------

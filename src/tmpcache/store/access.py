@@ -62,7 +62,6 @@ class Access:
         #: Files of partials that this process has locked.
         self.held: WeakSet[Descriptor] = WeakSet()
         self.scratches = scratch.Scratches(self.root)
-        self._writer = 0  # the thread that is in a transaction
         self._session: Session | None = None
         self._heir: Session | None = None
         _all.add(self)
@@ -81,8 +80,13 @@ class Access:
         self._refuse_reentry()
 
         def alone(index: Index) -> T:
-            with index.transaction():
-                return operation(index)
+            self._keeper.writer = get_ident()
+            try:
+                with index.transaction():
+                    return operation(index)
+            finally:
+                self._keeper.writer = 0
+                index.roll_back()
 
         return self._keeper.use(alone)
 
@@ -134,14 +138,14 @@ class Access:
     def _refuse_reentry(self) -> None:
         if not here[0]:
             put_right()
-        if self._writer == get_ident():
+        if self._keeper.writer == get_ident():
             raise TmpCacheError(
                 "the cache was called in the middle of a change of itself, by a signal handler or "
                 "a finalizer: call it later"
             )
 
     def _transact(self, index: Index, operation: Callable[[Index], T], tidy: bool) -> T:
-        self._writer = get_ident()
+        self._keeper.writer = get_ident()
         changes, evicted = self._keeper.changes, self.quota.evicted
         assert changes is not None, "opened with the index"
         try:
@@ -167,7 +171,8 @@ class Access:
             changes.end()
             return result
         finally:
-            self._writer = 0
+            self._keeper.writer = 0
+            index.roll_back()
 
     # ---- the session --------------------------------------------------------------------------
 
@@ -295,7 +300,6 @@ class Access:
         """In a child: leave everything that belongs to the parent, go on with a session of one's
         own, which has the same leases.
         """
-        self._writer = 0
         self._keeper.forked()
         for file in list(
             self.held

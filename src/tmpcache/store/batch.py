@@ -54,8 +54,8 @@ def publish_many(access: Access, arrivals: Sequence[Arrival]) -> list[Answer | N
             item.partial.published = item.copy is not None
             answers.append(None if item.copy is None else (item.copy, item.lease))
         rest = rest[count:]
-    for item in rest:
-        item.lease.release()
+    for item in rest:  # what has been moved stays until it is published alone
+        item.partial.lease = item.lease
     return answers + [None] * len(rest)
 
 

@@ -18,6 +18,7 @@ from ..interruption import let_through
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Self
 
 _SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -69,6 +70,12 @@ class Descriptor:
         """Whether the number is still this file's: daemons close all, and others get the number."""
         now = self._fstat(self._fds[0])
         return (now.st_dev, now.st_ino) == (self.status.st_dev, self.status.st_ino)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def __del__(self) -> None:
         if hasattr(self, "_fds"):

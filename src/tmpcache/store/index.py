@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from contextlib import contextmanager
 
 from . import files
 
@@ -203,18 +202,14 @@ class Index:
         if (problem := self.one("PRAGMA quick_check(1)")[0]) != "ok":
             raise sqlite3.DatabaseError(problem)
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> _Transaction:
         """Hold the write lock across processes; commit at the end, roll back on any error."""
-        run = self._connection.execute
-        run("BEGIN IMMEDIATE")
-        try:
-            yield
-            run("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                run("ROLLBACK")
-            raise
+        return _Transaction(self._connection)
+
+    def roll_back(self) -> None:
+        """End a transaction that an exception of a signal handler left open at its very start."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """All rows at once: a statement left half-read would keep the log from being emptied."""
@@ -308,10 +303,33 @@ class Index:
         """In a forked child: neither use nor close what is the parent's."""
         _inherited.append(self._connection)
 
-    @property
-    def in_transaction(self) -> bool:
-        """Whether a transaction is under way."""
-        return self._connection.in_transaction
+
+class _Transaction:
+    """What ``with`` begins and ends. No generator: one that is collected late would roll back what
+    has been begun since.
+    """
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            try:
+                self._connection.execute("COMMIT")
+                return
+            except BaseException:
+                self._roll_back()
+                raise
+        self._roll_back()
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
 
 _inherited: list[sqlite3.Connection] = []

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from contextlib import contextmanager
 from threading import RLock
 
 from ..config import checked_quota, parse_size
@@ -26,7 +25,7 @@ from .staging import merge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from typing import TypeVar
 
     from .root import Root
@@ -65,6 +64,8 @@ class Keeper:
         self.damaged: dict[str, int] = {}
         #: Held by the thread that uses the index.
         self.lock = RLock()
+        #: The thread that is in a transaction, 0 for none.
+        self.writer = 0
         #: Told of every change from the first use of the index on.
         self.changes: Changes | None = None
         self._sizes, self._statvfs = (quota, min_free), statvfs
@@ -80,6 +81,8 @@ class Keeper:
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
                     index = self._opened()
+                    if not self.writer:
+                        index.roll_back()
                     index.wait_at_most(patience)
                     return operation(index)
                 except sqlite3.Error as error:
@@ -252,7 +255,7 @@ class Keeper:
 
     def forked(self) -> None:
         """In a forked child: leave the index to the parent."""
-        self.lock = RLock()
+        self.lock, self.writer = RLock(), 0
         if self._index is not None:
             self._index.abandon()
             self._index = None
@@ -273,19 +276,14 @@ class Keeper:
             except sqlite3.OperationalError:
                 continue
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """While an index is made or thrown away, nobody else does either."""
-        lock = files.Descriptor(self.root.sessions, files.DIRECTORY)
-        try:
-            began = time.monotonic()
-            while not try_lock(lock.fd):
-                if not self._patience(since=began):
-                    raise self._locked()
-                time.sleep(0.001)
-            yield
-        finally:
-            lock.close()
+    def _alone(self) -> files.Descriptor:
+        """A lock: while an index is made or thrown away, nobody else does either."""
+        lock, began = files.Descriptor(self.root.sessions, files.DIRECTORY), time.monotonic()
+        while not try_lock(lock.fd):
+            if not self._patience(since=began):
+                raise self._locked()
+            time.sleep(0.001)
+        return lock
 
 
 def _can_open(count: int) -> bool:

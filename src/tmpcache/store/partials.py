@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from ..checksum import Checksum
     from .index import Index
+    from .sessions import Lease
 
     class Room(Protocol):
         """What a partial needs of the store."""
@@ -80,6 +81,8 @@ class Partial:
         self.waited = waited
         #: Whether the content has become a blob.
         self.published = False
+        #: Of the blob that it is to become, when it was moved there in vain.
+        self.lease: Lease | None = None
         self.inode = file.status.st_ino
         self._has_blocks = os.major(file.status.st_dev) > 0
         #: Bytes that were here when the index was last told; 0: nobody could go on with the file.
