@@ -45,8 +45,8 @@ class Points:
         self.count, self._raise_at = 0, raise_at
         self._was_call: dict[FrameType, bool] = {}
         self._codes: dict[CodeType, bytes] = {}
-        #: Where it raised, and whether the store was at work.
-        self.place, self.is_in_store = "", False
+        #: Where it raised.
+        self.place = ""
 
     def run(self, call: Callable[[], object]) -> None:
         """The call, interrupted if it comes to that."""
@@ -87,7 +87,6 @@ class Points:
         self.count += 1
         if self.count == self._raise_at:
             self.place = f"{stack[0][0]}:{frame.f_lineno} {frame.f_code.co_qualname}"
-            self.is_in_store = any(file.startswith("store/") for file, _ in stack)
             raise TimeIsUp(self.place)
 
 
@@ -172,7 +171,7 @@ def _open_under(directory: Path) -> Iterator[str]:
 def leases(cache: Cache) -> int:
     """Leases in the table of this process."""
     session = cache._store.access._session
-    return 0 if session is None else session.length - 65 - len(session.free)
+    return 0 if session is None else sum(slot != 0 for slot in session.table[65:])
 
 
 def locked_partials(root: Path) -> int:
@@ -203,10 +202,6 @@ VERBS: dict[str, Callable[[Cache], object]] = {
     "scratch": lambda cache: _use_scratch(cache),
     "large": lambda cache: cache.fetch("models", "large"),
 }
-#: Resources of which nothing may be left, by who has made good for them. What the store leaves is
-#: not looked at yet.
-OURS = ("threads", "flights", "mirrors")
-STORE = ("descriptors", "leases", "partials")
 
 
 def _mirror(cache: Cache) -> None:
@@ -227,8 +222,7 @@ def _use_scratch(cache: Cache) -> None:
 class Range:
     """A cache to shoot at, and what is looked at afterwards."""
 
-    def __init__(self, watched: tuple[str, ...] = OURS) -> None:
-        self._watched = watched
+    def __init__(self) -> None:
         self.shelf = WritableShelf({key: key.encode() * 1000 for key in KEYS})
         self.shelf.objects["large"] = bytes(20 * MIB)
         self.shelf.objects["deep/er/1"] = self.shelf.objects["deep/er/and/2"] = b"deep"
@@ -259,7 +253,7 @@ class Range:
         with alarm(PATIENCE, AssertionError("it hangs")):
             try:
                 points.run(lambda: VERBS[verb](self.cache))
-                if points.place and not (points.is_in_store and self._watched == OURS):
+                if points.place:
                     wrong.append("the exception was lost")
             except TimeIsUp:
                 pass
@@ -284,6 +278,9 @@ class Range:
 
     def _left(self) -> dict[str, object]:
         return {
+            "threads": threads_of_ours(),
+            "flights": flights_of(self.cache),
+            "mirrors": mirrors(self.root),
             "descriptors": descriptors(self.root),
             "leases": leases(self.cache),
             "partials": locked_partials(self.root),
@@ -291,17 +288,11 @@ class Range:
 
     def _look(self) -> list[str]:
         gc.collect()
-        found: dict[str, object] = {
-            "threads": threads_of_ours(),
-            "flights": flights_of(self.cache),
-            "mirrors": mirrors(self.root),
-        }
-        wrong = [f"{name}: {found[name]}" for name in OURS if found[name]]
         left = self._left()
-        return wrong + [
+        return [
             f"{name}: {left[name]}, were {self._before[name]}"
-            for name in self._watched
-            if name in STORE and left[name] != self._before[name]
+            for name in left
+            if left[name] != self._before[name]
         ]
 
     def _store_has_leaks(self) -> bool:
@@ -320,9 +311,9 @@ class WritableShelf(Shelf):
         return '"put"', None
 
 
-def attack(verb: str, most: int, seed: int = 0, watched: tuple[str, ...] = OURS) -> Counter[str]:
+def attack(verb: str, most: int, seed: int = 0) -> Counter[str]:
     """Interrupt a call at up to `most` of its moments, once at each; what was wrong, how often."""
-    gallery, wrong = Range(watched), Counter[str]()
+    gallery, wrong = Range(), Counter[str]()
     try:
         counted = Points()
         counted.run(lambda: VERBS[verb](gallery.cache))
@@ -340,9 +331,9 @@ def moments(count: int, most: int, seed: int) -> list[int]:
     return sorted(chosen)
 
 
-def attack_by_alarm(count: int, seed: int = 0, watched: tuple[str, ...] = OURS) -> Counter[str]:
+def attack_by_alarm(count: int, seed: int = 0) -> Counter[str]:
     """Interrupt `count` calls by a real signal at a random moment; what was wrong, how often."""
-    gallery, wrong, chance = Range(watched), Counter[str](), random.Random(seed)
+    gallery, wrong, chance = Range(), Counter[str](), random.Random(seed)
     verbs = list(VERBS)
     try:
         for number in range(count):
@@ -372,12 +363,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--count", type=int, default=1000, help="interrupts of each kind")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--store", action="store_true", help="look at the store's resources, too")
     options = parser.parse_args()
-    watched = OURS + STORE if options.store else OURS
-    wrong = attack_by_alarm(options.count, options.seed, watched)
+    wrong = attack_by_alarm(options.count, options.seed)
     for verb in VERBS:
-        wrong += attack(verb, options.count, options.seed, watched)
+        wrong += attack(verb, options.count, options.seed)
     for what, often in wrong.most_common():
         print(often, what)
     sys.exit(bool(wrong))
