@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 _BUSY = 30.0
 #: Seconds of waiting that are not told to SQLite (2 µs).
 _NOTICED = 0.1
+#: What SQLite says, besides SQLITE_FULL, when a file of its own cannot grow. Its other input and
+#: output errors are about files that somebody has cut or deleted.
+_CANNOT_GROW = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
 #: Evicted when a write of the index itself meets a full disk.
 _RELIEF = 1024 * 1024
 _ATTEMPTS = 5
@@ -101,11 +104,12 @@ class Keeper:
         raise AssertionError("the last attempt returns or raises")
 
     def _mend(self, error: sqlite3.Error, last: bool) -> None:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+        extended = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+        code = extended & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise self._locked() from error
         too_large = isinstance(error, IndexTooLargeError)
-        full = too_large or code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+        full = too_large or code == sqlite3.SQLITE_FULL or extended in _CANNOT_GROW
         if last:
             if full:
                 raise self._full() from error
