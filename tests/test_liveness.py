@@ -77,6 +77,26 @@ def test_a_renewed_session_protects_from_other_processes(
     assert held.read_bytes() == b"a" * 200 * KIB
 
 
+def test_leases_of_a_deleted_session_are_known_to_who_has_seen_it(
+    cache: tmpcache.Cache, root: Path, shelf: Shelf
+) -> None:
+    """Its process does nothing meanwhile that could make it anew."""
+    held = cache.fetch("b", "a")
+    (session,) = sessions(root)
+    with tmpcache.Cache(root, quota="1 MiB", origin=shelf) as other:
+        for key in "bcde":
+            other.fetch("b", key).release()
+        session.unlink()
+        for key in "fgh":
+            other.fetch("b", key).release()
+        assert other.stats().evicted > 3
+        assert held.read_bytes() == b"a" * 200 * KIB
+        held.release()
+        for key in "bcde":
+            other.fetch("b", key).release()
+        assert not held.exists()
+
+
 def test_everything_deleted_under_a_living_process(cache: tmpcache.Cache, root: Path) -> None:
     """Handlers that empty /tmp at their end: the next invocation goes on as if nothing was."""
     cache.fetch("b", "a").release()

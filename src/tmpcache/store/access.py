@@ -306,6 +306,7 @@ class Access:
         ):  # or the parent's partials would stay locked as long as we live
             file.close()
         self.held.clear()
+        self.root.session_files.forget()
         if self._session is not None:
             self._session.become(self._heir)
             self._heir = None

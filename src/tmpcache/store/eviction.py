@@ -9,7 +9,7 @@ import os
 
 from . import blobs
 from .files import remove
-from .sessions import EVICTED_AT_ONCE, Sessions, lease_id
+from .sessions import EVICTED_AT_ONCE, lease_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def unlink(root: Root, names: Sequence[str]) -> set[str]:
     Under the index's write lock. Names that are no blob's are left alone, and so are directories.
     """
     kept: set[str] = set()
-    sessions = Sessions(root.sessions)
+    sessions = root.session_files
     for start in range(0, len(names), EVICTED_AT_ONCE):
         page = [name for name in names[start : start + EVICTED_AT_ONCE] if _is_ours(name)]
         try:

@@ -20,7 +20,7 @@ from .changes import Changes
 from .index import Index, IndexTooLargeError, UnfitIndexError
 from .quota import FULL, Quota, exceeded, totals
 from .root import boot_id
-from .sessions import Sessions, try_lock
+from .sessions import try_lock
 from .staging import merge
 
 TYPE_CHECKING = False
@@ -231,8 +231,7 @@ class Keeper:
     def _remove_other_formats(self) -> None:
         """Remove what another release has left here, once none of its processes lives."""
         for other in self.root.other_formats():
-            sessions = Sessions(other.sessions)
-            if not sessions.are_any_alive():
+            if not other.session_files.are_any_alive():
                 other.remove()
 
     def _limits(self, cached: int) -> tuple[int, int]:

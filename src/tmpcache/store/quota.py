@@ -20,7 +20,7 @@ from . import blobs, eviction, repair
 from .files import allocated, allocated_in
 from .index import DamagedIndexError, IndexTooLargeError
 from .root import Root, is_elsewhere
-from .sessions import PAGE, Sessions, is_session, lease_id
+from .sessions import PAGE, is_session, lease_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Quota:
     def overhead(self, index: Index) -> tuple[int, int]:
         """Bytes that all but content occupies now, and may occupy before it is measured again."""
         self._trust = _TRUST
-        fixed = self._root.measured() + Sessions(self._root.sessions).allocated()
+        fixed = self._root.measured() + self._root.session_files.allocated()
         fixed += self._of_strangers()
         now, most = index.measured()
         self._overhead = fixed + most
@@ -212,7 +212,7 @@ class Quota:
 
     def leased_bytes(self, index: Index) -> int:
         """Allocated bytes of all blobs in use by any process."""
-        leased = Sessions(self._root.sessions).leased()
+        leased = self._root.session_files.leased()
         every = "SELECT name, allocated FROM blobs UNION ALL SELECT name, allocated FROM staged"
         found = index.rows(every) if leased else []
         return sum(size for name, size in found if lease_of(name) in leased)

@@ -11,7 +11,7 @@ import os
 from . import blobs, eviction
 from .files import allocated, names, open_file, remove
 from .index import DamagedIndexError
-from .sessions import Sessions, lease_id, try_lock
+from .sessions import lease_id, try_lock
 from .staging import merge
 
 TYPE_CHECKING = False
@@ -27,7 +27,7 @@ def bury(index: Index, root: Root, *, resumable: bool = True) -> set[int]:
 
     With `resumable` false, partials stay that another download could go on with.
     """
-    sessions = Sessions(root.sessions)
+    sessions = root.session_files
     leased = sessions.leased()
     _reclaim_partials(index, root, resumable=resumable)
     sessions.remove_dead()
@@ -78,7 +78,7 @@ def shed(root: Root, needed: int) -> None:
 
     Whoever does this leaves a change unfinished, so that the next one compares files and rows.
     """
-    leased, found = Sessions(root.sessions).leased(), []
+    leased, found = root.session_files.leased(), []
     for name in names(root.blobs, blobs.is_name):
         if lease_id(name) not in leased:
             try:

@@ -17,6 +17,7 @@ from ..interruption import let_through
 from . import files
 from .files import Descriptor, allocated
 from .index import FORMAT
+from .sessions import Sessions
 
 #: First line as https://bford.info/cachedir/ demands: backup programs skip such directories.
 _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
@@ -39,8 +40,8 @@ class Root:
     """Paths under the cache directory, all of them str: the hot path has no time for Path."""
 
     __slots__ = (
-        *("_lock", "_tag", "base", "blobs", "changes", "index", "partial", "path", "scratch"),
-        "sessions",
+        *("_lock", "_tag", "base", "blobs", "session_files", "changes", "index", "partial", "path"),
+        *("scratch", "sessions"),
     )
 
     def __init__(self, base: str, version: int = FORMAT) -> None:
@@ -54,6 +55,8 @@ class Root:
         self.changes = os.path.join(self.path, _CHANGES)
         self._tag = os.path.join(base, "CACHEDIR.TAG")
         self._lock: Descriptor | None = None
+        #: Of all processes that use the root.
+        self.session_files = Sessions(self.sessions)
 
     def prepare(self) -> None:
         """Create what is missing, check what is there; :class:`UnsafeRootError` if not ours."""
@@ -109,6 +112,7 @@ class Root:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+        self.session_files.forget()
 
     def measured(self) -> int:
         """Allocated bytes of all but index, content and sessions, strangers in them included."""

@@ -46,6 +46,8 @@ EVICTED_AT_ONCE = 64
 _HEADER = 1 + EVICTED_AT_ONCE
 #: Seconds after which the file's mtime is renewed, for cleaners that go by age.
 _RENEWED_AFTER = 60.0
+#: Session files of other processes that this one keeps open.
+_KEPT_OPEN = 32
 #: Seconds after which it is looked at whether the table can be smaller again.
 _SHRUNK_AFTER = 1.0
 #: A stretch of a table that is looked at as a whole first: most of a large one is free.
@@ -282,26 +284,38 @@ def _mapped(fd: int, size: int) -> memoryview:
 class Sessions:
     """The session files under a root, looked at one after the other, under the index's write lock.
 
-    No descriptor is kept: a thousand processes may share a root.
+    Those of a few processes stay open: their leases can be read, and their locks looked at, when
+    somebody has deleted the files. Not all: a thousand processes may share a root.
     """
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
+        self._known: dict[str, Descriptor] = {}
         #: Names of sessions whose processes are gone.
         self.dead: list[str] = []
 
     def _living(self) -> Iterator[Descriptor]:
         self.dead = []
-        for name in names(self._directory, is_session):
+        for name in {*names(self._directory, is_session), *self._known}:
             try:
-                file = open_file(os.path.join(self._directory, name), os.O_RDWR)
+                file = self._known.pop(name, None) or open_file(
+                    os.path.join(self._directory, name), os.O_RDWR
+                )
             except FileNotFoundError:  # it ended just now, or is no session
                 continue
             if try_lock(file.fd):
                 self.dead.append(name)
+                file.close()
+                continue
+            yield file
+            if len(self._known) < _KEPT_OPEN:
+                self._known[name] = file
             else:
-                yield file
-            file.close()
+                file.close()
+
+    def forget(self) -> None:
+        """Close what is open."""
+        self._known.clear()
 
     def leased(self) -> set[int]:
         """The lease ids of all blobs in use right now."""
