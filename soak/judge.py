@@ -40,6 +40,10 @@ class Asked:
     version_id: str | None = None
 
 
+#: `inspect` makes a TypeError of every exception there, and botocore takes that for an answer.
+_SWALLOWS = "in getfullargspec"
+
+
 class Judge:
     """Checks answers and this process, and reports what breaks a promise."""
 
@@ -114,6 +118,8 @@ class Judge:
 
     def interrupted(self, error: BaseException | None, stack: str) -> None:
         """What came out of a call in which the signal's handler raised, at that stack."""
+        if error is None and _SWALLOWS in stack:
+            return
         if not isinstance(error, Interrupted):
             came = "nothing" if error is None else type(error).__qualname__
             self.report(

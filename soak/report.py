@@ -97,11 +97,13 @@ def violations_of(results: Iterable[Result]) -> Counter[str]:
 
 def rounds_table(results: Sequence[Result]) -> str:
     """A row for each round."""
-    head = ["round", "s", *_COLUMNS, "cleanings", "most on disk", "violations"]
+    head = ["round", "s", *_COLUMNS, "cleanings", "most on disk", "violations", "gaps"]
     rows = [head, ["---"] * len(head)]
     for result in results:
         counts = result.counts
         broken = ", ".join(f"{name} {n}" for name, n in sorted(violations_of([result]).items()))
+        gaps = Counter(one["promise"] for one in result.gaps)
+        told = ", ".join(f"{name} {n}" for name, n in sorted(gaps.items()))
         rows.append(
             [
                 result.name,
@@ -110,6 +112,7 @@ def rounds_table(results: Sequence[Result]) -> str:
                 f"{counts['cleanings'] + counts['vandalisms']:,}",
                 f"{result.peak / result.quota:.1%}",
                 broken or "none",
+                told or "none",
             ]
         )
     return _table(rows)
@@ -177,8 +180,11 @@ short form of it is among the tests.
 
 A round has its own root and quota. `cleaned`: what is old is removed as systemd-tmpfiles does it,
 which leaves locked files and directories alone; at one visit in five nobody is alive.
-`vandalized`: session files, `changes` and files of the index are deleted at random. `most on disk`
-is the largest sample in percent of the quota.
+`vandalized`: session files, `changes` and files of the index are deleted at random. Whoever does that
+takes away what protects a process's paths until its next call, from processes that have not seen
+the file before; and what was reserved, until the index has been built anew. A path that was lost so,
+or a sample over the quota, is a gap and not a broken promise. `most on disk` is the largest sample
+in percent of the quota.
 
 {rounds_table(results)}
 """

@@ -28,6 +28,9 @@ ROUNDS = [
     *((quota, "") for quota in (1, 6, 40, 150)),
     *((quota, mode) for mode in ("cleaned", "vandalized") for quota in (6, 40)),
 ]
+#: Whoever deletes a session file takes away what protects a process's paths until its next call,
+#: and whoever deletes the index, what has been reserved until somebody has built it anew.
+_GAPS = {"P3", "P4"}
 
 
 @dataclass
@@ -42,6 +45,8 @@ class Result:
     #: The most that was on disk, in bytes.
     peak: int = 0
     violations: list[dict[str, Any]] = field(default_factory=list)
+    #: What cannot be promised while somebody deletes what proves that a process lives.
+    gaps: list[dict[str, Any]] = field(default_factory=list)
 
 
 def named(quota: int, mode: str) -> str:
@@ -111,5 +116,8 @@ def _round(place: Place, board: Board, seconds: float, kills: int, mode: str) ->
     if disk.fingerprint(place.outside) != before:
         judge.report("P9", "something outside the root was touched")
     with open(place.log, encoding="utf-8") as log:
-        result.violations = [json.loads(line) for line in log]
+        for line in log:
+            told = json.loads(line)
+            is_gap = mode == "vandalized" and told["promise"] in _GAPS
+            (result.gaps if is_gap else result.violations).append(told)
     return result
