@@ -94,7 +94,8 @@ class Cache:
         )
         self._fetching = Fetching(self._store, self._origin, clock, settings.lock_timeout)
         self._known = self._fetching.known
-        self._memory = Memory(loaded_most, loaded_weigher, loaded_weight)
+        self._memory = Memory(loaded_most, loaded_weigher, loaded_weight, self._store.take)
+        self._fetching.give_up = self._memory.give_up
 
     # ---- fetching ----------------------------------------------------------------------------
 
@@ -285,6 +286,10 @@ class Cache:
         loader that raises nothing is kept. Give the same function each time: a new lambda is a new
         loader.
 
+        The file stays as long as the value is kept here, so a loader may read it later
+        (``np.load`` of an archive, a memory map, a lazy table). Values go, least recently used
+        first, beyond `loaded_most`, and where this cache needs the room of their files.
+
         >>> model = cache.load("models", "micr/e13b.npz", np.load, max_age=300)  # doctest: +SKIP
         """
         file = self.fetch(
@@ -377,7 +382,7 @@ class Cache:
         """
         from .store import upkeep
 
-        return upkeep.make_room(self._store, size)
+        return self._fetching.making_way(lambda: upkeep.make_room(self._store, size))
 
     def gc(self) -> int:
         """Remove what nobody can use: leftovers of the dead, superseded copies; bytes freed.
@@ -393,6 +398,7 @@ class Cache:
         from .store import upkeep
 
         self._known.clear()
+        self._memory.clear()
         return upkeep.clear(self._store)
 
     def close(self) -> None:

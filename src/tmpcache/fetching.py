@@ -6,7 +6,12 @@ from functools import partial as partial_call
 from threading import Lock
 
 from .current import current, current_deadline, current_start
-from .errors import AccessDeniedError, ObjectNotFoundError, OriginUnavailableError
+from .errors import (
+    AccessDeniedError,
+    ObjectNotFoundError,
+    OriginUnavailableError,
+    QuotaExceededError,
+)
 from .file import CachedFile, Outcome, cached_file
 from .flights import Flights
 from .forking import reset_in_children
@@ -17,6 +22,7 @@ from .origin import Reply, Unchanged, scope_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeVar
 
     from .deadline import Deadline
     from .objects import Copy
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
 
     #: A copy, how it was come by, and its lease.
     Answer = tuple[Copy, Outcome, Lease]
+    T = TypeVar("T")
 
 #: Copies remembered in memory, some 600 bytes each: beyond these a hit asks the index (12 µs).
 _REMEMBERED = 50_000
@@ -49,12 +56,24 @@ class Fetching:
         #: Bytes of bodies that arrived, and questions asked.
         self.received = self.asked = 0
         self.clock, self.patience = clock, patience
+        #: Has `load` give up values whose files have so many bytes; False if there are none.
+        self.give_up: Callable[[int], bool] = lambda needed: False
         self.forked()
         reset_in_children(self)
 
     def forked(self) -> None:
         """In a child: the threads that counted and asked are in the parent."""
         self.tally, self._flights = Lock(), Flights()
+
+    def making_way(self, call: Callable[[], T]) -> T:
+        """What `call` returns; where it finds no room, `load` gives up what it keeps for that."""
+        while True:
+            try:
+                return call()
+            except QuotaExceededError as error:
+                # What no quota of this size can hold is not worth a value.
+                if error.needed > error.quota or not self.give_up(error.needed):
+                    raise
 
     def fetch(
         self, bucket: str, key: str, version_id: str | None, max_age: float, stale_if_error: float
@@ -81,7 +100,7 @@ class Fetching:
         answer: Answer | None = None
         while answer is None:
             try:
-                ask = partial_call(self._ask, name, copy, deadline)
+                ask = partial_call(self.making_way, partial_call(self._ask, name, copy, deadline))
                 shared, led = self._flights.share(name.parts(), ask, deadline)
             except OriginUnavailableError as error:
                 scope = scope_of(self.origin, error.scope)

@@ -94,7 +94,8 @@ class Scratch(PosixPath):
         """
         from .store import upkeep
 
-        upkeep.make_room(self._cache._store, size, on_disk=True)
+        cache = self._cache
+        cache._fetching.making_way(lambda: upkeep.make_room(cache._store, size, on_disk=True))
 
     def __enter__(self) -> Self:
         return self
