@@ -188,6 +188,7 @@ class Cache:
         prefix: str,
         *,
         into: Scratch | str | os.PathLike[str] | None = None,
+        links: str = "hard",
         stale_if_error: float | None = None,
         threads: int | None = None,
         return_exceptions: bool = False,
@@ -202,14 +203,16 @@ class Cache:
         `into`, a directory or a :meth:`scratch`, gets hard links, in directories as the keys have
         them below the prefix's last ``/``. Nothing is overwritten: ``unlinked`` of the result has
         the keys that cannot be file names, or whose place is taken, and why. ``missing`` has the
-        keys that were listed but are not there.
+        keys that were listed but are not there. With ``links="copy"`` they are copies (on file
+        systems that can, of no blocks of their own), for programs that refuse a file with several
+        links, as onnx does.
 
         >>> tree = cache.fetch_prefix("models", "micr/", into="/opt/micr")  # doctest: +SKIP
         """
         from .prefixes import fetch_prefix
 
         options = self._patience(None, stale_if_error)[1], threads, return_exceptions, progress
-        return fetch_prefix(self._fetching, bucket, prefix, into, *options)
+        return fetch_prefix(self._fetching, bucket, prefix, into, *options, links)
 
     def _patience(self, max_age: float | None, stale_if_error: float | None) -> tuple[float, float]:
         age = self._max_age if max_age is None else max_age
@@ -253,9 +256,10 @@ class Cache:
 
     def scratch(self) -> Scratch:
         """A private directory under the root, itself a Path, removed at the end of ``with``."""
-        from .workspace import new_scratch
+        from .workspace import new_scratch, with_room
 
-        scratch = new_scratch(self, self._store.scratch_directory())
+        make = self._store.scratch_directory
+        scratch = new_scratch(self, with_room(self._store, "a scratch directory", make))
         if (run := current()) is not None:
             run.note_scratch(scratch)
         return scratch
