@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from threading import Lock
 
+from .config import checked_call, number
 from .errors import ConfigError
 from .flights import Flights
 from .forking import reset_in_children
@@ -38,10 +39,11 @@ class Memory:
         """`take` leases a file by its lease id."""
         if (weigher is None) != (heaviest is None):
             raise ConfigError("give loaded_weigher and loaded_weight together, or neither")
+        if weigher is not None:
+            checked_call("loaded_weigher", weigher)
+            heaviest = number("loaded_weight", heaviest, "a weight: give a number")
         if isinstance(most, bool) or not isinstance(most, int) or most < 0:
             raise ConfigError(f"loaded_most={most!r} is not a number of objects: zero or more")
-        if weigher is not None and not callable(weigher):
-            raise ConfigError(f"loaded_weigher={weigher!r} is not a function")
         self._most, self._weigher, self._take = most, weigher, take
         self._heaviest = heaviest
         self._values: OrderedDict[tuple[str, object], Kept] = OrderedDict()
