@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from support.handmade import Answer, Asked, handmade, object_answer
 from support.iam import Iam
 from support.origins import of_user, through_each_origin
 
@@ -21,6 +22,7 @@ from tmpcache.errors import (
     OriginUnavailableError,
     QuotaExceededError,
     TmpCacheError,
+    UnsafeRootError,
 )
 from tmpcache.testing import Bucket
 from tmpcache.testing.faults import ACCESS_DENIED, INTERNAL_ERROR
@@ -449,3 +451,17 @@ def test_an_upload_without_any_copy_says_that_it_went_through(
 def test_a_text_that_is_no_path_is_told_to_be_encoded(cache: tmpcache.Cache, text: str) -> None:
     with pytest.raises(ConfigError, match="encode"):
         cache.put("models", "text", text)
+
+
+def test_a_fetch_whose_file_is_taken_again_and_again_says_so(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(asked: Asked) -> Answer:
+        for file in (root / "partial").iterdir():
+            file.unlink()
+        return object_answer(asked, b"body" * MIB)
+
+    with handmade(answer) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.endpoint)
+        with pytest.raises(UnsafeRootError, match="s3://models/swept .* deleted"):
+            tmpcache.Cache(root).fetch("models", "swept")

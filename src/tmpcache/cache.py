@@ -460,7 +460,10 @@ class Cache:
         return upkeep.gc(self._store)
 
     def clear(self) -> int:
-        """Forget everything and remove all but files in use; the bytes that this freed."""
+        """Forget everything, what :meth:`load` keeps too, and remove all but files in use.
+
+        Returns the bytes that this freed.
+        """
         from .store import upkeep
 
         self._known.clear()

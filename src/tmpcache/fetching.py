@@ -11,6 +11,7 @@ from .errors import (
     ObjectNotFoundError,
     OriginUnavailableError,
     QuotaExceededError,
+    UnsafeRootError,
 )
 from .file import CachedFile, Outcome, cached_file
 from .flights import Flights
@@ -214,9 +215,12 @@ class Fetching:
                     if answer is not None:
                         return answer
                     return self._receive(name, reply, partial, deadline)
-            except PartialLostError:
+            except PartialLostError as error:
                 if not tries_left:
-                    raise
+                    raise UnsafeRootError(
+                        f"{name} cannot be downloaded: {error}, again and again. Keep cleaners out "
+                        "of the cache directory, or choose another root."
+                    ) from error
                 reply = None
         raise AssertionError("the last try returns or raises")
 
