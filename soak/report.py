@@ -180,11 +180,11 @@ short form of it is among the tests.
 
 A round has its own root and quota. `cleaned`: what is old is removed as systemd-tmpfiles does it,
 which leaves locked files and directories alone; at one visit in five nobody is alive.
-`vandalized`: session files, `changes` and files of the index are deleted at random. Whoever does that
-takes away what protects a process's paths until its next call, from processes that have not seen
-the file before; and what was reserved, until the index has been built anew. A path that was lost so,
-or a sample over the quota, is a gap and not a broken promise. `most on disk` is the largest sample
-in percent of the quota.
+`vandalized`: session files, `changes` and files of the index are deleted at random. Whoever does
+that takes away what protects a process's paths until its next call, from processes that have not
+seen the file before; and what was reserved, until the index has been built anew. A path that was
+lost so, or a sample over the quota, is a gap and not a broken promise. `most on disk` is the largest
+sample in percent of the quota.
 
 {rounds_table(results)}
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -274,6 +275,46 @@ def test_a_file_in_place_of_the_directory_is_told_before_anything_is_fetched(
     cache: Cache, shelf: Shelf, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(FileExistsError):
+    with pytest.raises(ConfigError, match="File exists"):
         cache.fetch_prefix("models", "micr/", into=tmp_path / "file")
     assert (shelf.listings, shelf.asked) == (0, Counter())
+
+
+def test_copies_for_programs_that_refuse_hard_links(
+    root: Path, bucket: Bucket, tmp_path: Path
+) -> None:
+    """onnx issues 7686 and 7717."""
+    cache = Cache(root)
+    bucket.put("net/model.onnx", b"graph")
+    bucket.put("net/sub/model.onnx.data", os.urandom(100_000))
+    plain = tmp_path / "plain"
+    with cache.scratch() as work:
+        for top in (work, plain):
+            tree = cache.fetch_prefix("models", "net/", into=top, links="copy")
+            assert tree.unlinked == {}
+            for key, path in tree.items():
+                copy = top / key.removeprefix("net/")
+                assert copy.read_bytes() == path.read_bytes()
+                assert (copy.stat().st_nlink, copy.stat().st_mode & 0o777) == (1, 0o444)
+        again = cache.fetch_prefix("models", "net/", into=plain, links="copy")
+        assert again.unlinked == {}, "all is there already"
+        bucket.put("net/model.onnx", b"other")
+        changed = cache.fetch_prefix("models", "net/", into=plain, links="copy")
+        assert changed.unlinked == {"net/model.onnx": "something else has its name"}
+        cache.fetch_prefix("models", "net/", into=plain / "hard")
+        assert (plain / "hard" / "model.onnx").stat().st_nlink == 2
+    with pytest.raises(ConfigError, match="'hard' nor 'copy'"):
+        cache.fetch_prefix("models", "net/", into=plain, links="soft")
+
+
+def test_a_prefix_pickles_as_plain_paths(root: Path, bucket: Bucket, tmp_path: Path) -> None:
+    cache = Cache(root)
+    bucket.put("net/a//b", b"x")
+    bucket.put("net/c", b"y")
+    tree = cache.fetch_prefix("models", "net/", into=tmp_path / "tree")
+    assert tree.unlinked
+    again = pickle.loads(pickle.dumps(tree))
+    assert dict(again) == dict(tree)
+    assert {type(path) for path in again.values()} == {type(Path())}
+    assert len(again) == 2
+    assert (dict(again.unlinked), again.missing) == (dict(tree.unlinked), tree.missing)

@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from support.handmade import Answer, Asked, handmade, object_answer
 from support.iam import Iam
 from support.origins import of_user, through_each_origin
 
@@ -20,6 +21,8 @@ from tmpcache.errors import (
     ObjectChangedError,
     OriginUnavailableError,
     QuotaExceededError,
+    TmpCacheError,
+    UnsafeRootError,
 )
 from tmpcache.testing import Bucket
 from tmpcache.testing.faults import ACCESS_DENIED, INTERNAL_ERROR
@@ -59,6 +62,8 @@ def test_what_is_loaded_stays_until_the_content_changes(
     assert cache.load("models", "model", loader) is one, "the content is what counts"
     other = Loader()
     assert cache.load("models", "model", other) is not one
+    assert cache.usage().leased == cache.usage().blob_bytes, "both are kept for their values"
+    cache.clear()
     assert cache.usage().leased == 0
 
 
@@ -167,6 +172,122 @@ def test_another_role_is_refused_from_memory_and_disk(
         with pytest.raises(AccessDeniedError):
             ask()
     assert one.fetch("models", "secret").outcome is Outcome.HIT
+
+
+# ---- loaders that read later (xarray issue 6715, ripgrep-all issue 353)
+
+
+class Lazy:
+    """Keeps the path and opens it when it is used, as ``polars.scan_parquet`` does."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+
+    def collect(self) -> int:
+        return len(Path(self.path).read_bytes())
+
+
+def filled(bucket: Bucket, *keys: str) -> None:
+    for key in keys:
+        bucket.put(key, os.urandom(MIB))
+
+
+def test_a_loader_that_opens_the_file_later_still_finds_it(root: Path, bucket: Bucket) -> None:
+    filled(bucket, "lazy", *"abcdef")
+    cache = tmpcache.Cache(root, quota="4 MiB", max_age=60)
+    with cache.invocation():  # at whose end all paths are released
+        lazy = cache.load("models", "lazy", Lazy)
+    for key in "abcdef":
+        cache.fetch("models", key).release()
+    assert lazy.collect() == MIB
+    assert cache.usage().leased >= MIB
+    cache.clear()
+    assert cache.usage().leased == 0
+
+
+def test_a_loader_may_release_the_path_that_it_was_given(root: Path, bucket: Bucket) -> None:
+    filled(bucket, "lazy", *"abcdef")
+    cache = tmpcache.Cache(root, quota="4 MiB", max_age=60)
+
+    def loader(path: tmpcache.CachedFile) -> Lazy:
+        with path:
+            return Lazy(path)
+
+    lazy = cache.load("models", "lazy", loader)
+    cache.fetch_many("models", ["a", "b"])
+    for key in "cdef":
+        cache.fetch("models", key).release()
+    assert lazy.collect() == MIB
+
+
+def test_values_go_before_a_fetch_finds_no_room(root: Path, bucket: Bucket) -> None:
+    filled(bucket, *"abcdefgh")
+    cache, loader = tmpcache.Cache(root, quota="4 MiB", max_age=60), Loader()
+    for key in "abcdef":
+        cache.load("models", key, loader)
+    assert loader.calls == 6
+    cache.load("models", "f", loader)
+    assert loader.calls == 6, "the last ones are kept"
+    cache.load("models", "a", loader)
+    assert loader.calls == 7
+    paths = cache.fetch_many("models", list("bcd"))
+    assert cache.usage().leased >= 3 * MIB
+    del paths
+    assert len({cache.load("models", key, Lazy).path for key in "fgh"}) == 3
+    cache.put("models", "new", bytes(2 * MIB))
+    for key in "fgh":
+        cache.load("models", key, Lazy)
+    assert cache.make_room("3 MiB") > 0
+    for key in "fgh":
+        cache.load("models", key, Lazy)
+    with cache.scratch() as work:
+        work.reserve("3 MiB")
+
+
+def test_what_no_quota_could_hold_costs_no_value(root: Path, bucket: Bucket) -> None:
+    filled(bucket, "small")
+    bucket.put("huge", bytes(5 * MIB))
+    cache, loader = tmpcache.Cache(root, quota="4 MiB", max_age=60), Loader()
+    cache.load("models", "small", loader)
+    with pytest.raises(QuotaExceededError):
+        cache.fetch("models", "huge")
+    cache.load("models", "small", loader)
+    assert loader.calls == 1
+
+
+def test_a_forked_child_keeps_what_its_parent_loaded(root: Path, bucket: Bucket) -> None:
+    filled(bucket, "lazy", *"abcdef")
+    cache = tmpcache.Cache(root, quota="4 MiB", max_age=60)
+    lazy = cache.load("models", "lazy", Lazy)
+    begin, end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(end)
+        os.read(begin, 1)  # until the parent has given up the value and made room
+        os._exit(0 if lazy.collect() == MIB else 1)
+    cache._memory.clear()
+    for key in "abcdef":
+        cache.fetch("models", key).release()
+    os.close(end)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_a_value_that_goes_may_use_the_cache(root: Path, bucket: Bucket) -> None:
+    cache = tmpcache.Cache(root, quota="4 MiB", max_age=60, loaded_most=1)
+    filled(bucket, *"ab")
+
+    class Farewell:
+        def __init__(self, path: Path) -> None: ...
+
+        def __del__(self) -> None:
+            cache._memory.clear()
+
+    done = threading.Thread(
+        target=lambda: [cache.load("models", key, Farewell) for key in "ab"], daemon=True
+    )
+    done.start()
+    done.join(30)
+    assert not done.is_alive()
 
 
 # ---- put
@@ -290,3 +411,57 @@ def test_a_child_forked_while_another_thread_loads_can_load(cache: tmpcache.Cach
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     go_on.set()
     thread.join()
+
+
+class Swept:
+    """A source at whose end a cleaner removes what is being received."""
+
+    def __init__(self, body: bytes, root: Path) -> None:
+        self.rest, self.root = body, root
+
+    def read(self, size: int = -1) -> bytes:
+        chunk, self.rest = self.rest[:size], self.rest[size:]
+        if not chunk:
+            for file in (self.root / "partial").iterdir():
+                file.unlink()
+        return chunk
+
+
+def test_an_upload_whose_copy_a_cleaner_took_is_fetched(
+    cache: tmpcache.Cache, root: Path, bucket: Bucket
+) -> None:
+    body = os.urandom(3 * MIB)
+    path = cache.put("models", "swept", Swept(body, root))  # type: ignore[arg-type]
+    assert path.read_bytes() == body
+    assert path.outcome is Outcome.FETCHED
+    assert bucket.client.get_object(Bucket="models", Key="swept")["ETag"] == path.etag
+
+
+def test_an_upload_without_any_copy_says_that_it_went_through(
+    cache: tmpcache.Cache, root: Path, bucket: Bucket
+) -> None:
+    bucket.server.inject(bucket.path("swept"), ACCESS_DENIED, method="GET")
+    with pytest.raises(TmpCacheError, match=r"s3://models/swept was uploaded \(ETag"):
+        cache.put("models", "swept", Swept(b"body", root))  # type: ignore[arg-type]
+    bucket.server.heal()
+    assert cache.fetch("models", "swept").read_bytes() == b"body"
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}', "", "one\ntwo", " [1]", "x" * 5000, "<a/>", "a\0b"])
+def test_a_text_that_is_no_path_is_told_to_be_encoded(cache: tmpcache.Cache, text: str) -> None:
+    with pytest.raises(ConfigError, match="encode"):
+        cache.put("models", "text", text)
+
+
+def test_a_fetch_whose_file_is_taken_again_and_again_says_so(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(asked: Asked) -> Answer:
+        for file in (root / "partial").iterdir():
+            file.unlink()
+        return object_answer(asked, b"body" * MIB)
+
+    with handmade(answer) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.endpoint)
+        with pytest.raises(UnsafeRootError, match="s3://models/swept .* deleted"):
+            tmpcache.Cache(root).fetch("models", "swept")

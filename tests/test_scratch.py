@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from support.disk import allocated
 from support.processes import spawn
 
 import tmpcache
-from tmpcache.errors import QuotaExceededError
+import tmpcache.workspace
+from tmpcache.errors import ConfigError, QuotaExceededError
 from tmpcache.testing import Bucket
 
 KIB = 1024
@@ -264,3 +266,52 @@ def test_many_at_once(cache: tmpcache.Cache, root: Path) -> None:
     assert problems == []
     assert leftovers(root) == []
     assert cache.usage().leased == 0
+
+
+def test_a_copy_for_programs_that_refuse_hard_links(cache: tmpcache.Cache) -> None:
+    with cache.scratch() as work:
+        copy = work.fetch("models", "in/a.jpg", links="copy")
+        assert copy.read_bytes() == b"a" * 100 * KIB
+        assert (copy.stat().st_nlink, copy.stat().st_mode & 0o777) == (1, 0o444)
+        with pytest.raises(ConfigError, match="'hard' nor 'copy'"):
+            work.fetch("models", "in/a.jpg", links="symbolic")
+        with pytest.raises(QuotaExceededError):
+            for number in range(10_000):
+                work.fetch("models", "in/a.jpg", links="copy", name=str(number))
+                work.reserve("900 KiB")
+
+
+def test_a_disk_without_inodes_is_an_error_that_says_so(
+    bucket: Bucket, small_disk: Callable[[str], Path]
+) -> None:
+    bucket.put("in/a.jpg", b"a")
+    for number in range(8):
+        bucket.put(f"spare/{number}", str(number).encode())
+    root = small_disk("size=16m,nr_inodes=48") / "cache"
+    cache = tmpcache.Cache(root, quota="8 MiB", max_age=3600)
+    cache.fetch_many("models", [f"spare/{number}" for number in range(8)])
+    held = [cache.fetch("models", "in/a.jpg")]
+    kept: list[tmpcache.workspace.Scratch] = []
+    with pytest.raises(QuotaExceededError, match="a scratch directory"):
+        kept.extend(cache.scratch() for _ in range(48))
+    assert cache.stats().evicted == 8, "all that could go went first"
+    with pytest.raises(QuotaExceededError, match=r"a\.jpg in a scratch directory"):
+        for number in range(48):
+            kept[0].fetch("models", "in/a.jpg", name=str(number))
+    with pytest.raises(QuotaExceededError, match="scratch directory"):
+        cache.fetch_prefix("models", "in/", into=kept[0])
+    kept[1].remove()
+    kept[0].fetch("models", "in/a.jpg")
+    held.clear()
+
+
+def test_a_copy_that_does_not_fit_leaves_nothing(
+    bucket: Bucket, small_disk: Callable[[str], Path]
+) -> None:
+    bucket.put("big", bytes(1024 * KIB))
+    cache = tmpcache.Cache(small_disk("size=4m") / "cache", quota="3 MiB", max_age=3600)
+    with cache.scratch() as work:
+        with pytest.raises(QuotaExceededError):
+            for name in "abc":
+                work.fetch("models", "big", name=name, writable=True).release()
+        assert {len(path.read_bytes()) for path in work.iterdir()} == {1024 * KIB}

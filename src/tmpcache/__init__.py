@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable
-    from typing import Any, BinaryIO, TypeVar
+    from typing import Any, BinaryIO, TypeVar, overload
 
     from .cache import Cache
     from .file import CachedFile, Outcome
@@ -54,9 +54,32 @@ _default: Cache | None = None
 _lock = _Lock()
 
 
+if TYPE_CHECKING:
+
+    @overload
+    def fetch(
+        url: str,
+        /,
+        *,
+        max_age: float | None = None,
+        stale_if_error: float | None = None,
+        version_id: str | None = None,
+    ) -> CachedFile: ...
+
+    @overload
+    def fetch(
+        bucket: str,
+        key: str,
+        *,
+        max_age: float | None = None,
+        stale_if_error: float | None = None,
+        version_id: str | None = None,
+    ) -> CachedFile: ...
+
+
 def fetch(
     bucket: str,
-    key: str,
+    key: str | None = None,
     *,
     max_age: float | None = None,
     stale_if_error: float | None = None,
@@ -65,7 +88,11 @@ def fetch(
     """The local path of a whole, current copy of an object; see :meth:`Cache.fetch`."""
     cache = _default or default_cache()
     return cache.fetch(
-        bucket, key, max_age=max_age, stale_if_error=stale_if_error, version_id=version_id
+        bucket,
+        key,  # type: ignore[arg-type]
+        max_age=max_age,
+        stale_if_error=stale_if_error,
+        version_id=version_id,
     )
 
 

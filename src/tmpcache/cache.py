@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-from .config import Settings, seconds
+from .config import Settings, checked_call, checked_client, refuse_root, seconds, split_url
 from .current import current, current_start, time_left
+from .errors import ConfigError
 from .fetching import Fetching
 from .file import CachedFile, Outcome, cached_file
 from .memory import Memory
@@ -19,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
-    from typing import Any, BinaryIO, Self, TypeVar
+    from typing import Any, BinaryIO, Self, TypeVar, overload
 
     from .bulk import Progress
     from .origin import Origin
@@ -37,9 +38,9 @@ class Cache:
 
     Args:
         root: the directory; default ``tmpcache-<uid>`` under ``$TMPDIR`` or ``/tmp``.
-        quota: bytes that it may occupy: an int, ``"400 MB"``, ``"1.5 GiB"`` or ``"80%"`` of the
-            file system. Default: in Lambda 80 % of it, elsewhere the smaller of 10 GiB and half of
-            what is free.
+        quota: bytes that it may occupy: a whole number, ``"400 MB"``, ``"1.5 GiB"`` or, of the file
+            system, ``"80%"``. Default: in Lambda 80 % of it, elsewhere the smaller of 10 GiB and
+            half of what is free.
         min_free: bytes to leave free on the file system, whoever fills it; default 0.
         max_age: seconds since the origin last confirmed a copy during which it is served without
             asking; default 0: ask every time.
@@ -65,14 +66,15 @@ class Cache:
         ConfigError: a setting that cannot be.
         UnsafeRootError: the directory belongs to somebody else, or may be entered by others.
 
-    A cache may be used by many threads, and goes on in forked children.
+    A cache may be used by many threads, and goes on in forked children. It pickles by its
+    settings, for processes that are spawned, unless it was given a `client` or an origin object.
     """
 
     def __init__(
         self,
         root: str | os.PathLike[str] | None = None,
-        quota: int | str | None = None,
-        min_free: int | str | None = None,
+        quota: float | str | None = None,
+        min_free: float | str | None = None,
         max_age: float | None = None,
         stale_if_error: float | None = None,
         client: Any = None,
@@ -87,27 +89,71 @@ class Cache:
     ) -> None:
         settings = Settings(root, quota, min_free, max_age, stale_if_error, lock_timeout)
         self._max_age, self._stale_if_error = settings.max_age, settings.stale_if_error
-        self._clock = clock
-        self._origin = chosen(origin, client, request_options)
-        self._store = Store(
-            settings.root, settings.quota, settings.min_free, clock, time_left=time_left
-        )
+        self._clock = checked_call("clock", clock)
+        self._origin = chosen(origin, checked_client(client), request_options)
+        try:
+            self._store = Store(
+                settings.root, settings.quota, settings.min_free, clock, time_left=time_left
+            )
+        except OSError as error:
+            refuse_root(settings.root, error)
         self._fetching = Fetching(self._store, self._origin, clock, settings.lock_timeout)
         self._known = self._fetching.known
-        self._memory = Memory(loaded_most, loaded_weigher, loaded_weight)
+        self._memory = Memory(loaded_most, loaded_weigher, loaded_weight, self._store.take)
+        self._fetching.give_up = self._memory.give_up
+        #: What another process makes the same cache of.
+        self._settings: dict[str, Any] = {
+            **{name: getattr(settings, name) for name in settings.__slots__},
+            **{"client": client, "origin": origin, "request_options": request_options},
+            **{"loaded_most": loaded_most, "loaded_weigher": loaded_weigher},
+            **{"loaded_weight": loaded_weight, "clock": clock},
+        }
+
+    def __reduce__(self) -> tuple[object, ...]:
+        given = "client" if self._settings["client"] is not None else "origin"
+        if not isinstance(self._settings[given], (str, type(None))):
+            raise ConfigError(
+                f"a cache that was given {given}= cannot be pickled, as what was given belongs to "
+                f"this process: leave {given}= out, or make the cache in the other process"
+            )
+        return _with_settings, (type(self), self._settings)
 
     # ---- fetching ----------------------------------------------------------------------------
+
+    if TYPE_CHECKING:
+
+        @overload
+        def fetch(
+            self,
+            url: str,
+            /,
+            *,
+            max_age: float | None = None,
+            stale_if_error: float | None = None,
+            version_id: str | None = None,
+        ) -> CachedFile: ...
+
+        @overload
+        def fetch(
+            self,
+            bucket: str,
+            key: str,
+            *,
+            max_age: float | None = None,
+            stale_if_error: float | None = None,
+            version_id: str | None = None,
+        ) -> CachedFile: ...
 
     def fetch(
         self,
         bucket: str,
-        key: str,
+        key: str | None = None,
         *,
         max_age: float | None = None,
         stale_if_error: float | None = None,
         version_id: str | None = None,
     ) -> CachedFile:
-        """The local path of a whole, current copy of an object.
+        """The local path of a whole, current copy of an object: of ``s3://bucket/key``, or of both.
 
         The file is read-only and stays while the returned path object lives. `max_age` and
         `stale_if_error` (seconds) override the cache's. With `version_id` the copy never goes
@@ -125,28 +171,38 @@ class Cache:
         >>> path.outcome, path.size, path.suffix                            # doctest: +SKIP
         (<Outcome.FETCHED: 'fetched'>, 53248, '.npz')
         """
-        copy = self._known.get((bucket, key, version_id))
-        if copy is not None:
-            now = self._clock()
-            age = now - copy.validated_at  # type: ignore[operator]
-            limit = self._max_age if max_age is None else max_age
-            if (
-                0 <= age < limit
-                or (version_id and version_id != "null")  # see freshness.is_immutable
-                or 0 <= age <= now - current_start()
-            ) and copy.scope == self._origin.scope:
-                lease = self._store.take(copy.lease_id)
-                table = lease.session.table
-                if not table[0] and is_intact(copy) and not table[0]:  # Store.is_safe, in short
-                    self._store.touch(copy, now)
-                    fetching = self._fetching
-                    with fetching.tally:
-                        fetching.outcomes[Outcome.HIT] += 1
-                    file = cached_file(copy, Outcome.HIT, lease)
-                    if (run := current()) is not None:
-                        run.note_file(file)
-                    return file
-                lease.release()
+        try:
+            copy = self._known.get((bucket, key, version_id))  # type: ignore[arg-type]
+            if copy is not None:
+                now = self._clock()
+                age = now - copy.validated_at
+                limit = self._max_age if max_age is None else max_age
+                if (
+                    0 <= age < limit
+                    or (version_id and version_id != "null")  # see freshness.is_immutable
+                    or 0 <= age <= now - current_start()
+                ) and copy.scope == self._origin.scope:
+                    lease = self._store.take(copy.lease_id)
+                    table = lease.session.table
+                    if not table[0] and is_intact(copy) and not table[0]:  # Store.is_safe, in short
+                        self._store.touch(copy, now)
+                        fetching = self._fetching
+                        with fetching.tally:
+                            fetching.outcomes[Outcome.HIT] += 1
+                        file = cached_file(copy, Outcome.HIT, lease)
+                        if (run := current()) is not None:
+                            run.note_file(file)
+                        return file
+                    lease.release()
+        except TypeError:  # what no argument can be is looked at below
+            pass
+        if key is None:
+            return self.fetch(
+                *split_url(bucket),
+                max_age=max_age,
+                stale_if_error=stale_if_error,
+                version_id=version_id,
+            )
         return self._fetching.fetch(
             bucket, key, version_id, *self._patience(max_age, stale_if_error)
         )
@@ -177,6 +233,9 @@ class Cache:
         """
         from .bulk import fetch_many
 
+        if not hasattr(keys, "__iter__"):
+            raise ConfigError(f"keys={keys!r} is not a list of keys")
+        _check_progress(progress)
         patience = self._patience(max_age, stale_if_error)
         options = *patience, threads, return_exceptions, progress
         return fetch_many(self._fetching, bucket, keys, *options)
@@ -187,6 +246,7 @@ class Cache:
         prefix: str,
         *,
         into: Scratch | str | os.PathLike[str] | None = None,
+        links: str = "hard",
         stale_if_error: float | None = None,
         threads: int | None = None,
         return_exceptions: bool = False,
@@ -201,14 +261,17 @@ class Cache:
         `into`, a directory or a :meth:`scratch`, gets hard links, in directories as the keys have
         them below the prefix's last ``/``. Nothing is overwritten: ``unlinked`` of the result has
         the keys that cannot be file names, or whose place is taken, and why. ``missing`` has the
-        keys that were listed but are not there.
+        keys that were listed but are not there. With ``links="copy"`` they are copies (on file
+        systems that can, of no blocks of their own), for programs that refuse a file with several
+        links, as onnx does.
 
         >>> tree = cache.fetch_prefix("models", "micr/", into="/opt/micr")  # doctest: +SKIP
         """
         from .prefixes import fetch_prefix
 
+        _check_progress(progress)
         options = self._patience(None, stale_if_error)[1], threads, return_exceptions, progress
-        return fetch_prefix(self._fetching, bucket, prefix, into, *options)
+        return fetch_prefix(self._fetching, bucket, prefix, into, *options, links)
 
     def _patience(self, max_age: float | None, stale_if_error: float | None) -> tuple[float, float]:
         age = self._max_age if max_age is None else max_age
@@ -246,15 +309,17 @@ class Cache:
         """
         from .warming import warm
 
+        _check_progress(progress)
         return warm(self._fetching, manifest, max_bytes, max_seconds, threads, progress)
 
     # ---- the life of an invocation -----------------------------------------------------------
 
     def scratch(self) -> Scratch:
         """A private directory under the root, itself a Path, removed at the end of ``with``."""
-        from .workspace import new_scratch
+        from .workspace import new_scratch, with_room
 
-        scratch = new_scratch(self, self._store.scratch_directory())
+        make = self._store.scratch_directory
+        scratch = new_scratch(self, with_room(self._store, "a scratch directory", make))
         if (run := current()) is not None:
             run.note_scratch(scratch)
         return scratch
@@ -285,8 +350,13 @@ class Cache:
         loader that raises nothing is kept. Give the same function each time: a new lambda is a new
         loader.
 
+        The file stays as long as the value is kept here, so a loader may read it later
+        (``np.load`` of an archive, a memory map, a lazy table). Values go, least recently used
+        first, beyond `loaded_most`, and where this cache needs the room of their files.
+
         >>> model = cache.load("models", "micr/e13b.npz", np.load, max_age=300)  # doctest: +SKIP
         """
+        checked_call("loader", loader)
         file = self.fetch(
             bucket, key, max_age=max_age, stale_if_error=stale_if_error, version_id=version_id
         )
@@ -367,6 +437,7 @@ class Cache:
         """
         from .store import upkeep
 
+        ObjectName("", bucket, "*" if key is None else key, version_id)  # refuses what is no name
         self._known.clear()
         return upkeep.evict(self._store, bucket, key, version_id)
 
@@ -377,7 +448,7 @@ class Cache:
         """
         from .store import upkeep
 
-        return upkeep.make_room(self._store, size)
+        return self._fetching.making_way(lambda: upkeep.make_room(self._store, size))
 
     def gc(self) -> int:
         """Remove what nobody can use: leftovers of the dead, superseded copies; bytes freed.
@@ -389,10 +460,14 @@ class Cache:
         return upkeep.gc(self._store)
 
     def clear(self) -> int:
-        """Forget everything and remove all but files in use; the bytes that this freed."""
+        """Forget everything, what :meth:`load` keeps too, and remove all but files in use.
+
+        Returns the bytes that this freed.
+        """
         from .store import upkeep
 
         self._known.clear()
+        self._memory.clear()
         return upkeep.clear(self._store)
 
     def close(self) -> None:
@@ -408,3 +483,13 @@ class Cache:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _check_progress(progress: Progress | None) -> None:
+    if progress is not None:
+        checked_call("progress", progress)
+
+
+def _with_settings(kind: type[Cache], settings: dict[str, Any]) -> Cache:
+    """A cache that was pickled, in another process."""
+    return kind(**settings)

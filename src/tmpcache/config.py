@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import os
 import re
+import stat
 
-from .errors import ConfigError
+from .errors import ConfigError, TmpCacheError, UnsafeRootError
 
 TYPE_CHECKING = False  # typing costs a fresh process 3 ms; mypy knows this name
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NoReturn
 
 MIB = 1024 * 1024
 #: Below this the index alone would be a noticeable part of the quota.
@@ -28,8 +29,8 @@ class Settings:
     def __init__(
         self,
         root: str | os.PathLike[str] | None = None,
-        quota: int | str | None = None,
-        min_free: int | str | None = None,
+        quota: float | str | None = None,
+        min_free: float | str | None = None,
         max_age: float | str | None = None,
         stale_if_error: float | str | None = None,
         lock_timeout: float | str | None = None,
@@ -50,16 +51,17 @@ class Settings:
                 parse_size(value, total=100 * SMALLEST_QUOTA, name=name)  # refuse nonsense early
 
 
-def parse_size(value: int | str, *, total: int, name: str = "size") -> int:
-    """Bytes meant by an int, ``"400 MB"``, ``"1.5 GiB"`` or ``"80%"`` (of `total` bytes).
+def parse_size(value: float | str, *, total: int, name: str = "size") -> int:
+    """Bytes meant by a whole number, ``"400 MB"``, ``"1.5 GiB"`` or ``"80%"`` (of `total` bytes).
 
     ``MB`` is 10**6 and ``MiB`` 2**20, as everywhere; the ``B`` may be left out.
 
     >>> parse_size("400 MB", total=0), parse_size("1.5GiB", total=0), parse_size("80%", total=1000)
     (400000000, 1610612736, 800)
     """
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if is_number and value >= 0 and value % 1 == 0:  # type: ignore[operator]
+        return int(value)
     match = re.fullmatch(_SIZE, value.strip()) if isinstance(value, str) else None
     if match is None:
         raise ConfigError(
@@ -81,16 +83,21 @@ def seconds(name: str, value: float | str, *, text: bool = False) -> float:
     """
     if isinstance(value, str) and not text:
         raise ConfigError(f"{name}={value!r} is a text: give a number of seconds")
+    return number(name, value, "a duration: give seconds")
+
+
+def number(name: str, value: Any, what: str) -> float:
+    """A number of zero or more, or :class:`ConfigError` that says `what` it should be."""
     try:
-        number = float(value)
+        found = math.nan if isinstance(value, (bool, bytes, bytearray)) else float(value)
     except (TypeError, ValueError):
-        number = math.nan
-    if isinstance(value, bool) or not number >= 0:
-        raise ConfigError(f"{name}={value!r} is not a duration: give seconds, zero or more")
-    return number
+        found = math.nan
+    if not found >= 0:
+        raise ConfigError(f"{name}={value!r} is not {what}, zero or more")
+    return found
 
 
-def checked_quota(value: int | str | None, *, total: int, free: int, cached: int) -> int:
+def checked_quota(value: float | str | None, *, total: int, free: int, cached: int) -> int:
     """The quota in bytes for a file system of `total` bytes, of which `free` are free.
 
     The default counts the `cached` bytes as free (they can be evicted), or every process would
@@ -118,7 +125,73 @@ def _root(root: str | os.PathLike[str] | None) -> str:
         # Not tempfile.gettempdir(): importing it costs a fresh process 2 ms of its 25 ms.
         above = os.path.abspath(os.environ.get("TMPDIR") or "/tmp")
         return os.path.join(above, f"tmpcache-{os.geteuid()}")
-    path = os.fspath(root)
-    if not isinstance(path, str) or "\0" in path:
+    if not isinstance(root, (str, os.PathLike)) or not isinstance(os.fspath(root), str):
+        raise ConfigError(f"root={root!r} is not a path: give a text or a pathlib.Path")
+    path = os.path.abspath(os.path.expanduser(os.fspath(root)))
+    if "\0" in path:
         raise ConfigError(f"root={root!r} is not a path")
-    return os.path.abspath(os.path.expanduser(path))
+    _refuse_what_is_no_cache(path)
+    return path
+
+
+def _refuse_what_is_no_cache(path: str) -> None:
+    """Refuse a directory that is for everybody, or full of other things, and advise a new one.
+
+    To make it private, as the store would advise, would lock out whoever else uses it.
+    """
+    try:
+        status = os.lstat(path)
+        if not stat.S_ISDIR(status.st_mode) or not status.st_mode & 0o077:
+            return
+        is_shared = status.st_mode & stat.S_ISVTX and status.st_mode & stat.S_IWOTH
+        if not is_shared:
+            names = os.listdir(path)
+            if not names or "CACHEDIR.TAG" in names:
+                return
+    except OSError:  # there is none; or not to be looked into, and the store will say why
+        return
+    what = "is a directory for everybody" if is_shared else "holds other things"
+    raise UnsafeRootError(
+        f"{path} {what}, so it cannot be a cache directory itself. Choose a directory in it, which "
+        f"need not exist yet: root={os.path.join(path, 'tmpcache')!r}."
+    )
+
+
+def refuse_root(path: str, error: OSError) -> NoReturn:
+    """Say of a root that cannot be made or used why, and what to do about it."""
+    if isinstance(error, TmpCacheError):
+        raise error
+    raise ConfigError(
+        f"root={path!r} cannot be used as a cache directory: {error.strerror or error}"
+        f"{f' ({error.filename})' if error.filename else ''}. Choose a directory on a local disk "
+        "that this user may write to (root=…, TMPCACHE_ROOT)."
+    ) from error
+
+
+def checked_client(client: Any) -> Any:
+    """A boto3 S3 client, or None; a resource or session is told how to make one."""
+    if client is None or (
+        callable(getattr(client, "get_object", None))
+        and getattr(getattr(client, "meta", None), "endpoint_url", None) is not None
+    ):
+        return client
+    raise ConfigError(f"client={client!r} is not an S3 client: give boto3.client('s3')")
+
+
+def checked_call(name: str, function: Any) -> Any:
+    """A function that a user gives."""
+    if not callable(function):
+        raise ConfigError(f"{name}={function!r} is not a function")
+    return function
+
+
+def split_url(url: str) -> tuple[str, str]:
+    """Bucket and key of ``s3://bucket/key``; the key is taken as it is, nothing is decoded.
+
+    >>> split_url("s3://models/micr/e13b.npz")
+    ('models', 'micr/e13b.npz')
+    """
+    bucket, _, key = url[5:].partition("/") if isinstance(url, str) else ("", "", "")
+    if not bucket or not key or not url.startswith("s3://"):
+        raise ConfigError(f"{url!r} names no object: give a bucket and a key, or 's3://bucket/key'")
+    return bucket, key

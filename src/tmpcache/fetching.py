@@ -12,6 +12,8 @@ from .errors import (
     DeadlineExceededError,
     ObjectNotFoundError,
     OriginUnavailableError,
+    QuotaExceededError,
+    UnsafeRootError,
 )
 from .file import CachedFile, Outcome, cached_file
 from .flights import Flights
@@ -23,6 +25,7 @@ from .origin import UNSAID, Reply, Unchanged, scope_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeVar
 
     from .deadline import Deadline
     from .objects import Copy
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
     #: A copy, how it was come by, and its lease.
     Answer = tuple[Copy, Outcome, Lease]
+    T = TypeVar("T")
 
 #: Copies remembered in memory, some 600 bytes each: beyond these a hit asks the index (12 µs).
 _REMEMBERED = 50_000
@@ -60,12 +64,24 @@ class Fetching:
         self.clock, self.patience = clock, patience
         #: Buckets that did not answer, and until when they are not asked (`time.monotonic`).
         self._silent: dict[tuple[str, str], float] = {}
+        #: Has `load` give up values whose files have so many bytes; False if there are none.
+        self.give_up: Callable[[int], bool] = lambda needed: False
         self.forked()
         reset_in_children(self)
 
     def forked(self) -> None:
         """In a child: the threads that counted and asked are in the parent."""
         self.tally, self._flights = Lock(), Flights()
+
+    def making_way(self, call: Callable[[], T]) -> T:
+        """What `call` returns; where it finds no room, `load` gives up what it keeps for that."""
+        while True:
+            try:
+                return call()
+            except QuotaExceededError as error:
+                # What no quota of this size can hold is not worth a value.
+                if error.needed > error.quota or not self.give_up(error.needed):
+                    raise
 
     def fetch(
         self, bucket: str, key: str, version_id: str | None, max_age: float, stale_if_error: float
@@ -93,7 +109,8 @@ class Fetching:
         while answer is None:
             spare = self._may_stand_in(copy, max_age, stale_if_error)
             limit = deadline.briefer() if spare and deadline is not None else deadline
-            ask = partial_call(self._ask_unless_silent if spare else self._ask, name, copy, limit)
+            how = self._ask_unless_silent if spare else self._ask
+            ask = partial_call(self.making_way, partial_call(how, name, copy, limit))
             try:
                 shared, led = self._flights.share((*name.parts(), spare), ask, limit)
             except (OriginUnavailableError, DeadlineExceededError) as error:
@@ -231,9 +248,12 @@ class Fetching:
                     if answer is not None:
                         return answer
                     return self._receive(name, reply, partial, deadline)
-            except PartialLostError:
+            except PartialLostError as error:
                 if not tries_left:
-                    raise
+                    raise UnsafeRootError(
+                        f"{name} cannot be downloaded: {error}, again and again. Keep cleaners out "
+                        "of the cache directory, or choose another root."
+                    ) from error
                 reply = None
         raise AssertionError("the last try returns or raises")
 

@@ -3,41 +3,54 @@
 from __future__ import annotations
 
 import os
-import shutil
+import stat
+from contextlib import suppress
 from functools import partial
 
+from .errors import QuotaExceededError
 from .file import CachedFile, cached_file
 from .interruption import let_through
-from .workspace import NO_LINK, Scratch, reflink
+from .workspace import NO_LINK, Scratch, fill, on_disk, with_room
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from .store.sessions import Lease
+    from .store import Store
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_THERE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CHUNK = 1024 * 1024
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def mirrored(
     files: Mapping[str, CachedFile],
     base: str,
     into: Scratch | str | os.PathLike[str],
-    take: Callable[[int], Lease],
+    store: Store,
+    *,
+    copies: bool = False,
 ) -> dict[str, str]:
-    """Link each file to the place below `into` that its key has below `base`.
+    """Link or copy each file to the place below `into` that its key has below `base`.
 
     The keys for which that cannot be done, and why. What has a place already keeps it. In a
-    scratch directory the cached files stay until it goes; `take` leases them for that.
+    scratch directory the cached files stay until it goes.
+
+    Raises :class:`~tmpcache.errors.QuotaExceededError` if a scratch directory has no room.
     """
     unlinked = {}
     tree = _Tree(os.fspath(into))
     for key, file in files.items():
         *directories, name = key[len(base) :].split("/")
         try:
-            place = tree.enter(directories)
-            if name or file.size:  # else it is how consoles write down a directory
-                _link(file, place, _part(name), into)
+            put = partial(_put, tree, file, directories, name, into, copies)
+            if isinstance(into, Scratch):
+                with_room(store, f"{key} in a scratch directory", put)
+            else:
+                put()
+        except QuotaExceededError:  # is about all of them
+            raise
         except NotADirectoryError:
             unlinked[key] = "a file or a link is where its directory would be"
         except FileExistsError:
@@ -51,8 +64,16 @@ def mirrored(
         else:
             if isinstance(into, Scratch):
                 copy = file._copy
-                into._held.append(cached_file(copy, file.outcome, take(copy.lease_id)))
+                into._held.append(cached_file(copy, file.outcome, store.take(copy.lease_id)))
     return unlinked
+
+
+def _put(
+    tree: _Tree, file: CachedFile, directories: list[str], name: str, into: object, copies: bool
+) -> None:
+    place = tree.enter(directories)
+    if name or file.size:  # else it is how consoles write down a directory
+        _give(file, place, _part(name), into, copies)
 
 
 class _Directory:
@@ -106,31 +127,41 @@ def _part(name: str) -> str:
     """A part of a key, if it can be the name of a file or directory."""
     if name in ("", ".", "..") or "\0" in name:
         raise ValueError(f"{name!r} is not a name that a file can have")
-    return name
+    return on_disk(name)
 
 
-def _link(file: CachedFile, place: int, name: str, into: object) -> None:
-    """A hard link, or where there can be none, a copy."""
+def _give(file: CachedFile, place: int, name: str, into: object, copies: bool) -> None:
+    """Make the file be there: as a hard link, or, where there can be none or shall be, a copy."""
     try:
-        os.link(file, name, dst_dir_fd=place, follow_symlinks=False)
-        return
-    except FileExistsError:
-        if not os.path.samestat(os.lstat(name, dir_fd=place), os.lstat(file)):
-            raise
-        return
+        if not copies:
+            os.link(file, name, dst_dir_fd=place, follow_symlinks=False)
+            return
     except OSError as error:
-        if error.errno not in NO_LINK:
+        let_through(error)
+        if error.errno not in NO_LINK and not isinstance(error, FileExistsError):
             raise
-    if isinstance(into, Scratch):
-        into.reserve(file.size)
-
-    # The descriptor is the file's before any signal handler runs.
-    with open(name, "xb", opener=partial(os.open, mode=0o600, dir_fd=place)) as copy:
-        try:
-            with open(file, "rb") as source:
-                if not reflink(source.fileno(), copy.fileno()):
-                    shutil.copyfileobj(source, copy, 1024 * 1024)
-            os.fchmod(copy.fileno(), 0o444)
-        except BaseException:
+    try:
+        target = os.open(name, _NEW_FILE, 0o600, dir_fd=place)
+    except FileExistsError:
+        if not _is_there(file, place, name, copies):
+            raise
+        return
+    try:
+        if isinstance(into, Scratch):
+            into.reserve(file.size)
+        fill(target, file, 0o444)
+    except BaseException:
+        with suppress(OSError):
             os.unlink(name, dir_fd=place)
-            raise
+        raise
+
+
+def _is_there(file: CachedFile, place: int, name: str, copies: bool) -> bool:
+    """Whether what has the name is what an earlier call has put there."""
+    there = os.lstat(name, dir_fd=place)
+    if os.path.samestat(there, os.lstat(file)):
+        return not copies
+    if not stat.S_ISREG(there.st_mode) or there.st_size != file.size:
+        return False
+    with open(os.open(name, _THERE, dir_fd=place), "rb") as one, open(file, "rb") as other:
+        return all(one.read(len(chunk)) == chunk for chunk in iter(lambda: other.read(_CHUNK), b""))

@@ -17,7 +17,8 @@ class ObjectName:
     __slots__ = ("bucket", "key", "origin", "version")
 
     def __init__(self, origin: str, bucket: str, key: str, version: str | None = None) -> None:
-        self.origin, self.bucket, self.key, self.version = origin, bucket, key, version or ""
+        version = "" if version is None else version
+        self.origin, self.bucket, self.key, self.version = origin, bucket, key, version
         for what, text in (("bucket", bucket), ("key", key), ("version_id", self.version)):
             if not isinstance(text, str) or (not text and what != "version_id"):
                 raise ConfigError(f"{what}={text!r} is not a name: give a text that is not empty")
@@ -25,6 +26,11 @@ class ObjectName:
                 text.encode()
             except UnicodeEncodeError:
                 raise ConfigError(f"{what}={text!r} is not valid Unicode text") from None
+
+        if "://" in bucket:
+            raise ConfigError(
+                f"bucket={bucket!r} is a URL: give the name alone, or one URL for all"
+            )
 
     def __str__(self) -> str:
         """As people write it, safe to print in one line of a log."""

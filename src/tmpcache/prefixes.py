@@ -58,6 +58,10 @@ class CachedPrefix(Mapping[str, CachedFile]):
     def __len__(self) -> int:
         return len(self._files)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Pickled paths are plain ones without leases.
+        return type(self), (self._files, dict(self.unlinked), self.missing)
+
     def __repr__(self) -> str:
         name, counts = type(self).__name__, (len(self.unlinked), len(self.missing))
         return f"<{name} of {len(self)} objects, {counts[0]} unlinked, {counts[1]} missing>"
@@ -72,16 +76,19 @@ def fetch_prefix(
     threads: int | None,
     return_exceptions: bool,
     progress: Progress | None,
+    links: str = "hard",
 ) -> CachedPrefix:
     """See :meth:`tmpcache.Cache.fetch_prefix`."""
-    name = ObjectName(fetching.origin.name, bucket, prefix or "*")  # refuses what is no name
     if not isinstance(prefix, str):
         raise ConfigError(f"prefix={prefix!r} is not a text")
+    name = ObjectName(fetching.origin.name, bucket, prefix or "*")  # refuses what is no name
+    from .workspace import are_copies
+
+    copies = are_copies(links)
     if not hasattr(fetching.origin, "list"):
         raise ConfigError(f"{name}: the origin {fetching.origin.name} cannot list objects")
-    if into is not None and not os.path.isdir(into):
-        os.makedirs(into, exist_ok=True)
-        os.chmod(into, os.stat(into).st_mode | 0o700)  # whatever the umask
+    if into is not None:
+        _prepare(into)
     count, deadline = checked(threads), deadline_within(current_deadline())
     jobs: dict[str, Job] = {}
     listed: Iterator[Listed] = fetching.origin.list(bucket, prefix, deadline=deadline)
@@ -95,7 +102,19 @@ def fetch_prefix(
     fetch = from_origin(fetching, 0, stale_if_error)
     intake = Intake(fetching, bucket)
     fetch_all(fetch, todo, len(jobs), count, progress, deadline, intake)
-    return _prefix_of(fetching, bucket, prefix, into, return_exceptions, jobs)
+    return _prefix_of(fetching, bucket, prefix, into, copies, return_exceptions, jobs)
+
+
+def _prepare(into: str | os.PathLike[str]) -> None:
+    """Make the directory that a tree is to be in, and those above."""
+    if not isinstance(into, (str, os.PathLike)) or not isinstance(os.fspath(into), str):
+        raise ConfigError(f"into={into!r} is not the path of a directory")
+    try:
+        if not os.path.isdir(into):
+            os.makedirs(into, exist_ok=True)
+            os.chmod(into, os.stat(into).st_mode | 0o700)  # whatever the umask
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"into={os.fspath(into)!r} cannot be made: {error}") from error
 
 
 def _prefix_of(
@@ -103,6 +122,7 @@ def _prefix_of(
     bucket: str,
     prefix: str,
     into: Scratch | str | os.PathLike[str] | None,
+    copies: bool,
     return_exceptions: bool,
     jobs: dict[str, Job],
 ) -> CachedPrefix:
@@ -119,7 +139,8 @@ def _prefix_of(
 
     there = {key: file for key, file in files.items() if isinstance(file, CachedFile)}
     base = prefix[: prefix.rfind("/") + 1]
-    return CachedPrefix(files, mirrored(there, base, into, fetching.store.take), missing)
+    unlinked = mirrored(there, base, into, fetching.store, copies=copies)
+    return CachedPrefix(files, unlinked, missing)
 
 
 def _answer_listed(

@@ -42,6 +42,7 @@ class Thrift:
         self._fetching = shallow_copy(fetching)
         self._fetching.origin = _ThriftyOrigin(fetching.origin, self)
         self._fetching.received = self._fetching.asked = 0
+        self._fetching.give_up = lambda needed: False  # what `load` keeps is hotter
 
     def fetch(
         self, name: ObjectName, size: int, copy: Copy | None, deadline: Deadline

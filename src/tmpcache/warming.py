@@ -146,8 +146,11 @@ def _parsed(source: str | bytes | os.PathLike[str]) -> Any:
     if isinstance(source, os.PathLike) or (
         isinstance(source, str) and not source.lstrip().startswith("{")
     ):
-        with open(source, "rb") as file:
-            source = file.read()
+        try:
+            with open(source, "rb") as file:
+                source = file.read()
+        except ValueError as error:  # a NUL
+            raise ConfigError(f"{source!r} is neither a manifest nor the path of one") from error
     if not isinstance(source, (str, bytes, bytearray)):
         raise ConfigError(f"{type(source).__name__} is no manifest: give a text or a path")
     try:

@@ -7,24 +7,33 @@ import os
 import re
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path, PosixPath
 
+from .errors import ConfigError
 from .file import CachedFile, cached_file
 from .interruption import let_through
+from .store.quota import FULL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
-    from typing import Any, Self
+    from typing import Any, Self, TypeVar
 
     from .cache import Cache
+    from .store import Store
     from .store.scratch import Directory
+
+    T = TypeVar("T")
 
 #: What file systems and shells agree on; all else in a key's last part becomes an underscore.
 _ODD = re.compile(r"[^\w.,@^+=~() -]")
 _LONGEST = 200
 #: Why a hard link may not be had although the file could be copied.
 NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.EACCES}
+#: How often room is made on a full disk, a file at a time, for what is only a name.
+_TRIES = 64
 
 
 class Scratch(PosixPath):
@@ -58,31 +67,43 @@ class Scratch(PosixPath):
     def fetch(
         self,
         bucket: str,
-        key: str,
+        key: str | None = None,
         *,
         name: str | None = None,
         writable: bool = False,
+        links: str = "hard",
         max_age: float | None = None,
         stale_if_error: float | None = None,
         version_id: str | None = None,
     ) -> CachedFile:
         """The object in this directory, under its own file name; no second copy of the bytes.
 
-        The file is a hard link to the cached one and read-only, or, with `writable`, a copy of
-        mode 0600 that may be changed. The cached file stays at least until the directory goes.
-        `name` overrides the file name: the last part of the key, with what could be dangerous
+        The file is a hard link to the cached one and read-only. With ``links="copy"`` it is a copy,
+        for programs that refuse files with several links, and with `writable` one of mode 0600 that
+        may be changed; room for it is reserved. The cached file stays at least until the directory
+        goes. `name` overrides the file name: the last part of the key, with what could be dangerous
         replaced, and a number where another object has the name already.
 
         Raises what :meth:`tmpcache.Cache.fetch` raises.
         """
+        copies = are_copies(links)
+        if name is not None and not isinstance(name, str):
+            raise ConfigError(f"name={name!r} is not a text")
         found = self._cache.fetch(
-            bucket, key, max_age=max_age, stale_if_error=stale_if_error, version_id=version_id
+            *((bucket,) if key is None else (bucket, key)),
+            max_age=max_age,
+            stale_if_error=stale_if_error,
+            version_id=version_id,
         )
-        wanted = os.path.join(str(self), file_name(name if name is not None else key))
-        path = _link(found, wanted) if not writable else None
+        name = file_name(name if name is not None else found.key)
+        wanted, store = os.path.join(str(self), on_disk(name)), self._cache._store
+        subject, path = f"{found.key} in a scratch directory", None
+        if not (copies or writable):
+            path = with_room(store, subject, lambda: _link(found, wanted))
         if path is None:
             self.reserve(found.size)
-            path = _copy(found, wanted, writable)
+            with store.downloads.explained(subject):
+                path = _copy(found, wanted, writable)
         file = cached_file(found._copy._replace(path=path), found.outcome, found._lease)
         self._held.append(file)
         return file
@@ -95,7 +116,8 @@ class Scratch(PosixPath):
         """
         from .store import upkeep
 
-        upkeep.make_room(self._cache._store, size, on_disk=True)
+        cache = self._cache
+        cache._fetching.making_way(lambda: upkeep.make_room(cache._store, size, on_disk=True))
 
     def __enter__(self) -> Self:
         return self
@@ -151,6 +173,39 @@ def file_name(key: str) -> str:
     return name or "_"
 
 
+def on_disk(name: str) -> str:
+    """A part of a key as the file name whose bytes are its UTF-8, whatever the locale."""
+    return os.fsdecode(name.encode())
+
+
+def are_copies(links: str) -> bool:
+    """What `links` says: hard links, or copies for programs that refuse files with several."""
+    if links not in ("hard", "copy"):
+        raise ConfigError(f"links={links!r} is neither 'hard' nor 'copy'")
+    return links == "copy"
+
+
+def with_room(store: Store, subject: str, call: Callable[[], T]) -> T:
+    """What `call` returns; where the disk is full, or has no inodes, files are evicted for it.
+
+    Raises :class:`~tmpcache.errors.QuotaExceededError` if nothing is left to evict.
+    """
+    quota = store.access.quota
+    with store.downloads.explained(subject):
+        for _ in range(_TRIES):
+            evicted = quota.evicted
+            try:
+                return call()
+            except OSError as error:
+                let_through(error)
+                if error.errno not in FULL:
+                    raise
+                store.downloads.relieve(1)
+                if quota.evicted == evicted:
+                    raise
+        return call()
+
+
 def _free_names(path: str) -> Any:
     stem, dot, rest = os.path.basename(path).partition(".")
     yield path
@@ -183,12 +238,22 @@ def _copy(found: CachedFile, wanted: str, writable: bool) -> str:
             target = os.open(path, flags, 0o600)
         except FileExistsError:
             continue
-        with open(target, "wb") as copy, open(found, "rb") as source:
-            if not reflink(source.fileno(), target):
-                shutil.copyfileobj(source, copy, 1024 * 1024)
-            os.fchmod(target, 0o600 if writable else 0o444)  # whatever the umask
+        try:
+            fill(target, found, 0o600 if writable else 0o444)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(path)
+            raise
         return str(path)
     raise FileExistsError(wanted)
+
+
+def fill(target: int, found: CachedFile, mode: int) -> None:
+    """Make a new, open file a copy of a cached one, and close it."""
+    with open(target, "wb") as copy, open(found, "rb") as source:
+        if not reflink(source.fileno(), target):
+            shutil.copyfileobj(source, copy, 1024 * 1024)
+        os.fchmod(target, mode)  # whatever the umask
 
 
 def reflink(source: int, target: int) -> bool:

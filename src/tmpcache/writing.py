@@ -6,7 +6,7 @@ import io
 import os
 
 from .current import current_deadline
-from .errors import ConfigError
+from .errors import ConfigError, TmpCacheError
 from .file import Outcome
 from .interruption import let_through
 from .store.publish import Arrival
@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, BinaryIO
 
+    from .deadline import Deadline
     from .fetching import Fetching
     from .file import CachedFile
     from .objects import ObjectName
     from .store.partials import Partial
 
 _CHUNK = 1024 * 1024
+#: Linux's; a path of a file cannot be longer.
+_PATH_MAX = 4096
 
 
 def put(
@@ -41,8 +44,10 @@ def put(
         raise ConfigError(f"{name} cannot be put: the origin {origin.name} only gives objects")
     with fetching.store.downloads.partial(name, fetching.patience, None, deadline) as partial:
         partial.rewind()
-        _read(source, partial)
-        with open(partial.path, "rb") as body:
+        _read(source, _Sink(partial, fetching))
+        # Not by its path: from here on nobody who cleans /tmp can change what is uploaded.
+        with open(partial.fd, "rb", closefd=False) as body:
+            body.seek(0)
             etag, version_id, *told = origin.put(
                 name.bucket,
                 name.key,
@@ -56,30 +61,87 @@ def put(
             )
         scope = told[0] if told else origin.scope
         arrival = Arrival(partial, name, etag, version_id, fetching.clock(), scope)
-        copy, lease = fetching.store.downloads.publish(arrival)
+        try:
+            copy, lease = fetching.store.downloads.publish(arrival)
+        except (OSError, TmpCacheError) as error:
+            let_through(error)
+            lost: Exception | None = error
+        else:
+            lost = None
+    if lost is not None:
+        return _fetched_instead(fetching, name, etag, lost, deadline)
     return fetching.hand_out(name, copy, Outcome.REVALIDATED, lease, counted=False)
 
 
-def _read(source: str | os.PathLike[str] | bytes | BinaryIO, partial: Partial) -> None:
+def _fetched_instead(
+    fetching: Fetching, name: ObjectName, etag: str, lost: Exception, deadline: Deadline | None
+) -> CachedFile:
+    """The object as S3 has it, after the local copy of the upload was `lost`."""
+    try:
+        return fetching.fetch_from_origin(name, None, 0, 0, deadline)
+    except (OSError, TmpCacheError) as error:
+        let_through(error)
+        raise TmpCacheError(
+            f"{name} was uploaded (ETag {etag}), but this cache could not keep a copy ({lost}), "
+            f"nor fetch one ({error}). The object is in place: fetch it later."
+        ) from error
+
+
+class _Sink:
+    """Where a source is copied to: a partial, with room for it."""
+
+    def __init__(self, partial: Partial, fetching: Fetching) -> None:
+        self._partial, self._making_way = partial, fetching.making_way
+
+    def expect(self, size: int) -> None:
+        """Make room for `size` bytes."""
+        self._making_way(lambda: self._partial.reserve(size))
+
+    def write(self, data: memoryview) -> None:
+        """Append `data`."""
+        self._making_way(lambda: self._partial.write(data, self._partial.received))
+
+
+def _read(source: str | os.PathLike[str] | bytes | BinaryIO, sink: _Sink) -> None:
     if isinstance(source, (bytes, bytearray, memoryview)):
-        partial.reserve(len(source))
-        partial.write(memoryview(source).cast("B"), 0)
+        data = memoryview(source).cast("B") if len(source) else memoryview(b"")
+        sink.expect(len(data))
+        sink.write(data)
         return
     if isinstance(source, (str, os.PathLike)):
-        with open(source, "rb") as file:
-            _read_file(file, os.fstat(file.fileno()).st_size, partial)
+        with _opened(source) as file:
+            _read_file(file, os.fstat(file.fileno()).st_size, sink)
         return
-    if not hasattr(source, "read"):
+    if not callable(getattr(source, "read", None)):
         raise ConfigError(f"{source!r} cannot be put: give a path, bytes or an open binary file")
-    _read_file(source, _length(source), partial)
+    _read_file(source, _length(source), sink)
 
 
-def _read_file(file: BinaryIO, size: int | None, partial: Partial) -> None:
-    partial.reserve(size or 0)
+def _opened(path: str | os.PathLike[str]) -> BinaryIO:
+    """The caller's file, or what ``open`` raises; :class:`ConfigError` for what is no path."""
+    try:
+        return open(path, "rb")
+    except (OSError, ValueError, TypeError) as error:
+        let_through(error)
+        if isinstance(error, OSError) and not (isinstance(path, str) and _is_content(path)):
+            raise
+        raise ConfigError(
+            f"source={path!r} is taken for the path of a file, and it is none: to put a text, "
+            "encode it: source=text.encode()"
+        ) from error
+
+
+def _is_content(text: str) -> bool:
+    """Whether a text that is no file's path was rather meant to be the content."""
+    return not text or text.lstrip()[:1] in '{[<"' or "\n" in text or len(text) > _PATH_MAX
+
+
+def _read_file(file: BinaryIO, size: int | None, sink: _Sink) -> None:
+    sink.expect(size or 0)
     while chunk := file.read(_CHUNK):
         if not isinstance(chunk, bytes):
             raise ConfigError("a text file cannot be put: open it in binary mode")
-        partial.write(memoryview(chunk), partial.received)
+        sink.write(memoryview(chunk))
 
 
 def _length(file: BinaryIO) -> int | None:

@@ -42,7 +42,11 @@ _OPERATIONS = (
 
 def checked(options: Mapping[str, str] | None) -> dict[str, str]:
     """Options that are only that; :class:`ConfigError` for what decides which object is meant."""
+    if options is not None and not (hasattr(options, "keys") and hasattr(options, "items")):
+        raise ConfigError(f"request_options={options!r} is not a mapping of names to values")
     taken = dict(options or {})
+    if strange := [name for name in taken if not isinstance(name, str)]:
+        raise ConfigError(f"request_options: {strange[0]!r} is not a name")
     if ours := [name for name in _OURS if name in taken]:
         raise ConfigError(
             f"request_options cannot have {', '.join(ours)}: that is said by the call itself"
