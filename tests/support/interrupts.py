@@ -288,6 +288,7 @@ class Range:
 
     def _look(self) -> list[str]:
         gc.collect()
+        self.cache._memory.clear()  # what `load` keeps in memory keeps its file
         left = self._left()
         return [
             f"{name}: {left[name]}, were {self._before[name]}"
