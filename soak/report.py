@@ -183,8 +183,8 @@ which leaves locked files and directories alone; at one visit in five nobody is 
 `vandalized`: session files, `changes` and files of the index are deleted at random. Whoever does
 that takes away what protects a process's paths until its next call, from processes that have not
 seen the file before; and what was reserved, until the index has been built anew. A path that was
-lost so, or a sample over the quota, is a gap and not a broken promise. `most on disk` is the largest
-sample in percent of the quota.
+lost so, or a sample over the quota, is a gap and not a broken promise. `most on disk` is the
+largest sample in percent of the quota.
 
 {rounds_table(results)}
 """
