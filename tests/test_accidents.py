@@ -499,6 +499,72 @@ def test_a_large_prefix_needs_few_descriptors(root: Path, tmp_path: Path) -> Non
     assert opened < 40
 
 
+def test_a_daemon_that_closes_all_descriptors_goes_on(root: Path, bucket: Bucket) -> None:
+    bucket.put("a", b"hello")
+    bucket.put("b", content("b", MIB))
+    code = """
+        import tmpcache
+        cache = tmpcache.Cache(root, quota="8 MiB", max_age=60)
+        path = cache.fetch("models", "a")
+        os.closerange(3, 256)
+        assert cache.fetch("models", "a").outcome.name == "HIT"
+        assert cache.fetch("models", "b").size == 1 << 20
+        assert path.read_bytes() == b"hello"
+        say()
+    """
+    with spawn(code, root=str(root)) as child:
+        child.hear()
+
+
+@pytest.mark.parametrize("size", [1000, 300_000, 9_000_000])
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)], ids=str)
+def test_what_is_written_to_a_closed_stream_is_not_in_a_cached_file(
+    root: Path, closed: tuple[int, ...], size: int
+) -> None:
+    """The next file that is opened gets the number; a warning of a library would go into it."""
+    code = """
+        import tmpcache
+        from support.content import content
+        from support.shelf import Shelf
+        pipe = os.dup(1)
+        body = content("a", size)
+        shelf = Shelf({"a": body})
+        def warn(key, at, halted):
+            for fd in closed:
+                try:
+                    os.write(fd, b"WARNING: Connection pool is full")
+                except OSError:
+                    pass
+        shelf.pace = warn
+        for fd in closed:
+            os.close(fd)
+        cache = tmpcache.Cache(root, quota="64 MiB", origin=shelf)
+        same = cache.fetch("b", "a").read_bytes() == body
+        os.write(pipe, json.dumps(same and cache.verify().damaged == ()).encode() + b"\\n")
+    """
+    with spawn(code, root=str(root), closed=closed, size=size) as child:
+        assert child.hear() is True
+
+
+@pytest.mark.parametrize("name", ["partial", "blobs", "sessions"])
+def test_a_directory_that_lost_its_write_permission(root: Path, name: str) -> None:
+    """As the ordinary user that owns it. Nobody waits, and what is raised can be understood."""
+    code = """
+        import signal, tmpcache
+        from support.shelf import Shelf
+        def cache():
+            shelf = Shelf({key: bytes(300_000) for key in "abc"})
+            return tmpcache.Cache(root, quota="8 MiB", max_age=60, origin=shelf)
+        first = cache()
+        first.fetch("b", "a").release()
+        os.chmod(f"{root}/{name}", 0o500)
+        signal.alarm(10)  # ends the process
+        say([first.fetch("b", "b").outcome.name, cache().fetch("b", "c").outcome.name])
+    """
+    with spawn(code, root=str(root), name=name) as child:
+        assert child.hear() == ["FETCHED", "FETCHED"]
+
+
 def test_a_relative_temporary_directory_is_the_same_after_chdir(
     tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
