@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 from array import array
 
+from ..interruption import let_through
 from . import files
 
 TYPE_CHECKING = False
@@ -69,8 +70,12 @@ class Changes:
         os.pwrite(self._file.fd, array("q", (self._number,)), _WORD)
 
     def last(self) -> int:
-        """The number of the last change, -1 while one may be under way."""
-        begun, ended = self._read()
+        """The number of the last change, -1 while one may be under way, or nobody can tell."""
+        try:
+            begun, ended = self._read()
+        except OSError as error:  # a daemon has closed all that was open
+            let_through(error)
+            return -1
         return begun if begun == ended else -1
 
     def _read(self) -> tuple[int, int]:

@@ -8,11 +8,12 @@ have given it. Whatever else lies there is left alone.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 from functools import partial
 
-from ..errors import UnsafeRootError
+from ..errors import TmpCacheError, UnsafeRootError
 from ..interruption import let_through
 
 TYPE_CHECKING = False
@@ -24,7 +25,12 @@ _SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class StrangeFileError(FileNotFoundError):
+#: Numbers below are those of the standard streams. Where these are closed, whatever prints would
+#: write into a file that got one of them.
+_FIRST = 3
+
+
+class StrangeFileError(TmpCacheError, FileNotFoundError):
     """What has the name is not a regular file of this user: as good as none."""
 
 
@@ -43,13 +49,17 @@ class Descriptor:
         self._fds: list[int] = []
         opened = partial(os.open, flags=flags | _SAFE, mode=mode, dir_fd=dir_fd)
         self._fds.extend(map(opened, (path,)))  # in C, from one end to the other
+        if self._fds[0] < _FIRST:
+            above = partial(fcntl.fcntl, self._fds[0], fcntl.F_DUPFD_CLOEXEC)
+            self._fds.extend(map(above, (_FIRST,)))
+            os.close(self._fds.pop(0))
         self.fd = self._fds[0]
         #: What it was when it was opened.
         self.status = os.fstat(self.fd)
 
     def is_still(self, path: str) -> bool:
-        """Whether the path leads to this very file."""
-        return inode(path) == self.status.st_ino
+        """Whether the path leads to this very file, and it is open."""
+        return inode(path) == self.status.st_ino and self._is_ours()
 
     def close(self) -> None:
         """Close it; again, if that was done before, does nothing."""
@@ -68,7 +78,11 @@ class Descriptor:
 
     def _is_ours(self) -> bool:
         """Whether the number is still this file's: daemons close all, and others get the number."""
-        now = self._fstat(self._fds[0])
+        try:
+            now = self._fstat(self.fd)
+        except OSError as error:
+            let_through(error)
+            return False
         return (now.st_dev, now.st_ino) == (self.status.st_dev, self.status.st_ino)
 
     def __enter__(self) -> Self:
@@ -105,6 +119,10 @@ def open_file(path: str, flags: int = os.O_RDONLY, *, dir_fd: int | None = None)
     return file
 
 
+#: How often something else under a name of ours is removed before it is given up.
+_TRIES = 10
+
+
 def _is_strange(path: str, dir_fd: int | None) -> bool:
     try:
         return not stat.S_ISREG(os.lstat(path, dir_fd=dir_fd).st_mode)
@@ -118,14 +136,14 @@ def claim(path: str) -> Descriptor:
 
     What else has the name is removed, as the name is ours; a directory is refused.
     """
-    while True:
+    for tries_left in reversed(range(_TRIES)):
         try:
             return open_file(path, os.O_RDWR | os.O_CREAT)
         except StrangeFileError as error:
             try:
                 status = os.lstat(path)
             except FileNotFoundError:
-                if not os.path.isdir(os.path.dirname(path)):
+                if not tries_left:
                     raise error from None
                 continue
             if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
@@ -137,6 +155,7 @@ def claim(path: str) -> Descriptor:
                     "another root (root=…, TMPCACHE_ROOT)."
                 ) from None
             remove(path)
+    raise UnsafeRootError(f"{path} is replaced again and again by somebody else")
 
 
 def make(path: str) -> int:

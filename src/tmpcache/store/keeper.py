@@ -7,6 +7,7 @@ therefore be such that running them twice does no harm.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import time
@@ -96,6 +97,9 @@ class Keeper:
                     self.root.prepare()
                 except OSError as error:
                     let_through(error)
+                    if error.errno == errno.EBADF and attempt < _ATTEMPTS:
+                        self.abandon()  # a daemon has closed all that was open
+                        continue
                     if error.errno not in FULL or isinstance(error, TmpCacheError):
                         raise
                     if attempt == _ATTEMPTS:
@@ -119,8 +123,8 @@ class Keeper:
             ) from error
         if self._index is not None and not self._index.in_place(now=True):
             self._let_go(self._index)  # whatever it says: its files are not there any more
-        elif isinstance(error, ReplacedError):
-            self.close()
+        elif self.changes is not None and not self.changes.is_in_place:
+            self.abandon()
         elif too_large and self._index is not None:
             self._index.shrink()
         elif full:
@@ -250,6 +254,13 @@ class Keeper:
             self.quota.wants_shrink = False
             self._index.shrink()
 
+    def abandon(self) -> None:
+        """Open everything anew. What SQLite has open is left alone: the numbers may be others'."""
+        self.changes = None
+        if self._index is not None:
+            self._index.abandon()
+            self._index = None
+
     def close(self) -> None:
         """Close the index; the next use opens it again."""
         if self._index is not None:
@@ -259,9 +270,7 @@ class Keeper:
     def forked(self) -> None:
         """In a forked child: leave the index to the parent."""
         self.lock, self.writer = RLock(), 0
-        if self._index is not None:
-            self._index.abandon()
-            self._index = None
+        self.abandon()
 
     def _relieve_for_index(self) -> None:
         """Evict although the index cannot be written: files go first, their rows when they can."""

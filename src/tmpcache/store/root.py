@@ -101,6 +101,8 @@ class Root:
     def _keep_cleaners_away(self) -> None:
         """Lock the directory, shared: systemd-tmpfiles does not age what is in a locked one."""
         if self._lock is None or not self._lock.is_still(self.base):
+            if self._lock is not None:  # first: the next one may get its number
+                self._lock.close()
             self._lock = Descriptor(self.base, files.DIRECTORY)
             try:
                 fcntl.flock(self._lock.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -174,11 +176,13 @@ def make_private(path: str) -> None:
         elif status.st_uid != os.geteuid():
             problem = f"it belongs to user {status.st_uid}, and this process runs as {os.geteuid()}"
             advice = "Remove it"
-        elif status.st_mode & 0o077:
+        elif not status.st_mode & 0o077:
+            if status.st_mode & 0o700 != 0o700:
+                os.chmod(path, 0o700)
+            return
+        else:
             problem = f"others may enter it (mode {stat.S_IMODE(status.st_mode):04o})"
             advice = f"If it is a cache of yours, make it private (chmod 700 {path})"
-        else:
-            return
         raise UnsafeRootError(
             f"{path} is refused as a cache directory: {problem}. {advice}, or choose another root "
             "(root=…, TMPCACHE_ROOT)."

@@ -38,6 +38,8 @@ def hold(
         try:
             held = take(path)
         except StrangeFileError:  # what has the name stays; the lock only saves work
+            if os.path.basename(path) != name:
+                raise
             path = _another(directory, name)
             continue
         if held is not None:
