@@ -10,6 +10,7 @@ from .current import current, current_start, time_left
 from .errors import ConfigError
 from .fetching import Fetching
 from .file import CachedFile, Outcome, cached_file
+from .interruption import let_through
 from .memory import Memory
 from .objects import ObjectName
 from .origin.choice import chosen
@@ -171,31 +172,31 @@ class Cache:
         >>> path.outcome, path.size, path.suffix                            # doctest: +SKIP
         (<Outcome.FETCHED: 'fetched'>, 53248, '.npz')
         """
+        limit = self._max_age if max_age is None else max_age
         try:
             copy = self._known.get((bucket, key, version_id))  # type: ignore[arg-type]
-            if copy is not None:
-                now = self._clock()
-                age = now - copy.validated_at
-                limit = self._max_age if max_age is None else max_age
-                if (
-                    0 <= age < limit
-                    or (version_id and version_id != "null")  # see freshness.is_immutable
-                    or 0 <= age <= now - current_start()
-                ) and copy.scope == self._origin.scope:
-                    lease = self._store.take(copy.lease_id)
-                    table = lease.session.table
-                    if not table[0] and is_intact(copy) and not table[0]:  # Store.is_safe, in short
-                        self._store.touch(copy, now)
-                        fetching = self._fetching
-                        with fetching.tally:
-                            fetching.outcomes[Outcome.HIT] += 1
-                        file = cached_file(copy, Outcome.HIT, lease)
-                        if (run := current()) is not None:
-                            run.note_file(file)
-                        return file
-                    lease.release()
-        except TypeError:  # what no argument can be is looked at below
-            pass
+            now = self._clock() if copy is not None else 0.0
+            is_fresh = copy is not None and (
+                0 <= (age := now - copy.validated_at) < limit  # type: ignore[operator]
+                or (version_id and version_id != "null")  # see freshness.is_immutable
+                or 0 <= age <= now - current_start()
+            )
+        except TypeError as error:  # what no argument can be is looked at below
+            let_through(error)
+            copy, is_fresh = None, False
+        if copy is not None and is_fresh and copy.scope == self._origin.scope:
+            lease = self._store.take(copy.lease_id)
+            table = lease.session.table
+            if not table[0] and is_intact(copy) and not table[0]:  # is_safe, in short
+                self._store.touch(copy, now)
+                fetching = self._fetching
+                with fetching.tally:
+                    fetching.outcomes[Outcome.HIT] += 1
+                file = cached_file(copy, Outcome.HIT, lease)
+                if (run := current()) is not None:
+                    run.note_file(file)
+                return file
+            lease.release()
         if key is None:
             return self.fetch(
                 *split_url(bucket),

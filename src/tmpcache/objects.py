@@ -91,6 +91,10 @@ class Copy(
         """The same copy for somebody else, to whom nothing was confirmed yet."""
         return self._replace(scope=scope, validated_at=None, written_at=None)
 
+    def confirmed(self, at: float | None, written_at: float | None) -> Copy:
+        """The same copy, confirmed to its scope at another time; in a third of `_replace`'s."""
+        return Copy._make((*self[:9], at, self.scope, written_at, self.lease_id))
+
     @property
     def digest(self) -> str:
         """The xxh3_128 hash of the content."""

@@ -57,7 +57,7 @@ class Access:
         self.boot, self.quota = keeper.boot, keeper.quota
         self.damaged, self.count = keeper.damaged, keeper.count
         #: Copies used since the last write, and when: they ride along with the next one.
-        self.used: dict[int, tuple[Copy, float]] = {}
+        self.used: dict[tuple[str, str, str, str], tuple[Copy, float]] = {}
         self.flushed_at = self.looked_at = clock()
         #: Files of partials that this process has locked.
         self.held: WeakSet[Descriptor] = WeakSet()
@@ -185,10 +185,6 @@ class Access:
         while (held := session.take(lease)) is None:
             session = self.write(self._widen)
         return held
-
-    def is_evicted(self, lease: int) -> bool:
-        """Whether a blob is just being evicted by anybody."""
-        return self._session is not None and self._session.is_evicted(lease)
 
     def is_invisible(self) -> bool:
         """Whether somebody has deleted the session's file: the next transaction makes it anew."""

@@ -84,7 +84,7 @@ def confirm_again(
         ]
 
     confirmed = store.access.write(operation)
-    return [copy._replace(validated_at=at, written_at=at) for copy in confirmed]
+    return [copy.confirmed(at, at) for copy in confirmed]
 
 
 def by_use(store: Store, origin: str) -> list[tuple[Any, ...]]:
@@ -112,5 +112,5 @@ def touch_in_order(store: Store, copies: Sequence[Copy]) -> None:
     """Note that copies were used just now, the first of them last."""
     now = store.access.clock()
     for number, copy in enumerate(reversed(copies)):
-        store.access.used[id(copy)] = copy, now + number * 1e-6
+        store.access.used[copy.parts] = copy, now + number * 1e-6
     store.flush()

@@ -119,7 +119,7 @@ class Store:
         """Lease a copy that is whole; one that is not is thrown away, counted, and None."""
         lease = self.take(copy.lease_id)
         try:
-            if copy.boot == self.access.boot and self.is_safe(copy):
+            if copy.boot == self.access.boot and is_safe(copy, lease):
                 return lease
             reason = self.access.write(lambda index: self._settle(index, copy))
         except BaseException:  # whoever keeps the error shall not keep the lease
@@ -131,19 +131,10 @@ class Store:
         self.discard(copy.name, reason)
         return None
 
-    def is_safe(self, copy: Copy) -> bool:
-        """Whether the file of a copy that has just been leased is what was published, and stays.
-
-        Looked at before and after: between the lease and the second look lies a system call, so
-        every other processor has seen the lease by then.
-        """
-        is_evicted, lease = self.access.is_evicted, copy.lease_id
-        return not is_evicted(lease) and is_intact(copy) and not is_evicted(lease)
-
     def touch(self, copy: Copy, now: float) -> None:
         """Remember that a copy was used; written down later, with something else."""
         access = self.access
-        access.used[id(copy)] = copy, now
+        access.used[copy.parts] = copy, now
         if not 0 <= now - access.looked_at < _LOOK_AFTER:
             access.looked_at = now
             if access.is_invisible() or not 0 <= now - access.flushed_at < _FLUSH_AFTER:
@@ -169,13 +160,13 @@ class Store:
         """
         scope = copy.scope
         if scope is None or (copy.written_at is not None and 0 <= at - copy.written_at < _RECENT):
-            return copy._replace(validated_at=at)
+            return copy.confirmed(at, copy.written_at)
         if not self.access.update(_CONFIRM_AGAIN, at, scope, *name.parts(), copy.etag):
             values = (scope, at, *name.parts(), copy.etag)
             if not self.access.write(lambda index: index.run(_CONFIRM, *values)):
                 # The index is a new one, or knows a later version.
-                return copy._replace(validated_at=None)
-        return copy._replace(validated_at=at, written_at=at)
+                return copy.confirmed(None, at)
+        return copy.confirmed(at, at)
 
     def forget(self, name: ObjectName) -> None:
         """The origin has no such object any more."""
@@ -236,6 +227,18 @@ class Store:
             index.run("UPDATE blobs SET boot = ? WHERE name = ?", self.access.boot, copy.name)
         os.chmod(copy.path, blobs.MODE)  # whatever a user has made of it
         return None
+
+
+def is_safe(copy: Copy, lease: Lease) -> bool:
+    """Whether the file of a copy that has just been leased is what was published, and stays.
+
+    Whether it is being evicted is looked at before and after: between the lease and the second
+    look lies a system call, so every other processor has seen the lease by then.
+    """
+    session, table = lease.session, lease.session.table
+    if table[0] and session.is_evicted(copy.lease_id):
+        return False
+    return is_intact(copy) and not (table[0] and session.is_evicted(copy.lease_id))
 
 
 def is_intact(copy: Copy) -> bool:
