@@ -65,6 +65,13 @@ def test_nonsense_is_refused_before_anything_is_fetched(
         tmpcache.Cache(**{"root": tmp_path / "cache", **settings})  # type: ignore[arg-type]
 
 
+def test_a_sqlite_that_is_too_old_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sqlite3.sqlite_version_info", (3, 7, 17))
+    monkeypatch.setattr("sqlite3.sqlite_version", "3.7.17")
+    with pytest.raises(tmpcache.errors.TmpCacheError, match=r"SQLite 3\.7\.17, .* needs 3\.24"):
+        tmpcache.Cache(root)
+
+
 def test_the_environment_sets_what_arguments_do_not(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
