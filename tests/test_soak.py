@@ -65,7 +65,7 @@ def test_bytes_that_are_not_what_the_etag_stands_for_are_noticed(
     current(bucket, key, 1e9)
     with cache.fetch("models", key) as file:
         other = contents.etag_of(key, 7)
-        file._copy.etag = other
+        file._copy = file._copy._replace(etag=other)
         judge.whole(file, file)
     assert '"promise": "P1"' in log.read_text()
 
@@ -87,7 +87,7 @@ def test_an_answer_to_who_is_denied_or_that_is_too_old_is_noticed(
     key = next(key for key in contents.all_keys("mid") if contents.is_denied(ACCESS_KEY, key))
     etag = current(bucket, key, 1e9)
     with cache.fetch("models", key) as file:
-        file._copy.etag, file.outcome = etag, Outcome.HIT
+        file._copy, file.outcome = file._copy._replace(etag=etag), Outcome.HIT
         judge.answered(file, Asked(ACCESS_KEY, 1e9, 0))
         assert '"promise": "P8"' in log.read_text()
         assert '"promise": "P13"' not in log.read_text()

@@ -79,3 +79,15 @@ def test_certificates_do_not_matter_without_tls(
     monkeypatch.setenv("AWS_CA_BUNDLE", "/nowhere")
     with Cache(root, quota="4 MiB") as cache:
         assert cache.fetch("models", "a").outcome is Outcome.FETCHED
+
+
+def test_an_endless_redirect_is_told_wherever_it_ends() -> None:
+    """Where the stack ends is chance: in botocore's HTTP client it is an error of that client."""
+    from botocore.exceptions import HTTPClientError
+
+    from tmpcache.origin.s3_errors import translated
+
+    for error in (RecursionError(), HTTPClientError(error=RecursionError())):
+        told = translated(error, ("models", "a", None))
+        assert type(told) is OriginError
+        assert "redirect" in str(told)

@@ -57,8 +57,8 @@ class Intake:
     def publish(self, jobs: Sequence[Job]) -> None:
         """Give each of up to :data:`.batch.MOST` jobs that have arrived its path, or an error."""
         arrivals = [job.arrival for job in jobs if job.arrival is not None]
-        answers = self._downloads.publish_many(arrivals)
-        pairs = deque(zip(jobs, answers, strict=True))
+        # Nothing but the pairs has the leases: an error that is kept keeps this frame.
+        pairs = deque(zip(jobs, self._downloads.publish_many(arrivals), strict=True))
         try:
             while pairs:
                 self._hand_out(*pairs.popleft())

@@ -134,7 +134,9 @@ def _translated(error: Exception, asked: Subject, right: str) -> TmpCacheError:
             f"{subject}: the bytes that arrived do not fit S3's checksum ({error}). Nothing was "
             "kept; try again."
         )
-    if isinstance(error, RecursionError):  # botocore follows S3 from region to region, for ever
+    # botocore follows S3 from region to region, for ever; its HTTP client wraps the end of that.
+    wrapped = getattr(error, "kwargs", {}).get("error")
+    if isinstance(error, RecursionError) or isinstance(wrapped, RecursionError):
         return OriginError(f"{subject}: {_REDIRECTED}.", bucket=bucket, key=key)
     lost = (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, OSError)
     if isinstance(error, lost) or type(error).__module__.startswith(("urllib3.", "http.")):

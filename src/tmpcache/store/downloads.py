@@ -120,6 +120,8 @@ class Downloads:
             if not partial.published:
                 self._leave(partial, error)
         finally:
+            if partial.lease is not None:
+                partial.lease.release()
             partial.file.close()
 
     def _leave(self, partial: Partial, error: BaseException | None) -> None:
