@@ -387,3 +387,21 @@ def test_hits_notice_that_the_session_file_was_deleted(root: Path, shelf: Shelf)
     assert cache.fetch("b", "a").outcome is Outcome.HIT
     (again,) = sessions(root)
     assert again.name == Path(held._lease.session.path).name
+
+
+def test_a_scratch_of_ones_own_is_nothing_to_sweep(
+    cache: tmpcache.Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each invocation looks for leftovers: two listings, and a transaction only if there are any."""
+    cache.fetch("b", "a").release()
+    access = cache._store.access
+    swept: list[str] = []
+    monkeypatch.setattr(access, "sweep", lambda: swept.append("swept"))
+    with cache.scratch():
+        access.sweep_if_needed()
+    access.sweep_if_needed()
+    assert swept == []
+    leftover = Path(access.root.scratch, "0" * 16)
+    leftover.mkdir(parents=True)
+    access.sweep_if_needed()
+    assert swept == ["swept"]

@@ -235,7 +235,7 @@ class Access:
             found = {*os.listdir(self.root.sessions)}
         except FileNotFoundError:
             found = {""}
-        if found - {own} or os.path.lexists(self.root.scratch):
+        if found - {own} or scratch.homes(self.root) - {self.scratches.own}:
             self.sweep()
 
     def start_over(self) -> None:

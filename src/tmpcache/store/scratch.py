@@ -89,11 +89,26 @@ class Scratches:
         self._root = root
         self._home: ref[Home] | None = None
 
+    @property
+    def own(self) -> str:
+        """The name of this process's directory, "" if there is none."""
+        home = None if self._home is None else self._home()
+        return "" if home is None else os.path.basename(home.path)
+
     def new(self) -> Directory:
         """A new private directory that belongs to this process."""
         directory = Directory(self._root, None if self._home is None else self._home())
         self._home = ref(directory.home)
         return directory
+
+
+def homes(root: Root) -> set[str]:
+    """The names of all processes' directories."""
+    try:
+        return {name for name in os.listdir(root.scratch) if is_session(name)}
+    except OSError as error:
+        let_through(error)
+        return set()
 
 
 def sweep(root: Root) -> None:
