@@ -392,7 +392,7 @@ def test_hits_notice_that_the_session_file_was_deleted(root: Path, shelf: Shelf)
 def test_a_scratch_of_ones_own_is_nothing_to_sweep(
     cache: tmpcache.Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each invocation looks for leftovers: two listings, and a transaction only if there are any."""
+    """Each invocation looks for leftovers; it makes a transaction only if there are any."""
     cache.fetch("b", "a").release()
     access = cache._store.access
     swept: list[str] = []
