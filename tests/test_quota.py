@@ -331,3 +331,25 @@ def test_threads_that_publish_at_once_leave_a_whole_ledger(root: Path) -> None:
         assert cache.verify().damaged == ()
         assert cache.usage().blobs == 200
         assert_accounts_balance(cache)
+
+
+def test_what_a_fragmented_file_system_takes_more_is_reserved(
+    root: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Extents have blocks of their own: here it takes a quarter more than was asked."""
+    fallocate = os.posix_fallocate
+    monkeypatch.setattr(
+        "os.posix_fallocate", lambda fd, at, size: fallocate(fd, at, size + size // 4)
+    )
+    bucket.put("a", bytes(1_000_000))
+    with tmpcache.Cache(root, quota="2 MiB") as cache:
+        seen: list[int] = []
+        settle = cache._store.downloads.reserve
+
+        def note(file: str, total: int, subject: object) -> None:
+            settle(file, total, subject)
+            seen.append(cache.usage().reserved)
+
+        monkeypatch.setattr(cache._store.downloads, "reserve", note)
+        assert cache.fetch("models", "a").size == 1_000_000
+        assert seen[0] < 1_250_000 <= seen[-1]

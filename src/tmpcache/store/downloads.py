@@ -196,6 +196,10 @@ class Downloads:
         while not done:
             done = self._access.write(operation)
 
+    def blocks(self, size: int) -> int:
+        """Bytes that are reserved for a partial of `size` bytes."""
+        return self._access.quota.blocks(size)
+
     def settle(self, file: str, allocated: int) -> None:
         """Reserve for a partial just what it occupies."""
         sql = "UPDATE partials SET reserved = ? WHERE name = ?"
@@ -222,7 +226,7 @@ class _Room:
 
     def __init__(self, downloads: Downloads, subject: object) -> None:
         self.note, self.relieve = downloads.note, downloads.relieve
-        self.settle = downloads.settle
+        self.settle, self.blocks = downloads.settle, downloads.blocks
         self._downloads, self._subject = downloads, subject
 
     def reserve(self, file: str, total: int, /) -> None:

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
         def reserve(self, file: str, total: int, /) -> None:
             """Reserve for a file of `total` bytes, or QuotaExceededError."""
 
+        def blocks(self, size: int, /) -> int:
+            """Bytes that are reserved for a file of `size` bytes."""
+
         def settle(self, file: str, allocated: int, /) -> None:
             """Reserve what a file occupies that grows no more for now."""
 
@@ -366,6 +369,9 @@ class Partial:
         except OSError as error:
             self._make_room(error, total)
             os.posix_fallocate(self.fd, 0, total)
+        taken = os.fstat(self.fd).st_blocks * 512
+        if taken > self._room.blocks(total):  # the file system is fragmented
+            self._room.reserve(self.file_name, taken)
 
     def _make_room(self, error: OSError, needed: int) -> None:
         """Evict after a write met a full disk, so that it can be tried once more."""

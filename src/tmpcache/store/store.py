@@ -212,6 +212,17 @@ class Store:
             return True
         return False
 
+    def _take_in_again(self, index: Index, copy: Copy) -> None:
+        """The bytes are those of the copy: after a reboot, or in a file that was restored from an
+        image or an archive, and so is another one.
+        """
+        status = os.lstat(copy.path)
+        index.run(
+            "UPDATE blobs SET boot = ?, inode = ?, mtime_ns = ?, allocated = ? WHERE name = ?",
+            *(self.access.boot, status.st_ino, status.st_mtime_ns, status.st_blocks * 512),
+            copy.name,
+        )
+
     def _settle(self, index: Index, copy: Copy) -> str | None:
         """With nobody evicting: why the copy cannot be used, or None, and then it is mended."""
         rows = index.rows("SELECT inode, size, mtime_ns FROM blobs WHERE name = ?", copy.name)
@@ -219,12 +230,14 @@ class Store:
             return "missing"
         if rows[0] != (copy.inode, copy.size, copy.mtime_ns):
             return "changed"
-        if reason := problem(copy.path, rows[0]):
+        reason = problem(copy.path, rows[0])
+        moved = reason == "changed" and blobs.fingerprint(copy.path)[1] == copy.size
+        if reason and not moved:
             return reason
-        if copy.boot != self.access.boot:
+        if moved or copy.boot != self.access.boot:
             if blobs.digest_of(copy.path) != copy.digest:
-                return "corrupt"
-            index.run("UPDATE blobs SET boot = ? WHERE name = ?", self.access.boot, copy.name)
+                return reason or "corrupt"
+            self._take_in_again(index, copy)
         os.chmod(copy.path, blobs.MODE)  # whatever a user has made of it
         return None
 
