@@ -190,8 +190,14 @@ def with_room(store: Store, subject: str, call: Callable[[], T]) -> T:
 
     Raises :class:`~tmpcache.errors.QuotaExceededError` if nothing is left to evict.
     """
+    try:
+        return call()
+    except OSError as error:
+        let_through(error)
+        if error.errno not in FULL:
+            raise
     quota = store.access.quota
-    with store.downloads.explained(subject):
+    with store.downloads.explained(subject):  # what it imports, a scratch with room need not
         for _ in range(_TRIES):
             evicted = quota.evicted
             try:
