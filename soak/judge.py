@@ -40,10 +40,6 @@ class Asked:
     version_id: str | None = None
 
 
-#: `inspect` makes a TypeError of every exception there, and botocore takes that for an answer.
-_SWALLOWS = "in getfullargspec"
-
-
 class Judge:
     """Checks answers and this process, and reports what breaks a promise."""
 
@@ -118,9 +114,7 @@ class Judge:
 
     def interrupted(self, error: BaseException | None, stack: str) -> None:
         """What came out of a call in which the signal's handler raised, at that stack."""
-        if error is None and _SWALLOWS in stack:
-            return
-        if not isinstance(error, Interrupted):
+        if not isinstance(error, Interrupted) and not _was_swallowed_below(error, stack):
             came = "nothing" if error is None else type(error).__qualname__
             self.report(
                 "signal", f"{came} came out instead of the handler's exception", error, stack
@@ -142,6 +136,20 @@ class Judge:
         if len(left) > self._bound:
             self.report("descriptors", f"{len(left)} files are open after close(): {left[:20]}")
             self._bound = len(left)  # each leak is told once
+
+
+def _was_swallowed_below(error: BaseException | None, stack: str) -> bool:
+    """Whether Python or a library lost the handler's exception, and nothing of it came up to us.
+
+    `inspect` does where botocore looks at a hook, and so does every finalizer.
+    """
+    seen = error
+    while seen is not None:
+        if isinstance(seen, Interrupted):
+            return False
+        seen = seen.__cause__ or seen.__context__
+    files = [line for line in stack.splitlines() if line.lstrip().startswith("File ")]
+    return bool(files) and "/tmpcache/" not in files[-1]
 
 
 def _under(root: str) -> list[str]:

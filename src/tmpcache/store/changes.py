@@ -44,6 +44,11 @@ class Changes:
         """Whether others see the same file."""
         return self._file.is_still(self._path)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has closed it: daemons close all that is open."""
+        return self._file.is_open
+
     def is_unfinished(self, index: Index) -> bool:
         """In a transaction: whether the last change was not committed."""
         return self._read()[0] != _committed(index)

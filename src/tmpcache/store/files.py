@@ -57,6 +57,11 @@ class Descriptor:
         #: What it was when it was opened.
         self.status = os.fstat(self.fd)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the descriptor is still this file's."""
+        return self._is_ours()
+
     def is_still(self, path: str) -> bool:
         """Whether the path leads to this very file, and it is open."""
         return inode(path) == self.status.st_ino and self._is_ours()

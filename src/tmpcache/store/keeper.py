@@ -124,7 +124,10 @@ class Keeper:
         if self._index is not None and not self._index.in_place(now=True):
             self._let_go(self._index)  # whatever it says: its files are not there any more
         elif self.changes is not None and not self.changes.is_in_place:
-            self.abandon()
+            if self.changes.is_open:
+                self.close()
+            else:
+                self.abandon()
         elif too_large and self._index is not None:
             self._index.shrink()
         elif full:
