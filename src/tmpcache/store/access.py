@@ -48,7 +48,7 @@ class Access:
         if sqlite3.sqlite_version_info < (3, 24):
             raise TmpCacheError(
                 f"this Python has SQLite {sqlite3.sqlite_version}, and tmpcache needs 3.24 or "
-                "newer: use another build of Python, or pip install pysqlite3-binary in its place"
+                "newer: use a Python that was built with one"
             )
         self.root = Root(root)
         self.root.prepare()
