@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tmpcache.origin import Reply
 
 if TYPE_CHECKING:
-    from tmpcache.deadline import Deadline
+    from tmpcache.common.deadline import Deadline
 
 
 def key(size: int, name: str) -> str:

@@ -12,7 +12,7 @@ import tmpcache
 def warm_up() -> None:
     """Import all that a worker needs but obstore, whose threads would be lost in a fork."""
     for module in pkgutil.walk_packages(tmpcache.__path__, "tmpcache."):
-        if not module.name.startswith(("tmpcache.testing", "tmpcache.origin.obstore")):
+        if not module.name.startswith(("tmpcache.testing", "tmpcache.origin.obstore.origin")):
             importlib.import_module(module.name)
     importlib.import_module("soak.operations")
     _share_tables()

@@ -237,7 +237,7 @@ def test_a_cache_pickles_by_its_settings(
 
 
 def test_what_belongs_to_this_process_does_not_pickle(root: Path, bucket: Bucket) -> None:
-    from tmpcache.origin.s3 import S3Origin
+    from tmpcache.origin.s3.origin import S3Origin
 
     with pytest.raises(ConfigError, match="client="):
         pickle.dumps(tmpcache.Cache(root, client=bucket.client))

@@ -9,10 +9,11 @@ import pytest
 import xxhash
 from support.content import assert_crosses_a_process_pool, assert_nothing_is_left, content
 
-from tmpcache import Cache, checksum
-from tmpcache.checksum import Checksum, can_verify
+from tmpcache import Cache
+from tmpcache.common import checksum
+from tmpcache.common.checksum import Checksum, can_verify
 from tmpcache.errors import IntegrityError
-from tmpcache.origin.s3_body import announced
+from tmpcache.origin.s3.body import announced
 from tmpcache.testing import Bucket
 from tmpcache.testing.faults import WRONG_CHECKSUM
 

@@ -13,8 +13,9 @@ from support.processes import wait_until
 from support.shelf import Shelf
 
 import tmpcache
-from tmpcache.store import eviction, files
-from tmpcache.store.sessions import Sessions
+from tmpcache.store.content import eviction
+from tmpcache.store.filesystem import files
+from tmpcache.store.leases.sessions import Sessions
 
 KIB = 1024
 

@@ -22,7 +22,7 @@ from support.proxy import FaultProxy, Trouble
 from support.wire import Wire, ok, refused
 
 from tmpcache import Cache, Outcome
-from tmpcache.deadline import Deadline
+from tmpcache.common.deadline import Deadline
 from tmpcache.errors import (
     AccessDeniedError,
     ConfigError,
@@ -34,8 +34,8 @@ from tmpcache.errors import (
     OriginUnavailableError,
 )
 from tmpcache.origin import Reply
-from tmpcache.origin.obstore import ObstoreOrigin
-from tmpcache.origin.s3 import S3Origin
+from tmpcache.origin.obstore.origin import ObstoreOrigin
+from tmpcache.origin.s3.origin import S3Origin
 from tmpcache.testing import Bucket
 from tmpcache.testing.faults import IGNORE_RANGE, SLOW_DOWN, WRONG_CHECKSUM
 
@@ -353,7 +353,7 @@ def test_a_bucket_in_another_region_is_left_to_boto3(wire: Wire, code: str) -> N
     for _ in range(2):
         reply = origin.get("models", "a")
         assert isinstance(reply, Reply)
-        assert (reply.size, type(reply.body).__module__) == (5, "tmpcache.origin.s3_body")
+        assert (reply.size, type(reply.body).__module__) == (5, "tmpcache.origin.s3.body")
     assert len(wire.paths) == 3
 
 
@@ -368,7 +368,7 @@ def test_a_connection_that_was_closed_meanwhile_costs_no_failure(wire: Wire) -> 
 def test_a_silent_server_is_not_waited_for_past_the_deadline(
     wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tmpcache.origin.s3._LESS_PATIENT", (0.2,))
+    monkeypatch.setattr("tmpcache.origin.s3.origin._LESS_PATIENT", (0.2,))
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "100")
     wire.hold.clear()
     with pytest.raises(DeadlineExceededError, match="s3://models/a"):
@@ -380,7 +380,7 @@ def test_a_body_is_cut_off_at_the_deadline_and_gone_on_with(
     bucket: Bucket, proxy: FaultProxy, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """boto3 brings the rest: it can stop at any moment."""
-    monkeypatch.setattr("tmpcache.origin.s3._LESS_PATIENT", (2.0, 1.0))
+    monkeypatch.setattr("tmpcache.origin.s3.origin._LESS_PATIENT", (2.0, 1.0))
     bucket.put("a", BODY)
     origin = ObstoreOrigin()
     reply = origin.get("models", "a", deadline=Deadline(2.5))
@@ -490,7 +490,7 @@ def test_a_child_that_was_forked_before_is_as_fast_as_any(bucket: Bucket, root: 
 
 
 def test_no_module_of_ours_is_taken_for_obstore() -> None:
-    origin = os.path.dirname(sys.modules["tmpcache.origin.obstore"].__file__ or "")
+    origin = os.path.dirname(sys.modules["tmpcache.origin.obstore.origin"].__file__ or "")
     import obstore
 
     assert not str(obstore.__file__).startswith(origin)

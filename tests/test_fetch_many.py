@@ -23,7 +23,7 @@ from support.shelf import Shelf
 
 import tmpcache
 from tmpcache import Cache, CachedFile, Outcome
-from tmpcache.deadline import Deadline
+from tmpcache.common.deadline import Deadline
 from tmpcache.errors import (
     AccessDeniedError,
     ConfigError,
@@ -33,7 +33,7 @@ from tmpcache.errors import (
     OriginUnavailableError,
     QuotaExceededError,
 )
-from tmpcache.origin import parts
+from tmpcache.origin.transfer import parallel
 from tmpcache.testing import Bucket
 
 KIB, MIB = 1024, 1024 * 1024
@@ -355,8 +355,8 @@ def test_large_objects_share_the_connections(root: Path) -> None:
     cache = Cache(root, quota="400 MiB", origin=shelf)
     paths = cache.fetch_many("models", shelf.objects)
     assert [path.read_bytes() == shelf.objects[path.key] for path in paths] == [True] * 6
-    assert 6 < shelf.most_open <= 2 * parts.CONNECTIONS
-    assert not parts._open
+    assert 6 < shelf.most_open <= 2 * parallel.CONNECTIONS
+    assert not parallel._open
 
 
 # ---- bad days in the middle

@@ -17,14 +17,14 @@ from support.shelf import Shelf
 
 import tmpcache
 from tmpcache import Cache, Outcome
-from tmpcache.crew import Job
-from tmpcache.deadline import FOREVER, Deadline
+from tmpcache.common.deadline import FOREVER, Deadline
+from tmpcache.common.objects import ObjectName
 from tmpcache.errors import FetchManyError, QuotaExceededError, TmpCacheError
-from tmpcache.fetching import Fetching
-from tmpcache.intake import Intake
-from tmpcache.objects import ObjectName
-from tmpcache.store.access import Access
-from tmpcache.store.index import Index
+from tmpcache.fetching.fetcher import Fetching
+from tmpcache.fetching.many.batched_download import Intake
+from tmpcache.fetching.many.worker_pool import Job
+from tmpcache.store.database import Access
+from tmpcache.store.index.index import Index
 
 KIB = 1024
 

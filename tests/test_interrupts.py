@@ -12,11 +12,11 @@ from support.proxy import FaultProxy, Trouble
 from support.shelf import Shelf
 
 from tmpcache import Cache
-from tmpcache.flights import Flights
-from tmpcache.interruption import let_through
+from tmpcache.common.interruption import let_through
+from tmpcache.common.threads import Worker, join_all
+from tmpcache.fetching.single_flight import Flights
 from tmpcache.testing import Bucket
 from tmpcache.testing.faults import Fault
-from tmpcache.threads import Worker, join_all
 
 
 class SoftTimeLimitExceeded(Exception):

@@ -17,7 +17,7 @@ from support.proxy import FaultProxy, Trouble
 import tmpcache
 from tmpcache import Outcome
 from tmpcache.errors import DeadlineExceededError
-from tmpcache.runs import is_ping_or_scheduled
+from tmpcache.invocations.decorator import is_ping_or_scheduled
 from tmpcache.testing import Bucket
 
 MIB = 1024 * 1024

@@ -13,12 +13,7 @@ from support.origins import ORIGINS
 from support.wire import Wire, ok
 
 from tmpcache import Cache, CachedFile, Outcome
-from tmpcache.errors import (
-    AccessDeniedError,
-    ConfigError,
-    OriginError,
-    OriginUnavailableError,
-)
+from tmpcache.errors import AccessDeniedError, ConfigError, OriginError, OriginUnavailableError
 
 BODY = b"hello"
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tmpcache import Cache, Outcome
-from tmpcache.deadline import Deadline, deadline_within
+from tmpcache.common.deadline import Deadline, deadline_within
 from tmpcache.errors import DeadlineExceededError, OriginUnavailableError
 from tmpcache.testing import Bucket
 from tmpcache.testing.faults import Fault
@@ -106,7 +106,7 @@ def test_many_threads_without_a_copy_end_with_the_time(
 def test_a_silent_origin_is_asked_again_after_a_moment(
     cache: Cache, bucket: Bucket, silent: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tmpcache.fetching._SILENCE", 1.0)
+    monkeypatch.setattr("tmpcache.fetching.fetcher._SILENCE", 1.0)
     cache.fetch_many("models", ["a", "b"])
     silent()
     outcomes = []

@@ -97,7 +97,7 @@ def test_another_user_cannot_use_my_root(common_ground: Path) -> None:
     root = common_ground / "cache"
     tmpcache.Cache(root)
     snippet = """
-        import tmpcache, tmpcache.cache, tmpcache.origin.s3
+        import tmpcache, tmpcache.cache, tmpcache.origin.s3.origin
         become(uid)
         try:
             tmpcache.Cache(root)

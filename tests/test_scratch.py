@@ -14,7 +14,7 @@ from support.disk import allocated
 from support.processes import spawn
 
 import tmpcache
-import tmpcache.workspace
+import tmpcache.invocations.scratch
 from tmpcache.errors import ConfigError, QuotaExceededError
 from tmpcache.testing import Bucket
 
@@ -106,8 +106,8 @@ def special(work: Path) -> None:
 )
 def test_it_goes_whatever_was_put_there(common_ground: Path, fill: object, uid: int) -> None:
     snippet = """
-        import tmpcache, tmpcache.cache, tmpcache.workspace, tmpcache.origin.s3
-        import tmpcache.store.scratch, test_scratch
+        import tmpcache, tmpcache.cache, tmpcache.invocations.scratch, tmpcache.origin.s3.origin
+        import tmpcache.store.scratch_directories, test_scratch
         fill = getattr(test_scratch, name)
         if uid != os.geteuid():
             become(uid)
@@ -146,7 +146,7 @@ def test_an_object_under_its_own_name_without_a_second_copy(
     ["../../etc/passwd", "a/..", "a//", "..", ".profile", "in/\n\t\0x.jpg", "é" * 400 + ".tar"],
 )
 def test_no_key_leads_out_of_the_directory(cache: tmpcache.Cache, key: str) -> None:
-    from tmpcache.workspace import file_name
+    from tmpcache.invocations.scratch import file_name
 
     name = file_name(key)
     assert name not in ("", ".", "..")
@@ -291,7 +291,7 @@ def test_a_disk_without_inodes_is_an_error_that_says_so(
     cache = tmpcache.Cache(root, quota="8 MiB", max_age=3600)
     cache.fetch_many("models", [f"spare/{number}" for number in range(8)])
     held = [cache.fetch("models", "in/a.jpg")]
-    kept: list[tmpcache.workspace.Scratch] = []
+    kept: list[tmpcache.invocations.scratch.Scratch] = []
     with pytest.raises(QuotaExceededError, match="a scratch directory"):
         kept.extend(cache.scratch() for _ in range(48))
     assert cache.stats().evicted == 8, "all that could go went first"

@@ -22,7 +22,7 @@ from support.processes import spawn, wait_until
 
 from tmpcache import Cache, Outcome
 from tmpcache.errors import AccessDeniedError, OriginUnavailableError
-from tmpcache.origin.s3 import S3Origin
+from tmpcache.origin.s3.origin import S3Origin
 from tmpcache.origin.scope import keys_of_environment, name_from_environment, origin_name
 
 BODY = b"for those who may read it"

@@ -12,7 +12,7 @@ from support.origins import through_each_origin
 
 from tmpcache import Cache, Outcome
 from tmpcache.errors import ConfigError, OriginError
-from tmpcache.origin.obstore import ObstoreOrigin
+from tmpcache.origin.obstore.origin import ObstoreOrigin
 
 pytestmark = through_each_origin
 
@@ -85,7 +85,7 @@ def test_an_endless_redirect_is_told_wherever_it_ends() -> None:
     """Where the stack ends is chance: in botocore's HTTP client it is an error of that client."""
     from botocore.exceptions import HTTPClientError
 
-    from tmpcache.origin.s3_errors import translated
+    from tmpcache.origin.s3.errors import translated
 
     for error in (RecursionError(), HTTPClientError(error=RecursionError())):
         told = translated(error, ("models", "a", None))

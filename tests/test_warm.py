@@ -15,7 +15,7 @@ from support.content import assert_accounts_balance, content
 from support.shelf import Shelf, etag_of
 
 from tmpcache import Cache, Outcome
-from tmpcache.deadline import Deadline
+from tmpcache.common.deadline import Deadline
 from tmpcache.errors import ConfigError, IntegrityError
 from tmpcache.testing import Bucket
 

@@ -22,7 +22,7 @@ from tmpcache.errors import ObjectNotFoundError
 
 if TYPE_CHECKING:
     from tmpcache import CachedFile
-    from tmpcache.workspace import Scratch
+    from tmpcache.invocations.scratch import Scratch
 
 
 def scan(upload: Upload, services: Services, watch: Stopwatch) -> Findings:

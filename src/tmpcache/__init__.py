@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO, TypeVar, overload
 
     from .cache import Cache
-    from .file import CachedFile, Outcome
-    from .prefixes import CachedPrefix
+    from .cached_file import CachedFile, Outcome
+    from .fetching.many.fetch_prefix import CachedPrefix
+    from .fetching.many.warm import Manifest
+    from .invocations.decorator import Starter
+    from .invocations.scratch import Scratch
     from .reports import Warming
-    from .runs import Starter
-    from .warming import Manifest
-    from .workspace import Scratch
 
     T = TypeVar("T")
 
@@ -144,7 +144,7 @@ else:
         ... def handler(event, context):
         ...     return tmpcache.fetch("models", "micr/e13b.npz").size
         """
-        from .runs import invocation as decorate
+        from .invocations.decorator import invocation as decorate
 
         return decorate(target, cache=default_cache, **options)
 
@@ -185,7 +185,7 @@ def __getattr__(name: str) -> Any:
 
         return Cache
     if name in ("CachedFile", "Outcome"):
-        from . import file
+        from . import cached_file
 
-        return getattr(file, name)
+        return getattr(cached_file, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

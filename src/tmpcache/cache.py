@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import time
 
+from .cached_file import CachedFile, Outcome, cached_file
+from .common.interruption import let_through
+from .common.objects import ObjectName
 from .config import Settings, checked_call, checked_client, refuse_root, seconds, split_url
-from .current import current, current_start, time_left
 from .errors import ConfigError
-from .fetching import Fetching
-from .file import CachedFile, Outcome, cached_file
-from .interruption import let_through
-from .memory import Memory
-from .objects import ObjectName
+from .fetching.fetcher import Fetching
+from .fetching.loaded_objects import Memory
+from .invocations.context import current, current_start, time_left
 from .origin.choice import chosen
 from .store import Store
 from .store.store import is_intact
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any, BinaryIO, Self, TypeVar, overload
 
-    from .bulk import Progress
+    from .fetching.many.fetch_many import Progress
+    from .fetching.many.fetch_prefix import CachedPrefix
+    from .fetching.many.warm import Manifest
+    from .invocations.decorator import Starter
+    from .invocations.scratch import Scratch
     from .origin import Origin
-    from .prefixes import CachedPrefix
     from .reports import Entry, Stats, Usage, Verification, Warming
-    from .runs import Starter
-    from .warming import Manifest
-    from .workspace import Scratch
 
     T = TypeVar("T")
 
@@ -232,7 +232,7 @@ class Cache:
 
         >>> paths = cache.fetch_many("models", ["a.npz", "b.npz"], max_age=60)  # doctest: +SKIP
         """
-        from .bulk import fetch_many
+        from .fetching.many.fetch_many import fetch_many
 
         if not hasattr(keys, "__iter__"):
             raise ConfigError(f"keys={keys!r} is not a list of keys")
@@ -268,7 +268,7 @@ class Cache:
 
         >>> tree = cache.fetch_prefix("models", "micr/", into="/opt/micr")  # doctest: +SKIP
         """
-        from .prefixes import fetch_prefix
+        from .fetching.many.fetch_prefix import fetch_prefix
 
         _check_progress(progress)
         options = self._patience(None, stale_if_error)[1], threads, return_exceptions, progress
@@ -287,7 +287,7 @@ class Cache:
 
         >>> cache.put("deploy", "warm.json", cache.manifest().encode())     # doctest: +SKIP
         """
-        from .warming import manifest
+        from .fetching.many.warm import manifest
 
         return manifest(self._fetching)
 
@@ -308,7 +308,7 @@ class Cache:
 
         >>> cache.warm(cache.fetch("deploy", "warm.json"), max_seconds=5)   # doctest: +SKIP
         """
-        from .warming import warm
+        from .fetching.many.warm import warm
 
         _check_progress(progress)
         return warm(self._fetching, manifest, max_bytes, max_seconds, threads, progress)
@@ -317,7 +317,7 @@ class Cache:
 
     def scratch(self) -> Scratch:
         """A private directory under the root, itself a Path, removed at the end of ``with``."""
-        from .workspace import new_scratch, with_room
+        from .invocations.scratch import new_scratch, with_room
 
         make = self._store.scratch_directory
         scratch = new_scratch(self, with_room(self._store, "a scratch directory", make))
@@ -327,10 +327,10 @@ class Cache:
 
     @property
     def invocation(self) -> Starter:
-        """Decorator and context manager; see :class:`tmpcache.runs.Invocation`."""
+        """Decorator and context manager; see :class:`tmpcache.invocations.decorator.Invocation`."""
         from functools import partial
 
-        from .runs import invocation
+        from .invocations.decorator import invocation
 
         return partial(invocation, cache=lambda: self)
 
@@ -383,7 +383,7 @@ class Cache:
         upload that fails changes nothing, here or there. `request_options`
         (``ServerSideEncryption``, ``ACL``, …) are for this upload, beside the cache's own.
         """
-        from .writing import put
+        from .fetching.put import put
 
         return put(
             self._fetching,
@@ -409,15 +409,15 @@ class Cache:
 
     def entries(self) -> Iterator[Entry]:
         """Every object that has a copy here, oldest record first."""
-        from .store import upkeep
+        from .store import maintenance
 
-        return upkeep.entries(self._store)
+        return maintenance.entries(self._store)
 
     def usage(self) -> Usage:
         """Where the bytes are: quota, used, leased, reserved and the rest."""
-        from .store import upkeep
+        from .store import maintenance
 
-        return upkeep.usage(self._store)
+        return maintenance.usage(self._store)
 
     def stats(self) -> Stats:
         """What this object has done so far: hits, fetches, bytes, evictions, damage."""
@@ -427,49 +427,49 @@ class Cache:
 
     def verify(self) -> Verification:
         """Read and hash everything; damaged copies are thrown away, to be fetched again."""
-        from .store import upkeep
+        from .store import maintenance
 
-        return upkeep.verify(self._store)
+        return maintenance.verify(self._store)
 
     def evict(self, bucket: str, key: str | None = None, version_id: str | None = None) -> int:
         """Forget one object, or a whole bucket; the bytes that this freed.
 
         Files that somebody still holds stay until they are released and room is needed.
         """
-        from .store import upkeep
+        from .store import maintenance
 
         ObjectName("", bucket, "*" if key is None else key, version_id)  # refuses what is no name
         self._known.clear()
-        return upkeep.evict(self._store, bucket, key, version_id)
+        return maintenance.evict(self._store, bucket, key, version_id)
 
     def make_room(self, size: int | str) -> int:
         """Evict, least recently used first, until `size` more bytes fit; the bytes that this freed.
 
         Raises :class:`~tmpcache.errors.QuotaExceededError` if they cannot.
         """
-        from .store import upkeep
+        from .store import maintenance
 
-        return self._fetching.making_way(lambda: upkeep.make_room(self._store, size))
+        return self._fetching.making_way(lambda: maintenance.make_room(self._store, size))
 
     def gc(self) -> int:
         """Remove what nobody can use: leftovers of the dead, superseded copies; bytes freed.
 
         Nobody needs to call this: what is in the way is removed when room is needed.
         """
-        from .store import upkeep
+        from .store import maintenance
 
-        return upkeep.gc(self._store)
+        return maintenance.gc(self._store)
 
     def clear(self) -> int:
         """Forget everything, what :meth:`load` keeps too, and remove all but files in use.
 
         Returns the bytes that this freed.
         """
-        from .store import upkeep
+        from .store import maintenance
 
         self._known.clear()
         self._memory.clear()
-        return upkeep.clear(self._store)
+        return maintenance.clear(self._store)
 
     def close(self) -> None:
         """Let go of files and connections; paths handed out stay protected while they are held.

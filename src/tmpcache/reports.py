@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .file import Outcome
+from .cached_file import Outcome
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .fetching import Fetching
+    from .fetching.fetcher import Fetching
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import pytest
 from botocore.config import Config
 
 from support.iam import User
-from tmpcache.origin.obstore import ObstoreOrigin
+from tmpcache.origin.obstore.origin import ObstoreOrigin
 
 ORIGINS = ("boto3", "obstore")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import xxhash
 
-from tmpcache.deadline import Deadline
+from tmpcache.common.deadline import Deadline
 from tmpcache.errors import AccessDeniedError, ObjectNotFoundError, OriginUnavailableError
 from tmpcache.origin import Listed, Reply
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import BinaryIO, Protocol
 
-    from ..deadline import Deadline
+    from ..common.deadline import Deadline
 
     class Body(Protocol):
         """A response body under way."""

@@ -33,7 +33,7 @@ def chosen(
     if name == "obstore" and (origin or client is None):
         reason = _impossible(client, request_options)
         if reason is None:
-            from .obstore import ObstoreOrigin
+            from .obstore.origin import ObstoreOrigin
 
             return ObstoreOrigin(request_options)
         if origin:
@@ -41,7 +41,7 @@ def chosen(
         import warnings
 
         warnings.warn(f"{_VARIABLE}=obstore: {reason}. boto3 is used.", stacklevel=4)
-    from .s3 import S3Origin
+    from .s3.origin import S3Origin
 
     return S3Origin(client, request_options)
 
@@ -62,7 +62,7 @@ def _impossible(client: Any, request_options: Mapping[str, str] | None) -> str |
         return "a boto3 client was given: leave it out, or use origin='boto3'"
     if find_spec("obstore") is None:
         return f"it is not installed: {_INSTALL}"
-    from .obstore import unsendable
+    from .obstore.origin import unsendable
 
     if others := unsendable(request_options):
         return f"it cannot send the request options {', '.join(others)}: use origin='boto3'"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 
-from ..interruption import let_through
+from ..common.interruption import let_through
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ import os
 import re
 import stat
 
+from ..common.interruption import let_through
 from ..errors import UnsafeRootError
-from ..interruption import let_through
-from . import files
-from .files import Descriptor, allocated
-from .index import FORMAT
-from .sessions import Sessions
+from .filesystem import files
+from .filesystem.files import Descriptor, allocated
+from .index.index import FORMAT
+from .leases.sessions import Sessions
 
 #: First line as https://bford.info/cachedir/ demands: backup programs skip such directories.
 _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
@@ -137,7 +137,7 @@ class Root:
 
     def remove(self) -> None:
         """Remove all that is here, of a format that nobody uses any more."""
-        from .trees import remove_tree
+        from .filesystem.remove_tree import remove_tree
 
         for directory in (self.blobs, self.partial, self.sessions, self.scratch):
             remove_tree(directory)

@@ -7,24 +7,24 @@ import os
 import stat
 import time
 
+from ..common.interruption import let_through
+from ..common.objects import Copy
 from ..errors import TmpCacheError
-from ..interruption import let_through
-from ..objects import Copy
-from . import blobs, eviction
-from .access import Access
-from .index import DamagedIndexError
-from .sessions import lease_id
+from .content import blobs, eviction
+from .database import Access
+from .index.index import DamagedIndexError
+from .leases.sessions import lease_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ..objects import ObjectName
-    from .downloads import Downloads
-    from .index import Index
-    from .scratch import Directory
-    from .sessions import Lease
+    from ..common.objects import ObjectName
+    from .downloads.downloads import Downloads
+    from .index.index import Index
+    from .leases.sessions import Lease
+    from .scratch_directories import Directory
 
 #: After this many seconds, uses of blobs are written down even if nothing else is: other
 #: processes evict by what they can read.
@@ -82,7 +82,7 @@ class Store:
     def downloads(self) -> Downloads:
         """What brings copies in. No hit needs it, so a new process's first one does not wait."""
         if self._downloads is None:
-            from .downloads import Downloads
+            from .downloads.downloads import Downloads
 
             self._downloads = Downloads(self.access)
         return self._downloads

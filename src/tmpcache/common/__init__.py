@@ -1,0 +1,1 @@
+"""What every layer may use: names and objects, deadlines, checksums, threads, forks."""

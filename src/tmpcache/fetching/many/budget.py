@@ -1,0 +1,113 @@
+"""Fetching within a budget of bytes, and within what is free: so nothing is evicted for it."""
+
+from __future__ import annotations
+
+from copy import copy as shallow_copy
+from threading import Lock
+
+from ...cached_file import Outcome
+from ...errors import DeadlineExceededError
+from ...origin import Reply
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ...cached_file import CachedFile
+    from ...common.deadline import Deadline
+    from ...common.objects import Copy, ObjectName
+    from ...origin import Origin, Unchanged
+    from ...store.many_objects import Room
+    from ..fetcher import Fetching
+
+    Subject = tuple[str, str, str]
+
+
+class SkippedError(DeadlineExceededError):
+    """No room for an object, or no bytes left for it; what has arrived of it before is kept."""
+
+
+class Thrift:
+    """Fetches objects of about known sizes as long as they fit.
+
+    What is said of a size decides whether an object is asked for; what the origin answers, whether
+    it is received.
+    """
+
+    def __init__(self, fetching: Fetching, room: Room, most: int | None) -> None:
+        """At most what there is `room` for, and `most` bytes of content if given."""
+        self._original, self._lock = fetching, Lock()
+        self._free, self._cost, self._left = room.bytes, room.cost, most
+        self._granted: dict[Subject, int] = {}
+        self._fetching = shallow_copy(fetching)
+        self._fetching.origin = _ThriftyOrigin(fetching.origin, self)
+        self._fetching.received = self._fetching.asked = 0
+        self._fetching.give_up = lambda needed: False  # what `load` keeps is hotter
+
+    def fetch(
+        self, name: ObjectName, size: int, copy: Copy | None, deadline: Deadline
+    ) -> CachedFile:
+        """Fetch an object that is said to have `size` bytes, and release it at once."""
+        subject = name.bucket, name.key, name.version
+        self.grant(subject, size)
+        received = False
+        try:
+            file = self._fetching.fetch_from_origin(name, copy, 0, 0, deadline)
+            file.release()
+            received = file.outcome is Outcome.FETCHED
+            return file
+        finally:
+            if not received:
+                with self._lock:
+                    self._take_back(subject)
+
+    def grant(self, subject: Subject, size: int) -> None:
+        """Set aside `size` bytes, in place of what was set aside for the object before."""
+        with self._lock:
+            self._take_back(subject)
+            if self._cost(size) > self._free or (self._left is not None and size > self._left):
+                raise SkippedError
+            self._granted[subject] = size
+            self._free -= self._cost(size)
+            if self._left is not None:
+                self._left -= size
+
+    def _take_back(self, subject: Subject) -> None:
+        size = self._granted.pop(subject, None)
+        if size is not None:
+            self._free += self._cost(size)
+            if self._left is not None:
+                self._left += size
+
+    def account(self) -> int:
+        """Add what was received and asked to the cache's own counters; the bytes received."""
+        with self._original.tally:
+            self._original.received += self._fetching.received
+            self._original.asked += self._fetching.asked
+        return self._fetching.received
+
+
+class _ThriftyOrigin:
+    """An origin whose answers are not received if they are larger than what is left."""
+
+    def __init__(self, origin: Origin, thrift: Thrift) -> None:
+        self._origin, self._thrift = origin, thrift
+        self.name, self.close = origin.name, origin.close
+
+    @property
+    def scope(self) -> str | None:
+        """Who asks."""
+        return self._origin.scope
+
+    def get(
+        self, bucket: str, key: str, version_id: str | None = None, **conditions: Any
+    ) -> Reply | Unchanged | None:
+        """What the origin answers, unless that is too much."""
+        reply = self._origin.get(bucket, key, version_id, **conditions)
+        if isinstance(reply, Reply) and reply.size is not None:
+            try:
+                self._thrift.grant((bucket, key, version_id or ""), reply.size)
+            except SkippedError:
+                reply.body.close()
+                raise
+        return reply

@@ -1,0 +1,178 @@
+"""fetch_prefix: a listing says what is there and confirms what is here, 1,000 keys a request."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from itertools import islice
+from types import MappingProxyType
+
+from ...cached_file import CachedFile, Outcome
+from ...common.deadline import deadline_within
+from ...common.objects import ObjectName
+from ...errors import ConfigError, ObjectNotFoundError
+from ...invocations.context import current_deadline
+from ...origin import scope_of
+from ..freshness import is_same
+from .batched_download import Intake
+from .fetch_many import checked, fetch_all, from_origin, results_of
+from .worker_pool import Job
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ...invocations.scratch import Scratch
+    from ...origin import Listed
+    from ..fetcher import Fetching
+    from .fetch_many import Progress
+
+#: Keys that S3 lists for one request.
+_PAGE = 1000
+
+
+class CachedPrefix(Mapping[str, CachedFile]):
+    """The objects below a prefix: key to path, in the order of the keys. Read-only.
+
+    To be made by tmpcache only.
+    """
+
+    #: Keys that have no place in the directory given as `into`, and why.
+    unlinked: Mapping[str, str]
+    #: Keys that were listed, but the store had no such object when it was asked for it. If these
+    #: are many, its listing names objects otherwise than they are to be asked for.
+    missing: tuple[str, ...]
+
+    def __init__(
+        self, files: dict[str, CachedFile], unlinked: dict[str, str], missing: tuple[str, ...] = ()
+    ) -> None:
+        self._files, self.unlinked = files, MappingProxyType(unlinked)
+        self.missing = missing
+
+    def __getitem__(self, key: str) -> CachedFile:
+        return self._files[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Pickled paths are plain ones without leases.
+        return type(self), (self._files, dict(self.unlinked), self.missing)
+
+    def __repr__(self) -> str:
+        name, counts = type(self).__name__, (len(self.unlinked), len(self.missing))
+        return f"<{name} of {len(self)} objects, {counts[0]} unlinked, {counts[1]} missing>"
+
+
+def fetch_prefix(
+    fetching: Fetching,
+    bucket: str,
+    prefix: str,
+    into: Scratch | str | os.PathLike[str] | None,
+    stale_if_error: float,
+    threads: int | None,
+    return_exceptions: bool,
+    progress: Progress | None,
+    links: str = "hard",
+) -> CachedPrefix:
+    """See :meth:`tmpcache.Cache.fetch_prefix`."""
+    if not isinstance(prefix, str):
+        raise ConfigError(f"prefix={prefix!r} is not a text")
+    name = ObjectName(fetching.origin.name, bucket, prefix or "*")  # refuses what is no name
+    from ...invocations.scratch import are_copies
+
+    copies = are_copies(links)
+    if not hasattr(fetching.origin, "list"):
+        raise ConfigError(f"{name}: the origin {fetching.origin.name} cannot list objects")
+    if into is not None:
+        _prepare(into)
+    count, deadline = checked(threads), deadline_within(current_deadline())
+    jobs: dict[str, Job] = {}
+    listed: Iterator[Listed] = fetching.origin.list(bucket, prefix, deadline=deadline)
+    at = fetching.clock()  # what a page says is no older than the question for it
+    while page := list(islice(listed, _PAGE)):
+        jobs.update(_answer_listed(fetching, bucket, page, at))
+        at = fetching.clock()
+    with fetching.tally:
+        fetching.asked += 1 + max(0, len(jobs) - 1) // _PAGE
+    todo = [job for job in jobs.values() if job.file is None]
+    fetch = from_origin(fetching, 0, stale_if_error)
+    intake = Intake(fetching, bucket)
+    fetch_all(fetch, todo, len(jobs), count, progress, deadline, intake)
+    return _prefix_of(fetching, bucket, prefix, into, copies, return_exceptions, jobs)
+
+
+def _prepare(into: str | os.PathLike[str]) -> None:
+    """Make the directory that a tree is to be in, and those above."""
+    if not isinstance(into, (str, os.PathLike)) or not isinstance(os.fspath(into), str):
+        raise ConfigError(f"into={into!r} is not the path of a directory")
+    try:
+        if not os.path.isdir(into):
+            os.makedirs(into, exist_ok=True)
+            os.chmod(into, os.stat(into).st_mode | 0o700)  # whatever the umask
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"into={os.fspath(into)!r} cannot be made: {error}") from error
+
+
+def _prefix_of(
+    fetching: Fetching,
+    bucket: str,
+    prefix: str,
+    into: Scratch | str | os.PathLike[str] | None,
+    copies: bool,
+    return_exceptions: bool,
+    jobs: dict[str, Job],
+) -> CachedPrefix:
+    in_order = [jobs[key] for key in sorted(jobs)]  # directory buckets list in none
+    # What is gone by now might as well have gone before the listing.
+    gone = [job for job in in_order if type(job.error) is ObjectNotFoundError]
+    found = [job for job in in_order if type(job.error) is not ObjectNotFoundError]
+    results = results_of(fetching, found, f"s3://{bucket}/{prefix}", return_exceptions)
+    files = {job.name.key: result for job, result in zip(found, results, strict=True)}
+    missing = tuple(job.name.key for job in gone)
+    if into is None:
+        return CachedPrefix(files, {}, missing)
+    from .link_tree import mirrored
+
+    there = {key: file for key, file in files.items() if isinstance(file, CachedFile)}
+    base = prefix[: prefix.rfind("/") + 1]
+    unlinked = mirrored(there, base, into, fetching.store, copies=copies)
+    return CachedPrefix(files, unlinked, missing)
+
+
+def _answer_listed(
+    fetching: Fetching, bucket: str, page: list[Listed], at: float
+) -> dict[str, Job]:
+    """Answer what the listing confirms, as of `at`; the copies of the rest are to be asked about.
+
+    Whoever may list need not be allowed to read, so a listing confirms to these credentials only
+    what S3 has given or confirmed to them before (`Copy.validated_at`).
+    """
+    from ...store.many_objects import confirm_again, look_up_many
+
+    store, origin = fetching.store, fetching.origin.name
+    scope = scope_of(fetching.origin, page[0].scope)
+    jobs = {one.key: Job(ObjectName(origin, bucket, one.key), None) for one in page}
+    copies = look_up_many(store, origin, bucket, [*jobs], scope)
+    leased = {}
+    try:
+        for one in page:
+            copy = jobs[one.key].copy = copies.get(one.key)
+            if copy is None or copy.validated_at is None or not is_same(copy.etag, one.etag):
+                continue
+            if one.scope != page[0].scope:  # of S3's next page, for which others signed
+                continue
+            if (lease := store.claim(copy)) is not None:
+                leased[one.key] = lease
+        if leased and scope is not None:
+            same = [copies[key] for key in leased]
+            for copy in confirm_again(store, origin, same, scope, at):
+                job, lease = jobs[copy.parts[1]], leased.pop(copy.parts[1])
+                job.file = fetching.hand_out(job.name, copy, Outcome.REVALIDATED, lease)
+    finally:
+        for lease in leased.values():
+            lease.release()
+    return jobs

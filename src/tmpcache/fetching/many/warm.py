@@ -1,0 +1,190 @@
+"""manifest and warm: what is hot on one machine, as a text, and brought to another by it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+
+from ...cached_file import Outcome
+from ...common.deadline import FOREVER, deadline_within
+from ...common.interruption import let_through
+from ...common.objects import ObjectName
+from ...config import parse_size, seconds
+from ...errors import (
+    AccessDeniedError,
+    ConfigError,
+    DeadlineExceededError,
+    ObjectNotFoundError,
+    QuotaExceededError,
+)
+from ...invocations.context import current_deadline
+from ...reports import Warming
+from .budget import Thrift
+from .fetch_many import checked, fetch_all
+from .worker_pool import Job
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ...cached_file import CachedFile
+    from ...common.deadline import Deadline
+    from ...common.objects import Copy
+    from ..fetcher import Fetching
+    from .fetch_many import Progress
+
+    #: What a manifest may be given as.
+    Manifest = Mapping[str, Any] | str | bytes | os.PathLike[str]
+
+#: Of the manifest. Another one is refused: its fields may mean something else.
+_FORMAT = 1
+
+
+def manifest(fetching: Fetching) -> str:
+    """See :meth:`tmpcache.Cache.manifest`."""
+    from ...store.many_objects import by_use
+
+    objects = []
+    for bucket, key, version, etag, size in by_use(fetching.store, fetching.origin.name):
+        pinned = {"version": version} if version else {}
+        objects.append({"bucket": bucket, "key": key, **pinned, "etag": etag, "size": size})
+    document = {"tmpcache-manifest": _FORMAT, "objects": objects}
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+class _Hot:
+    """What a manifest says of one object."""
+
+    __slots__ = ("etag", "job", "size")
+
+    def __init__(self, origin: str, said: Any) -> None:
+        if not isinstance(said, dict):
+            raise ConfigError(f"{said!r} describes no object")
+        fields: list[Any] = [said.get(one) for one in ("bucket", "key", "version", "etag", "size")]
+        bucket, key, version, etag, size = fields
+        self.job = Job(ObjectName(origin, bucket, key, version), None)
+        if not isinstance(etag, str):
+            raise ConfigError(f"etag={etag!r} is not a text")
+        if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+            raise ConfigError(f"size={size!r} is not a number of bytes")
+        self.etag, self.size = etag, size
+
+
+def warm(
+    fetching: Fetching,
+    source: Manifest,
+    max_bytes: int | str | None,
+    max_seconds: float | None,
+    threads: int | None,
+    progress: Progress | None,
+) -> Warming:
+    """See :meth:`tmpcache.Cache.warm`."""
+    from ...store.many_objects import Room, touch_in_order
+
+    began, count = time.monotonic(), checked(threads)
+    store, quota = fetching.store, fetching.store.access.quota.quota
+    most = None if max_bytes is None else parse_size(max_bytes, total=quota, name="max_bytes")
+    limit = FOREVER if max_seconds is None else seconds("max_seconds", max_seconds)
+    deadline = deadline_within(current_deadline(), limit)
+    hot = _read(source, fetching.origin.name)
+    todo = [one.job for one in hot if not _is_here(fetching, one)]
+    thrift = Thrift(fetching, Room(store), most)
+    sizes = {one.job.name: one.size for one in hot}
+
+    def fetch(name: ObjectName, copy: Copy | None, deadline: Deadline) -> CachedFile:
+        return thrift.fetch(name, sizes[name], copy, deadline)
+
+    try:
+        fetch_all(fetch, todo, len(hot), count, progress, deadline)
+    finally:
+        received = thrift.account()
+    new = [job.file for job in todo if job.file and job.file.outcome is Outcome.FETCHED]
+    touch_in_order(store, [file._copy for file in new])
+    return _report(hot, received, time.monotonic() - began)
+
+
+def _is_here(fetching: Fetching, hot: _Hot) -> bool:
+    """Whether the very version is here; else its job knows of another one."""
+    store, job = fetching.store, hot.job
+    job.copy = store.look_up(job.name, fetching.origin.scope)
+    if job.copy is None or job.copy.etag != hot.etag:
+        return False
+    lease = store.claim(job.copy)
+    if lease is None:
+        job.copy = None
+        return False
+    lease.release()
+    return True
+
+
+def _read(source: Manifest, origin: str) -> list[_Hot]:
+    """The objects of a manifest, each once, or :class:`ConfigError`."""
+    document = source if isinstance(source, Mapping) else _parsed(source)
+    if not isinstance(document, Mapping) or "tmpcache-manifest" not in document:
+        raise ConfigError("this is not a manifest: give what Cache.manifest() returned")
+    if document["tmpcache-manifest"] != _FORMAT:
+        raise ConfigError(
+            f"the manifest has format {document['tmpcache-manifest']!r}, not {_FORMAT}: make it "
+            "with the version of tmpcache that reads it"
+        )
+    objects = document.get("objects")
+    if not isinstance(objects, list):
+        raise ConfigError("the manifest has no list of objects")
+    found: dict[tuple[str, ...], _Hot] = {}
+    for number, said in enumerate(objects):
+        try:
+            hot = _Hot(origin, said)
+        except ConfigError as error:
+            raise ConfigError(f"objects[{number}] of the manifest: {error}") from None
+        found.setdefault(hot.job.name.parts(), hot)
+    return [*found.values()]
+
+
+def _parsed(source: str | bytes | os.PathLike[str]) -> Any:
+    if isinstance(source, os.PathLike) or (
+        isinstance(source, str) and not source.lstrip().startswith("{")
+    ):
+        try:
+            with open(source, "rb") as file:
+                source = file.read()
+        except ValueError as error:  # a NUL
+            raise ConfigError(f"{source!r} is neither a manifest nor the path of one") from error
+    if not isinstance(source, (str, bytes, bytearray)):
+        raise ConfigError(f"{type(source).__name__} is no manifest: give a text or a path")
+    try:
+        return json.loads(source)
+    except (ValueError, RecursionError) as error:
+        let_through(error)
+        raise ConfigError(f"the manifest cannot be read: {error}") from None
+
+
+def _report(hot: list[_Hot], received: int, took: float) -> Warming:
+    fetched = present = changed = missing = denied = skipped = 0
+    problems = []
+    for one in hot:
+        file, error = one.job.file, one.job.error
+        if isinstance(error, ObjectNotFoundError):
+            missing += 1
+        elif isinstance(error, AccessDeniedError):
+            denied += 1
+        elif isinstance(error, (DeadlineExceededError, QuotaExceededError)):
+            skipped += 1
+        elif error is not None:
+            problems.append(f"{type(error).__name__}: {error}")
+        elif file is not None and file.outcome is Outcome.FETCHED:
+            fetched, changed = fetched + 1, changed + (file.etag != one.etag)
+        else:
+            present += 1
+    return Warming(
+        fetched=fetched,
+        present=present,
+        changed=changed,
+        missing=missing,
+        denied=denied,
+        skipped=skipped,
+        problems=tuple(problems),
+        bytes=received,
+        seconds=took,
+    )

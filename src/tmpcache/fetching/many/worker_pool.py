@@ -1,0 +1,271 @@
+"""Threads that fetch the objects of one call, and end with it.
+
+The calling thread starts them, supplies them with jobs, publishes what they bring, tells of
+progress, and waits. Whatever ends the call early (Ctrl-C, an error in the caller's progress
+function) cancels the deadline that all of them share, so that they end as if their time were up:
+what has arrived of large objects stays, to be gone on with.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from contextlib import suppress
+from contextvars import copy_context
+from functools import partial
+from itertools import repeat
+from queue import Empty, SimpleQueue
+
+from ...common.interruption import let_through
+from ...common.threads import LOOK, Worker, join_all
+from ...errors import QuotaExceededError
+from ...store.downloads.partial_file import PartialLostError
+from ...store.downloads.publish_many import MOST
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ...cached_file import CachedFile
+    from ...common.deadline import Deadline
+    from ...common.objects import Copy, ObjectName
+    from ...store.downloads.partial_file import Partial
+    from ...store.downloads.publish import Arrival
+    from .batched_download import Intake
+
+    Fetch = Callable[[ObjectName, Copy | None, Deadline], CachedFile]
+
+#: If jobs end more seconds apart than this, no more are locked ahead than threads will take next:
+#: the last of 64 would lie here for 3 s, and others who want it would wait for 10.
+_FAST = 0.05
+#: Seconds between two reports of progress.
+_TICK = 0.1
+
+
+class Job:
+    """An object to fetch, and what has come of it."""
+
+    __slots__ = ("arrival", "copy", "error", "file", "name", "partial")
+
+    def __init__(self, name: ObjectName, copy: Copy | None) -> None:
+        #: What is to be fetched, and what is known to be here of it.
+        self.name, self.copy = name, copy
+        self.file: CachedFile | None = None
+        self.error: Exception | None = None
+        #: On its way in: the file that it is brought into, and what has arrived there.
+        self.partial: Partial | None = None
+        self.arrival: Arrival | None = None
+
+
+class Crew:
+    """Threads at work on a list of jobs.
+
+    Those with a copy here are asked about first; of the others those come last that somebody else
+    is bringing already. So nobody waits for others as long as others may wait for what it has
+    locked.
+    """
+
+    def __init__(
+        self,
+        fetch: Fetch,
+        jobs: Iterable[Job],
+        deadline: Deadline,
+        report: Callable[[list[Job]], object] | None = None,
+        intake: Intake | None = None,
+    ) -> None:
+        """What `fetch` raises is the job's error, and the others go on.
+
+        With an `intake`, jobs without a copy take that way. `report` is called by the calling
+        thread, with the jobs that have ended, ten times a second and at the end.
+        """
+        self._fetch, self._deadline, self._report = fetch, deadline, report
+        self._intake, self._jobs = intake, list(jobs)
+        self._waiting: deque[Job] = deque()  # to be locked
+        self._last: list[Job] = []  # to be done last: could not be locked
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._supplied = False  # all is in the queue, with None for each thread at the end
+        #: From the threads: jobs that have ended or arrived, and None for each thread that ends.
+        self._news: SimpleQueue[Job | None] = SimpleQueue()
+        self._arrived: deque[Job] = deque()  # to be published
+        self._finished: list[Job] = []
+        self._again: list[Job] = []  # to be tried once more, alone
+        self._failure: BaseException | None = None
+        self._workers: list[Worker] = []
+        self._told_at = time.monotonic()
+        self._put = 0  # jobs that are or were in the queue
+        self._heard = 0  # jobs that came back
+        self._pace = _FAST  # seconds from the end of one job to that of the next
+        self._seen = 0, self._told_at  # jobs that had ended, and when that was
+        for job in self._jobs:
+            if intake is None or job.copy is not None:
+                self._queue.put(job)
+                self._put += 1
+            else:
+                self._waiting.append(job)
+
+    def run(self, threads: int) -> None:
+        """Have all done by at most so many `threads`; none of them is left afterwards."""
+        reason: BaseException | None = None
+        try:
+            self._steer(self._start(min(threads, len(self._jobs))))
+            reason = self._failure
+        except BaseException as error:
+            reason = error
+            self._deadline.cancel()
+            raise
+        finally:
+            self._dismiss(reason)
+            reason = None  # its traceback leads here
+        if self._failure is not None:
+            raise self._failure
+        self._try_again()
+        if self._report is not None:
+            self._report(self._finished)
+
+    def _start(self, count: int) -> int:
+        """Start the threads; how many of them there are."""
+        while len(self._workers) < count:
+            self._workers.append(Worker(partial(copy_context().run, self._work), "tmpcache fetch"))
+            if not self._workers[-1].start():
+                self._workers.pop()
+                break
+        if not self._workers:
+            self._again += self._jobs
+        return len(self._workers)
+
+    # ---- the calling thread -------------------------------------------------------------------
+
+    def _steer(self, working: int) -> None:
+        """Until all threads have ended, keep them supplied, and publish what they bring."""
+        while working or self._arrived:
+            if working:
+                self._supply()
+                working -= self._hear()
+            if self._arrived and self._intake is not None:
+                count = min(len(self._arrived), MOST)
+                batch = [self._arrived.popleft() for _ in range(count)]
+                self._intake.publish(batch)
+                for job in batch:
+                    self._settle(job)
+            self._tell()
+
+    def _hear(self) -> int:
+        """Wait for news unless there is something to do; how many threads have ended."""
+        ended = 0
+        with suppress(Empty):
+            wait = not self._arrived
+            while True:
+                job = self._news.get(wait, LOOK)
+                wait = False
+                if job is None:
+                    ended += 1
+                    continue
+                self._heard += 1
+                if job.arrival is None:
+                    self._settle(job)
+                else:
+                    self._arrived.append(job)
+        return ended
+
+    def _supply(self) -> None:
+        """Have one job more in the queue than there are threads, or many if they are taken fast.
+
+        Others wait for what is locked, and it should not lie here for long.
+        """
+        ended = self._heard + self._news.qsize()
+        if ended > self._seen[0]:
+            now = time.monotonic()
+            self._pace = (now - self._seen[1]) / (ended - self._seen[0])
+            self._seen = ended, now
+        fast = self._pace < _FAST
+        while self._waiting and self._intake is not None:
+            room = len(self._workers) + (MOST if fast else 1) - (self._put - ended)
+            if room <= (MOST // 2 if fast else 0):
+                break
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), room, MOST))]
+            others = self._intake.lock(batch)
+            self._last += others
+            self._put += len(batch) - len(others)
+            for job in batch:
+                if job.partial is not None:
+                    self._queue.put(job)
+        if not self._waiting and not self._supplied:
+            self._supplied = True
+            for last in (*self._last, *repeat(None, len(self._workers))):
+                self._queue.put(last)
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        if self._report is not None and now >= self._told_at + _TICK:
+            self._told_at = now
+            self._report(self._finished)
+
+    def _dismiss(self, error: BaseException | None) -> None:
+        """Wait for the threads to end; let go of what has not been published."""
+        with suppress(Empty):
+            while True:
+                self._queue.get_nowait()
+        for _ in self._workers:
+            self._queue.put(None)
+        try:
+            join_all(self._workers)
+        finally:
+            for job in self._jobs:
+                if job.partial is not None and self._intake is not None:
+                    self._intake.drop(job, error)
+
+    def _try_again(self) -> None:
+        """Alone, the smallest first: perhaps it was only the others that were in the way.
+
+        Where one is refused now, so would be those that need as much.
+        """
+        is_full = False
+        for job in sorted(self._again, key=lambda job: getattr(job.error, "needed", 0)):
+            if not is_full or type(job.error) is PartialLostError:
+                self._do(job)
+                is_full = is_full or type(job.error) is QuotaExceededError
+            self._finished.append(job)
+
+    # ---- each of the threads ------------------------------------------------------------------
+
+    def _work(self) -> None:
+        try:
+            while (job := self._queue.get()) is not None:
+                if job.partial is None:
+                    self._do(job)
+                else:
+                    self._receive(job)
+                self._news.put(job)
+        except BaseException as error:
+            self._failure = error
+            self._deadline.cancel()
+        finally:
+            self._news.put(None)
+
+    def _do(self, job: Job) -> None:
+        """All of it."""
+        job.error = None
+        try:
+            if self._deadline.remaining() <= 0:
+                job.error = self._deadline.exceeded(job.name)
+            else:
+                job.file = self._fetch(job.name, job.copy, self._deadline)
+        except Exception as error:
+            let_through(error)
+            job.error = error
+
+    def _receive(self, job: Job) -> None:
+        """Have the object arrive, for the calling thread to publish; or what went wrong."""
+        assert self._intake is not None
+        try:
+            self._deadline.check(job.name)
+            self._intake.receive(job, self._deadline)
+        except BaseException as error:
+            self._intake.drop(job, error)
+            if not isinstance(error, Exception):
+                raise
+            job.error = error
+
+    def _settle(self, job: Job) -> None:
+        again = type(job.error) in (QuotaExceededError, PartialLostError)
+        (self._again if again else self._finished).append(job)

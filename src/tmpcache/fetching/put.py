@@ -1,0 +1,156 @@
+"""Write-through: an object is uploaded, then it is in the cache."""
+
+from __future__ import annotations
+
+import io
+import os
+
+from ..cached_file import Outcome
+from ..common.interruption import let_through
+from ..errors import ConfigError, TmpCacheError
+from ..invocations.context import current_deadline
+from ..store.downloads.publish import Arrival
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, BinaryIO
+
+    from ..cached_file import CachedFile
+    from ..common.deadline import Deadline
+    from ..common.objects import ObjectName
+    from ..store.downloads.partial_file import Partial
+    from .fetcher import Fetching
+
+_CHUNK = 1024 * 1024
+#: Linux's; a path of a file cannot be longer.
+_PATH_MAX = 4096
+
+
+def put(
+    fetching: Fetching,
+    name: ObjectName,
+    source: str | os.PathLike[str] | bytes | BinaryIO,
+    *,
+    if_match: str | None,
+    if_none_match: str | None,
+    content_type: str | None,
+    request_options: Mapping[str, str] | None,
+) -> CachedFile:
+    """Copy the source into the cache's own file, upload that, publish it: so all three agree."""
+    deadline, origin = current_deadline(), fetching.origin
+    options: Any = {"request_options": request_options} if request_options else {}
+    if not hasattr(origin, "put"):
+        raise ConfigError(f"{name} cannot be put: the origin {origin.name} only gives objects")
+    with fetching.store.downloads.partial(name, fetching.patience, None, deadline) as partial:
+        partial.rewind()
+        _read(source, _Sink(partial, fetching))
+        # Not by its path: from here on nobody who cleans /tmp can change what is uploaded.
+        with open(partial.fd, "rb", closefd=False) as body:
+            body.seek(0)
+            etag, version_id, *told = origin.put(
+                name.bucket,
+                name.key,
+                body,
+                partial.received,
+                if_match=if_match,
+                if_none_match=if_none_match,
+                content_type=content_type,
+                **options,
+                deadline=deadline,
+            )
+        scope = told[0] if told else origin.scope
+        arrival = Arrival(partial, name, etag, version_id, fetching.clock(), scope)
+        try:
+            copy, lease = fetching.store.downloads.publish(arrival)
+        except (OSError, TmpCacheError) as error:
+            let_through(error)
+            lost: Exception | None = error
+        else:
+            lost = None
+    if lost is not None:
+        return _fetched_instead(fetching, name, etag, lost, deadline)
+    return fetching.hand_out(name, copy, Outcome.REVALIDATED, lease, counted=False)
+
+
+def _fetched_instead(
+    fetching: Fetching, name: ObjectName, etag: str, lost: Exception, deadline: Deadline | None
+) -> CachedFile:
+    """The object as S3 has it, after the local copy of the upload was `lost`."""
+    try:
+        return fetching.fetch_from_origin(name, None, 0, 0, deadline)
+    except (OSError, TmpCacheError) as error:
+        let_through(error)
+        raise TmpCacheError(
+            f"{name} was uploaded (ETag {etag}), but this cache could not keep a copy ({lost}), "
+            f"nor fetch one ({error}). The object is in place: fetch it later."
+        ) from error
+
+
+class _Sink:
+    """Where a source is copied to: a partial, with room for it."""
+
+    def __init__(self, partial: Partial, fetching: Fetching) -> None:
+        self._partial, self._making_way = partial, fetching.making_way
+
+    def expect(self, size: int) -> None:
+        """Make room for `size` bytes."""
+        self._making_way(lambda: self._partial.reserve(size))
+
+    def write(self, data: memoryview) -> None:
+        """Append `data`."""
+        self._making_way(lambda: self._partial.write(data, self._partial.received))
+
+
+def _read(source: str | os.PathLike[str] | bytes | BinaryIO, sink: _Sink) -> None:
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        data = memoryview(source).cast("B") if len(source) else memoryview(b"")
+        sink.expect(len(data))
+        sink.write(data)
+        return
+    if isinstance(source, (str, os.PathLike)):
+        with _opened(source) as file:
+            _read_file(file, os.fstat(file.fileno()).st_size, sink)
+        return
+    if not callable(getattr(source, "read", None)):
+        raise ConfigError(f"{source!r} cannot be put: give a path, bytes or an open binary file")
+    _read_file(source, _length(source), sink)
+
+
+def _opened(path: str | os.PathLike[str]) -> BinaryIO:
+    """The caller's file, or what ``open`` raises; :class:`ConfigError` for what is no path."""
+    try:
+        return open(path, "rb")
+    except (OSError, ValueError, TypeError) as error:
+        let_through(error)
+        if isinstance(error, OSError) and not (isinstance(path, str) and _is_content(path)):
+            raise
+        raise ConfigError(
+            f"source={path!r} is taken for the path of a file, and it is none: to put a text, "
+            "encode it: source=text.encode()"
+        ) from error
+
+
+def _is_content(text: str) -> bool:
+    """Whether a text that is no file's path was rather meant to be the content."""
+    return not text or text.lstrip()[:1] in '{[<"' or "\n" in text or len(text) > _PATH_MAX
+
+
+def _read_file(file: BinaryIO, size: int | None, sink: _Sink) -> None:
+    sink.expect(size or 0)
+    while chunk := file.read(_CHUNK):
+        if not isinstance(chunk, bytes):
+            raise ConfigError("a text file cannot be put: open it in binary mode")
+        sink.write(memoryview(chunk))
+
+
+def _length(file: BinaryIO) -> int | None:
+    """What is still to be read of a file, if it can tell."""
+    try:
+        here = file.tell()
+        end = file.seek(0, io.SEEK_END)
+        file.seek(here)
+    except (AttributeError, OSError) as error:
+        let_through(error)
+        return None
+    return end - here

@@ -1,0 +1,51 @@
+"""The invocation under way, if there is one: since when, and until when.
+
+A thread that the handler starts does not inherit its context (before Python 3.14), so where one
+invocation runs in the process, as in Lambda, it counts for every thread.
+"""
+
+from __future__ import annotations
+
+import math
+from contextvars import ContextVar
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..common.deadline import Deadline
+    from .decorator import Run
+
+_here: ContextVar[Run | None] = ContextVar("tmpcache invocation", default=None)
+_running: list[Run] = []
+
+
+def current() -> Run | None:
+    """The invocation that the caller belongs to."""
+    if not _running:
+        return None
+    run = _here.get()
+    if run is not None and run in _running:
+        return run
+    return _running[0] if len(_running) == 1 else None
+
+
+def current_deadline() -> Deadline | None:
+    """When the caller must have finished."""
+    run = current()
+    return run.deadline if run is not None else None
+
+
+def time_left() -> float:
+    """Seconds that the caller has; without an invocation, all the time in the world."""
+    deadline = current_deadline()
+    return math.inf if deadline is None else deadline.remaining()
+
+
+def current_start() -> float:
+    """Seconds since the epoch when the invocation began; never, where there is none.
+
+    Within an invocation an object is validated at most once: what was confirmed since is fresh.
+    """
+    if not _running:
+        return math.inf
+    run = current()
+    return run.started if run is not None else math.inf

@@ -1,0 +1,260 @@
+"""One invocation of a function: its deadline, its tidiness, its account."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import logging
+import sys
+import time
+from weakref import ref
+
+from ..common.deadline import Deadline
+from ..config import seconds
+from ..errors import TmpCacheError
+from . import context
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any, Protocol, Self, TypeVar, overload
+
+    from ..cache import Cache
+    from ..cached_file import CachedFile
+    from ..reports import Stats
+    from .scratch import Scratch
+
+    Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+    class Starter(Protocol):
+        """What ``tmpcache.invocation`` and ``Cache.invocation`` take and give."""
+
+        @overload
+        def __call__(self, handler: Handler, /) -> Handler: ...  # type: ignore[overload-overlap]
+        @overload
+        def __call__(
+            self,
+            context: object = None,
+            *,
+            margin: float = ...,
+            ping: Callable[[object], bool] = ...,
+            metrics: str | None = ...,
+        ) -> Invocation: ...
+
+
+_log = logging.getLogger("tmpcache.invocation")
+
+
+def is_ping(event: object) -> bool:
+    """Whether an event is only there to keep the function warm: ``{"tmpcache": "ping"}``.
+
+    >>> is_ping({"tmpcache": "ping"}), is_ping({"Records": []})
+    (True, False)
+    """
+    return isinstance(event, dict) and event.get("tmpcache") == "ping"
+
+
+def is_ping_or_scheduled(event: object) -> bool:
+    """The same, and every scheduled event of EventBridge: for functions that have no other use.
+
+    >>> is_ping_or_scheduled({"source": "aws.events", "detail-type": "Scheduled Event"})
+    True
+    """
+    return is_ping(event) or (
+        isinstance(event, dict)
+        and event.get("source") == "aws.events"
+        and event.get("detail-type") == "Scheduled Event"
+    )
+
+
+class Invocation:
+    """Decorator of a ``handler(event, context)``, and context manager ``with invocation(context)``.
+
+    * What dead invocations left behind is swept at the start.
+    * A fetch that cannot be finished `margin` seconds before the function is killed raises
+      :class:`~tmpcache.errors.DeadlineExceededError`; the next invocation goes on with what has
+      arrived of a large object.
+    * Within the invocation an object is validated at most once.
+    * At the end, however it comes, scratch directories are removed and paths released.
+    * `ping` says of an event whether it only keeps the function warm; such a one is answered with
+      ``{"tmpcache": "pong"}`` and the handler is not run.
+    * One line goes to the logger ``tmpcache.invocation``, in JSON; with `metrics`, a namespace, one
+      in CloudWatch's embedded metric format to standard output.
+
+    >>> @tmpcache.invocation                                                # doctest: +SKIP
+    ... def handler(event, context):
+    ...     return tmpcache.fetch("models", "micr/e13b.npz").size
+    """
+
+    def __init__(
+        self,
+        context: object = None,
+        *,
+        cache: Callable[[], Cache],
+        margin: float = 0.5,
+        ping: Callable[[object], bool] = is_ping,
+        metrics: str | None = None,
+    ) -> None:
+        self._context, self._cache, self._ping, self._metrics = context, cache, ping, metrics
+        self._margin = seconds("margin", margin)
+        self._runs: list[Run] = []
+
+    def __call__(self, handler: Handler) -> Handler:
+        """Wrap a handler, an async one too."""
+        if inspect.iscoroutinefunction(handler):
+
+            @functools.wraps(handler)
+            async def answer_later(event: Any, context: Any = None, *rest: Any) -> Any:
+                if self._ping(event):
+                    return _PONG
+                with self._run(context):
+                    return await handler(event, context, *rest)
+
+            return answer_later  # type: ignore[return-value]
+
+        @functools.wraps(handler)
+        def answer(event: Any, context: Any = None, *rest: Any) -> Any:
+            if self._ping(event):
+                return _PONG
+            with self._run(context):
+                return handler(event, context, *rest)
+
+        return answer  # type: ignore[return-value]
+
+    def __enter__(self) -> Run:
+        run = self._run(self._context)
+        self._runs.append(run)
+        return run.__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._runs.pop().__exit__(kind, error, traceback)
+
+    def _run(self, context: object) -> Run:
+        return Run(self._cache(), context, self._margin, self._metrics)
+
+
+def invocation(target: Any = None, *, cache: Callable[[], Cache], **options: Any) -> Any:
+    """`Invocation`, or, given a function, that function decorated: see `Starter`."""
+    if callable(target) and not hasattr(target, "get_remaining_time_in_millis"):
+        return Invocation(cache=cache, **options)(target)
+    return Invocation(target, cache=cache, **options)
+
+
+class Run:
+    """An invocation under way."""
+
+    def __init__(self, cache: Cache, context: object, margin: float, metrics: str | None) -> None:
+        self.cache, self._metrics = cache, metrics
+        self.request_id = str(getattr(context, "aws_request_id", ""))
+        self._function = str(getattr(context, "function_name", ""))
+        #: When the function's time is up, less the margin; None if nobody says.
+        self.deadline: Deadline | None = None
+        milliseconds = _remaining(context)
+        if milliseconds is not None:
+            self.deadline = Deadline(milliseconds / 1000 - margin)
+        #: Seconds since the epoch.
+        self.started = 0.0
+        self._began = 0.0
+        self._files: dict[int, ref[CachedFile]] = {}
+        self._scratches: list[ref[Scratch]] = []
+
+    def __enter__(self) -> Self:
+        try:
+            self.cache._sweep()
+        except TmpCacheError as problem:  # whoever needs the room will see it, too
+            _log.warning("leftovers were not swept: %s", problem)
+        self.started, self._began = self.cache._clock(), time.monotonic()
+        self._before = self.cache.stats()
+        context._running.append(self)
+        self._token = context._here.set(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        context._running.remove(self)
+        context._here.reset(self._token)
+        try:
+            self._report(error)
+        finally:
+            for scratch in self._scratches:
+                if (directory := scratch()) is not None:
+                    directory.remove()
+            for file in self._files.values():
+                if (path := file()) is not None:
+                    path.release()
+
+    def note_file(self, file: CachedFile) -> None:
+        """A path that is to be released at the end. Slots are used again, so these stay few."""
+        self._files[file._lease.slot] = ref(file)
+
+    def note_scratch(self, scratch: Scratch) -> None:
+        """A directory that is to be removed at the end."""
+        self._scratches.append(ref(scratch))
+
+    def _report(self, error: BaseException | None) -> None:
+        took, stats = time.monotonic() - self._began, self.cache.stats()
+        if not (self._metrics or _log.isEnabledFor(logging.INFO)):
+            return
+        try:
+            usage = self.cache.usage()
+        except TmpCacheError as problem:  # the handler's answer is worth more than its account
+            _log.warning("no account of this invocation: %s", problem)
+            return
+        account = {
+            **_difference(self._before, stats),
+            "used": usage.used,
+            "quota": usage.quota,
+            "seconds": round(took, 4),
+            "error": type(error).__name__ if error is not None else None,
+            "request_id": self.request_id,
+        }
+        _log.info("%s", json.dumps(account))
+        if self._metrics:
+            print(_embedded(account, self._metrics, self._function), file=sys.stdout, flush=True)
+
+
+def _remaining(context: object) -> float | None:
+    """Milliseconds that are left; None if nobody says, as a mock or an emulator may not."""
+    ask = getattr(context, "get_remaining_time_in_millis", None)
+    said = ask() if ask is not None else None
+    is_a_time = isinstance(said, (int, float)) and not isinstance(said, bool) and said >= 0
+    return said if is_a_time else None
+
+
+_PONG = {"tmpcache": "pong"}
+
+
+def _difference(before: Stats, after: Stats) -> dict[str, int]:
+    """What happened in between, in the words of the log line."""
+    return {
+        "hits": after.hits - before.hits,
+        "asked": after.asked - before.asked,
+        "fetched": after.fetched - before.fetched,
+        "stale": after.stale - before.stale,
+        "bytes": after.bytes_fetched - before.bytes_fetched,
+        "evictions": after.evicted - before.evicted,
+    }
+
+
+def _embedded(account: dict[str, Any], namespace: str, function: str) -> str:
+    """CloudWatch's embedded metric format.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+    """
+    units = {"bytes": "Bytes", "used": "Bytes", "quota": "Bytes", "seconds": "Seconds"}
+    names = ("hits", "asked", "fetched", "stale", "bytes", "evictions", "used", "quota", "seconds")
+    metrics = [{"Name": name, "Unit": units.get(name, "Count")} for name in names]
+    directive = {"Namespace": namespace, "Dimensions": [["function"]], "Metrics": metrics}
+    head = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}
+    return json.dumps({"_aws": head, "function": function or "unknown", **account})

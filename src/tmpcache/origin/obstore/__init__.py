@@ -1,0 +1,1 @@
+"""S3 through obstore, a client in Rust."""

@@ -1,0 +1,199 @@
+"""What S3 and botocore say when something is wrong, in this project's errors."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+from ...common.interruption import let_through
+from ...common.objects import ObjectName
+from ...errors import (
+    AccessDeniedError,
+    ConfigError,
+    IntegrityError,
+    ObjectChangedError,
+    ObjectNotFoundError,
+    OriginError,
+    OriginUnavailableError,
+    TmpCacheError,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    #: Bucket, key and version: named in full only when there is something to say of them.
+    Subject = tuple[str, str, str | None]
+
+#: Codes that S3 sends with status 400 although they are about who asks.
+_CREDENTIALS = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "InvalidAccessKeyId"}
+#: Codes that mean "later", whatever their status.
+_LATER = {
+    "InternalError",
+    "RequestTimeout",
+    "RequestLimitExceeded",
+    "ServiceUnavailable",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+}
+#: Of a request that was signed for another region than the bucket's.
+_OTHER_REGION = "AuthorizationHeaderMalformed"
+_HINTS = {
+    "ExpiredToken": "the credentials have expired: get new ones",
+    "InvalidAccessKeyId": "S3 does not know this access key id: check the credentials",
+    "InvalidObjectState": "the object is archived: restore it first",
+    "NoSuchBucket": "there is no such bucket at this endpoint: check its name, region and endpoint",
+    "NoSuchVersion": "the object has no such version",
+    "RequestTimeTooSkewed": "this machine's clock is wrong: set it",
+    "SignatureDoesNotMatch": "the secret key does not fit the access key id: check the credentials",
+}
+
+
+#: What else S3 refuses with the status of missing rights.
+_ALSO_DENIED = {
+    "s3:GetObject": "; without s3:ListBucket S3 says this of a missing key, too",
+    "s3:PutObject": "; the bucket's policy may demand an option, such as ServerSideEncryption or "
+    "ACL, which request_options= of put can give",
+}
+_REDIRECTED = (
+    "the endpoint answers with a redirect, which is followed only where S3 names the bucket's "
+    "region: check the endpoint URL, and AWS_DEFAULT_REGION"
+)
+#: Whose exceptions are the client's way to fail; others come from hooks of the caller's.
+_CLIENTS = {"boto3", "botocore", "awscrt", "s3transfer", "urllib3", "obstore", "moto", "responses"}
+
+
+def is_of_the_client(error: Exception) -> bool:
+    """Whether an exception is of a kind that the client, or Python itself, raises."""
+    package = type(error).__module__.partition(".")[0]
+    return package in _CLIENTS or package in sys.stdlib_module_names
+
+
+def status_of(error: Exception) -> int:
+    """The HTTP status of a ClientError; botocore's code may be the number as text (a bare 304)."""
+    response = getattr(error, "response", None) or {}
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return int(status) if str(status).isdigit() else 0
+
+
+def refuses_condition(error: Exception, *conditions: str) -> bool:
+    """Whether a store says that it does not know the conditions of a GetObject."""
+    status, code = status_of(error), _detail(error).get("Code")
+    if "IfNoneMatch" in conditions:
+        return status in (412, 501) or (status == 400 and code not in _CREDENTIALS)
+    return status == 501 and "IfMatch" in conditions
+
+
+def _detail(error: Exception) -> Mapping[str, Any]:
+    detail: Mapping[str, Any] = (getattr(error, "response", None) or {}).get("Error", {})
+    return detail
+
+
+def named(subject: Subject) -> ObjectName:
+    """What was asked for, as errors name it."""
+    return ObjectName("", *subject)
+
+
+def translated(
+    error: Exception, asked: Subject, right: str = "s3:GetObject", scope: str | None = ""
+) -> TmpCacheError:
+    """The error to raise for what boto3 raised while it asked for an object.
+
+    `right` is what the credentials need for that, and `scope` says whose they are. What a signal
+    handler raised meanwhile is raised from here, untranslated.
+    """
+    let_through(error, sys._getframe(1))
+    if not is_of_the_client(error):
+        raise error
+    translation = _translated(error, asked, right)
+    if isinstance(translation, OriginError):
+        translation.scope = scope
+    return translation
+
+
+def _translated(error: Exception, asked: Subject, right: str) -> TmpCacheError:
+    from botocore import exceptions as boto
+
+    bucket, key, subject = asked[0], asked[1], str(named(asked))
+    if isinstance(error, boto.ClientError):
+        return _answer(error, bucket, key, subject, right)
+    nobody = boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError
+    if isinstance(error, nobody):
+        return AccessDeniedError(
+            f"{subject}: there are no AWS credentials ({error}). Set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give the cache a client.",
+            bucket=bucket,
+            key=key,
+        )
+    if isinstance(error, (boto.ParamValidationError, boto.InvalidRegionError)):
+        return ConfigError(f"{subject} cannot be asked for: {error}")
+    if isinstance(error, boto.FlexibleChecksumError):
+        return IntegrityError(
+            f"{subject}: the bytes that arrived do not fit S3's checksum ({error}). Nothing was "
+            "kept; try again."
+        )
+    # botocore follows S3 from region to region, for ever; its HTTP client wraps the end of that.
+    wrapped = getattr(error, "kwargs", {}).get("error")
+    if isinstance(error, RecursionError) or isinstance(wrapped, RecursionError):
+        return OriginError(f"{subject}: {_REDIRECTED}.", bucket=bucket, key=key)
+    lost = (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, OSError)
+    if isinstance(error, lost) or type(error).__module__.startswith(("urllib3.", "http.")):
+        return OriginUnavailableError(
+            f"{subject}: S3 cannot be reached ({error}). Check network, endpoint, region and "
+            "time-outs; stale_if_error= serves a known copy meanwhile.",
+            bucket=bucket,
+            key=key,
+        )
+    return OriginError(f"{subject}: {type(error).__name__}: {error}", bucket=bucket, key=key)
+
+
+def no_client(error: Exception) -> TmpCacheError:
+    """The error to raise for what boto3 raised while it made a client."""
+    from botocore import exceptions as boto
+
+    kinds = (
+        boto.NoCredentialsError,
+        boto.PartialCredentialsError,
+        boto.CredentialRetrievalError,
+        boto.TokenRetrievalError,
+    )
+    if isinstance(error, kinds):
+        return AccessDeniedError(f"there are no AWS credentials ({error}): check where they are")
+    return ConfigError(
+        f"boto3 cannot make a client for S3 ({type(error).__name__}: {error}): check the AWS_* "
+        "variables and the files in ~/.aws, or give the cache a client"
+    )
+
+
+def _answer(error: Exception, bucket: str, key: str, subject: str, right: str) -> OriginError:
+    detail = _detail(error)
+    code, status = str(detail.get("Code", "")), status_of(error)
+    text = f"{code} ({status})" if code and code != str(status) else f"status {status}"
+    kind, hint = OriginError, str(detail.get("Message", "")) or "S3 gave no reason"
+    if status == 404 or code == "NoSuchVersion" or (status == 405 and code == "MethodNotAllowed"):
+        kind, hint = ObjectNotFoundError, "there is no such object: check bucket and key"
+    elif status in (401, 403) or code in _CREDENTIALS:
+        kind = AccessDeniedError
+        hint = f"check that these credentials have {right} on it"
+        hint += _ALSO_DENIED.get(right, "")
+    elif status in (412, 416) or code == "ConditionalRequestConflict":
+        kind, hint = (
+            ObjectChangedError,
+            "the object is not what it was, or is being replaced: look at it and decide again",
+        )
+    elif status >= 500 or status == 429 or code in _LATER:
+        kind = OriginUnavailableError
+        hint = "S3 fails or throttles: try later; stale_if_error= serves a known copy meanwhile"
+    elif 300 <= status < 400:
+        hint = _REDIRECTED
+    elif code == _OTHER_REGION:
+        hint += "; set AWS_DEFAULT_REGION to the bucket's region, or give the cache a client"
+    hint = _HINTS.get(code, hint)
+    if kind in (ObjectNotFoundError, AccessDeniedError) and re.search("%[0-9A-Fa-f]{2}", key):
+        hint += (
+            "; the key looks percent-encoded, as keys in S3's events are: "
+            "urllib.parse.unquote_plus makes it the key of the object"
+        )
+    return kind(f"{subject}: S3 answered {text}: {hint}.", bucket=bucket, key=key)

@@ -1,0 +1,1 @@
+"""Blobs, and the bytes they take up: their names, the quota, eviction, reconciliation."""

@@ -1,0 +1,1 @@
+"""From the download lock of an object to its published blob."""

@@ -1,0 +1,1 @@
+"""Opening, listing and removing files in a directory that strangers may have filled."""

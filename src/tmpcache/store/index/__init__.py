@@ -1,0 +1,1 @@
+"""The index file: its tables, its transactions, its change counter."""

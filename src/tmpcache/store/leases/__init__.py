@@ -1,0 +1,1 @@
+"""Which processes are alive, and which blobs they use."""

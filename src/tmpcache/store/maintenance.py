@@ -1,0 +1,191 @@
+"""Looking at the store as a whole, and cleaning it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..config import parse_size
+from ..reports import Entry, Usage, Verification
+from . import scratch_directories
+from .content import blobs, reconciliation
+from .content.blobs import is_name
+from .content.quota import lease_of, totals
+from .store import problem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from .index.index import Index
+    from .store import Store
+
+_PAGE = 1000
+
+
+def entries(store: Store) -> Iterator[Entry]:
+    """Every object that the index knows; objects that come and go meanwhile may be missed."""
+    store.flush()
+    last = 0
+    while rows := store.access.read(
+        lambda index: index.rows(
+            "SELECT objects.id, bucket, key, version, version_id, etag, size, allocated, name, "
+            "objects.used_at, "
+            "(SELECT max(validated_at) FROM validations WHERE object = objects.id) "
+            "FROM objects JOIN blobs ON blobs.id = objects.blob WHERE objects.id > ? "
+            "ORDER BY objects.id LIMIT ?",
+            last,  # noqa: B023
+            _PAGE,
+        )
+    ):
+        for row in rows:
+            if _is_entry(row):
+                yield _entry(store, row)
+        last = rows[-1][0]
+
+
+def _is_entry(row: tuple[Any, ...]) -> bool:
+    """Whether the row has what was written: the index may be somebody else's work."""
+    numbers, texts = (row[0], *row[6:8]), (*row[1:4], row[5], row[8])
+    return {*map(type, numbers)} == {int} and {*map(type, texts)} == {str} and is_name(row[8])
+
+
+def _entry(store: Store, row: tuple[Any, ...]) -> Entry:
+    _, bucket, key, version, version_id, etag, size, allocated, name, used_at, validated_at = row
+    return Entry(
+        bucket=bucket,
+        key=key,
+        pinned_version=version or None,
+        version_id=version_id,
+        etag=etag,
+        size=size,
+        allocated=allocated,
+        digest=name[:32],
+        path=Path(store.access.root.blobs, name),
+        validated_at=validated_at,
+        used_at=used_at,
+    )
+
+
+def usage(store: Store) -> Usage:
+    """Where the bytes are."""
+    access = store.access
+
+    def operation(index: Index) -> Usage:
+        quota = access.quota
+        content, reserved = totals(index)
+        overhead = quota.overhead(index)[0]
+        staged = index.one("SELECT count(*) FROM staged")[0]
+        return Usage(
+            quota=quota.quota,
+            used=content + reserved + overhead,
+            objects=staged + index.one("SELECT count(*) FROM objects")[0],
+            blobs=staged + index.one("SELECT blobs FROM ledger")[0],
+            blob_bytes=content,
+            reserved=reserved,
+            leased=quota.leased_bytes(index),
+            overhead=overhead,
+            min_free=quota.min_free,
+            disk_free=quota.disk_free(),
+        )
+
+    return access.read(operation)
+
+
+def verify(store: Store) -> Verification:
+    """Read and hash every blob; throw away what is damaged."""
+    store.flush()
+    access, damaged, count, size = store.access, [], 0, 0
+    for name, *expected in access.read(_fingerprints):
+        path = os.path.join(access.root.blobs, name)
+        lease = store.take(lease_of(name))
+        try:
+            reason = problem(path, tuple(expected))
+            if reason is None and blobs.digest_of(path) != name[:32]:
+                reason = "corrupt"
+        except FileNotFoundError:
+            reason = "missing"
+        lease.release()
+        count, size = count + 1, size + expected[1]
+        if reason is not None and store.discard(name, reason):
+            damaged.append((name[:32], reason))
+    return Verification(blobs=count, bytes=size, damaged=tuple(damaged))
+
+
+def _fingerprints(index: Index) -> list[tuple[Any, ...]]:
+    """What the blobs shall be; those are left out that are only kept for who holds them."""
+    rows = index.rows("SELECT name, inode, size, mtime_ns FROM blobs WHERE inode <> 0")
+    for name, *_ in rows:
+        lease_of(name)
+    return rows
+
+
+def evict(store: Store, bucket: str, key: str | None, version: str | None) -> int:
+    """Forget one object, or all of a bucket; the bytes that this freed."""
+    where, values = "bucket = ?", [bucket]
+    for column, value in (("key", key), ("version", version)):
+        if value is not None:
+            where, values = f"{where} AND {column} = ?", [*values, value]
+
+    freed, is_left = 0, True
+
+    def operation(index: Index) -> tuple[int, bool]:
+        affected = index.rows(
+            "SELECT objects.id, blobs.id, name, allocated FROM objects "
+            f"JOIN blobs ON blobs.id = objects.blob WHERE {where} LIMIT ?",
+            *(*values, index.batch),
+        )
+        index.run_many("DELETE FROM objects WHERE id = ?", [row[:1] for row in affected])
+        superseded = "SELECT 1 FROM blobs WHERE id = ? AND superseded"
+        of_them = dict.fromkeys(row[1:] for row in affected)
+        unused = [blob for blob in of_them if index.rows(superseded, blob[0])]
+        return store.access.quota.evict(index, unused), len(affected) == index.batch
+
+    while is_left:
+        bytes_, is_left = store.access.write(operation)
+        freed += bytes_
+    return freed
+
+
+def make_room(store: Store, size: int | str, *, on_disk: bool = False) -> int:
+    """Evict until `size` (bytes, or ``"200 MB"``) more fit under the quota; the bytes freed.
+
+    With `on_disk`, they must fit on the file system as well.
+    """
+    before, done = store.access.quota.evicted_bytes, False
+    needed = parse_size(size, total=store.access.quota.quota, name="size")
+    while not done:
+        done = store.access.write(
+            lambda index: store.access.quota.make_room(
+                index, needed, "what is to be written", on_disk=on_disk
+            )
+        )
+    return store.access.quota.evicted_bytes - before
+
+
+def gc(store: Store) -> int:
+    """Remove what nobody can use any more; the bytes that this freed.
+
+    That is: what dead processes left, files that the index does not know, superseded copies.
+    """
+    access, root = store.access, store.access.root
+
+    def operation(index: Index) -> int:
+        before = sum(totals(index))
+        reconciliation.bury(index, root)
+        freed = reconciliation.reconcile(index, root)
+        unused = index.rows("SELECT id, name, allocated FROM blobs WHERE superseded")
+        access.quota.evict(index, unused)
+        return freed + before - sum(totals(index))
+
+    freed = access.write(operation)
+    scratch_directories.sweep(root)
+    return freed
+
+
+def clear(store: Store) -> int:
+    """Forget every object and remove all but files that are in use; the bytes that this freed."""
+    before = store.access.read(totals)[0]
+    store.access.start_over()
+    return before - store.access.read(totals)[0]

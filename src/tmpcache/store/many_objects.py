@@ -1,0 +1,116 @@
+"""Many objects at a time: looked up, confirmed and listed in a few statements, not one for each."""
+
+from __future__ import annotations
+
+from .store import written
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from ..common.objects import Copy
+    from .index.index import Index
+    from .store import Store
+
+#: Keys in one statement; SQLite before 3.32 takes 999 values, and each key is two of them. 3 µs for
+#: each key, alone it is 12.
+_PAGE = 490
+#: What the index may grow by for one more object: its rows, and their places in the indexes.
+_ROWS = 1024
+
+_LOOK_UP = """
+    SELECT key, name, size, inode, mtime_ns, boot, etag, version_id,
+        CASE WHEN scope = ? THEN received_at END
+    FROM staged WHERE bucket = ? AND version = '' AND origin = ? AND key IN ({0})
+    UNION ALL
+    SELECT key, blobs.name, size, inode, mtime_ns, boot, etag, version_id,
+        (SELECT validated_at FROM validations WHERE object = objects.id AND scope = ?)
+    FROM objects JOIN blobs ON blobs.id = objects.blob
+    WHERE bucket = ? AND version = '' AND origin = ? AND key IN ({0})"""
+_CONFIRM_AGAIN = (
+    "UPDATE validations SET validated_at = ? WHERE scope = ? AND object = (SELECT id FROM objects "
+    "WHERE bucket = ? AND key = ? AND version = '' AND origin = ? AND etag = ?)"
+)
+_BY_USE = """
+    SELECT bucket, key, version, etag, size
+    FROM objects JOIN blobs ON blobs.id = objects.blob WHERE origin = ?
+    ORDER BY objects.used_at DESC, objects.id DESC"""
+
+
+def look_up_many(
+    store: Store,
+    origin: str,
+    bucket: str,
+    keys: Sequence[str],
+    scope: str | None,
+    *,
+    settled: bool = False,
+) -> dict[str, Copy]:
+    """The copies of the latest versions that the index knows, their files not looked at yet.
+
+    `settled` is explained at :meth:`.store.Store.look_up`.
+    """
+    read = store.access.read_settled if settled else store.access.read
+    found: dict[str, Copy] = {}
+    for start in range(0, len(keys), _PAGE):
+        page = keys[start : start + _PAGE]
+        sql = _LOOK_UP.format(", ".join("?" * len(page)))
+        values = (scope or "", bucket, origin, *page)
+        rows = read(lambda index: _written(index.rows(sql, *values, *values)))  # noqa: B023
+        found.update(
+            (key, store.copy_of(scope, (bucket, key, "", origin), *row)) for key, row in rows
+        )
+    return found
+
+
+def _written(rows: list[tuple[Any, ...]]) -> list[tuple[str, tuple[Any, ...]]]:
+    return [(row[0], written(row[1:])) for row in rows]
+
+
+def confirm_again(
+    store: Store, origin: str, copies: Iterable[Copy], scope: str, at: float
+) -> list[Copy]:
+    """The origin listed these copies' ETags to `scope`: write that down where it counts.
+
+    Those are returned that `scope` had been given before. Who may list may not yet read.
+    """
+
+    def operation(index: Index) -> list[Copy]:
+        return [
+            copy
+            for copy in copies
+            if index.run(_CONFIRM_AGAIN, at, scope, *copy.parts[:2], origin, copy.etag)
+        ]
+
+    confirmed = store.access.write(operation)
+    return [copy.confirmed(at, at) for copy in confirmed]
+
+
+def by_use(store: Store, origin: str) -> list[tuple[Any, ...]]:
+    """Bucket, key, version, ETag and size of all objects, last used first."""
+    store.flush()
+    rows = store.access.read(lambda index: index.rows(_BY_USE, origin))
+    return [row for row in rows if [*map(type, row)] == [str, str, str, str, int]]
+
+
+class Room:
+    """Bytes left under the quota (and `min_free`) that nothing need be evicted for."""
+
+    def __init__(self, store: Store) -> None:
+        quota = store.access.quota
+        #: At this moment, for content.
+        self.bytes = store.access.write(quota.room_left)
+        self._blocks = quota.blocks
+
+    def cost(self, size: int) -> int:
+        """Bytes that one more object of `size` bytes takes up, with its rows in the index."""
+        return self._blocks(size) + _ROWS
+
+
+def touch_in_order(store: Store, copies: Sequence[Copy]) -> None:
+    """Note that copies were used just now, the first of them last."""
+    now = store.access.clock()
+    for number, copy in enumerate(reversed(copies)):
+        store.access.used[copy.parts] = copy, now + number * 1e-6
+    store.flush()
