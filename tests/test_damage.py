@@ -42,9 +42,9 @@ def edit(path: Path, data: bytes) -> None:
 
 def replace(path: Path) -> None:
     """By a twin: same content, same time stamp, another inode."""
-    twin = path.with_suffix(".twin")
-    shutil.copy2(path, twin)
-    twin.rename(path)
+    child_session = path.with_suffix(".twin")
+    shutil.copy2(path, child_session)
+    child_session.rename(path)
 
 
 @pytest.mark.parametrize("remembered", [True, False])

@@ -15,7 +15,7 @@ from support.shelf import Shelf
 import tmpcache
 from tmpcache.store.content import eviction
 from tmpcache.store.filesystem import files
-from tmpcache.store.leases.sessions import Sessions
+from tmpcache.store.leases.sessions import LiveSessions
 
 KIB = 1024
 
@@ -59,7 +59,7 @@ def adopt_all(cache: tmpcache.Cache) -> None:
 
 def verify(cache: tmpcache.Cache) -> None:
     """The index says that the file is another one: damage, which is thrown away."""
-    cache._store.access.write(lambda index: index.run("UPDATE blobs SET inode = 1"))
+    cache._store.database.write(lambda index: index.run("UPDATE blobs SET inode = 1"))
     cache.verify()
 
 
@@ -101,14 +101,14 @@ def test_a_lease_taken_before_the_evictor_looks_saves_the_file(
 ) -> None:
     """Between plan and announcement."""
     held: list[tmpcache.CachedFile] = []
-    announce = Sessions.announce
+    announce = LiveSessions.announce
 
-    def announce_later(self: Sessions, evicted: list[int]) -> set[int]:
+    def announce_later(self: LiveSessions, evicted: list[int]) -> set[int]:
         if not held:
             held.append(reader.fetch("b", "a"))
         return announce(self, evicted)
 
-    monkeypatch.setattr(Sessions, "announce", announce_later)
+    monkeypatch.setattr(LiveSessions, "announce", announce_later)
     make_room(evictor)
     assert held[0].read_bytes() == b"a" * 200 * KIB
 
@@ -117,7 +117,7 @@ def test_what_a_dead_evictor_announced_costs_one_look_at_the_index(
     evictor: tmpcache.Cache, reader: tmpcache.Cache, root: Path
 ) -> None:
     path = reader.fetch("b", "a")
-    Sessions(str(root / "sessions")).announce([path._copy.lease_id])  # and it dies
+    LiveSessions(str(root / "sessions")).announce([path._copy.lease_id])  # and it dies
     asked = reader.stats().asked
     assert reader.fetch("b", "a").outcome is tmpcache.Outcome.HIT
     assert reader.stats().asked == asked

@@ -164,7 +164,7 @@ def test_both_origins_share_copies_and_what_they_were_told(bucket: Bucket, root:
 def test_obstore_is_led_where_botocore_would_go(
     environ: dict[str, str],
     bucket_name: str,
-    road: tuple[str, str] | None,
+    address: tuple[str, str] | None,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -183,7 +183,7 @@ def test_obstore_is_led_where_botocore_would_go(
         monkeypatch.setenv(name, value)
     origin = ObstoreOrigin()
     origin._store(bucket_name, (bucket_name, "k", None), 1.0)
-    assert origin._roads == {bucket_name: road}
+    assert origin._addresses == {bucket_name: address}
 
 
 def test_each_request_is_signed_with_what_is_valid_now(bucket: Bucket) -> None:
@@ -246,7 +246,7 @@ def test_who_needs_no_name_gives_none(bucket: Bucket) -> None:
     bucket.client.put_object(Bucket="models", Key="a", Body=BODY, ACL="public-read")
     origin = ObstoreOrigin({"RequestPayer": "requester"})
     assert origin.get("models", "a") is not None
-    origin._roads.clear()
+    origin._addresses.clear()
     origin._stores.clear()
     origin._connected().meta.events.register("choose-signer.s3", disable_signing)
     assert origin.get("models", "a") is not None

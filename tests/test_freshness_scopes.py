@@ -138,8 +138,8 @@ def test_who_waits_for_another_callers_download_still_asks(
 ) -> None:
     alice, bob = callers.cache(callers.alice), callers.cache(callers.bob, lock_timeout=30)
     proxy.set(Trouble(body="stall", after=100_000, times=1))  # Alice's body; the time-out ends it
-    fetching = Thread(target=lambda: alice.fetch("models", key).release())
-    fetching.start()
+    fetcher = Thread(target=lambda: alice.fetch("models", key).release())
+    fetcher.start()
     proxy.wait_struck()
     if key == "alice":
         with pytest.raises(AccessDeniedError):
@@ -147,7 +147,7 @@ def test_who_waits_for_another_callers_download_still_asks(
     else:
         path = bob.fetch("models", key)
         assert path.read_bytes() == BODY
-    fetching.join()
+    fetcher.join()
     asked = [get for get in bucket.gets(key) if callers.bob.key_id in get.headers["authorization"]]
     assert [get.status for get in asked] == [403 if key == "alice" else 304]
 

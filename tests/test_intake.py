@@ -20,10 +20,10 @@ from tmpcache import Cache, Outcome
 from tmpcache.common.deadline import FOREVER, Deadline
 from tmpcache.common.objects import ObjectName
 from tmpcache.errors import FetchManyError, QuotaExceededError, TmpCacheError
-from tmpcache.fetching.fetcher import Fetching
-from tmpcache.fetching.many.batched_download import Intake
+from tmpcache.fetching.fetcher import Fetcher
+from tmpcache.fetching.many.batched_download import BatchedDownload
 from tmpcache.fetching.many.worker_pool import Job
-from tmpcache.store.database import Access
+from tmpcache.store.database import Database
 from tmpcache.store.index.index import Index
 
 KIB = 1024
@@ -40,15 +40,15 @@ def cache(root: Path, shelf: Shelf) -> Iterator[Cache]:
         yield cache
 
 
-def jobs_for(cache: Cache, keys: list[str]) -> tuple[Intake, list[Job]]:
+def jobs_for(cache: Cache, keys: list[str]) -> tuple[BatchedDownload, list[Job]]:
     """Jobs that have arrived, all but published."""
-    fetching = cache._fetching
-    intake = Intake(fetching, "models")
-    jobs = [Job(ObjectName(fetching.origin.name, "models", key), None) for key in keys]
-    assert intake.lock(jobs) == []
+    fetcher = cache._fetcher
+    batched = BatchedDownload(fetcher, "models")
+    jobs = [Job(ObjectName(fetcher.origin.name, "models", key), None) for key in keys]
+    assert batched.lock(jobs) == []
     for job in jobs:
-        intake.receive(job, Deadline(FOREVER))
-    return intake, jobs
+        batched.receive(job, Deadline(FOREVER))
+    return batched, jobs
 
 
 def transactions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -67,11 +67,11 @@ def test_all_that_has_arrived_is_published_in_one_transaction(
     cache: Cache, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache.fetch("models", "00.bin").release()
-    intake, jobs = jobs_for(cache, [*shelf.objects][1:])
+    batched, jobs = jobs_for(cache, [*shelf.objects][1:])
     assert list(cache.root.glob("blobs/*")) == [cache.fetch("models", "00.bin", max_age=9)]
     assert len([*cache.entries()]) == 1  # nothing is staged any more
     seen = transactions(monkeypatch)
-    intake.publish(jobs)
+    batched.publish(jobs)
     assert len(seen) == 1
     for job in jobs:
         assert job.file is not None
@@ -99,8 +99,8 @@ def test_equal_bytes_that_arrive_together_share_one_file(cache: Cache, shelf: Sh
 def test_a_damaged_blob_in_the_way_is_replaced(cache: Cache, shelf: Shelf) -> None:
     shelf.objects["other.bin"] = shelf.objects["07.bin"]
     os.unlink(cache.fetch("models", "07.bin"))  # its row is still there
-    intake, jobs = jobs_for(cache, ["06.bin", "other.bin", "08.bin"])
-    intake.publish(jobs)
+    batched, jobs = jobs_for(cache, ["06.bin", "other.bin", "08.bin"])
+    batched.publish(jobs)
     for job in jobs:
         assert job.file is not None
         assert job.file.read_bytes() == shelf.objects[job.name.key]
@@ -112,16 +112,16 @@ def test_what_is_under_way_elsewhere_is_left_to_whoever_brings_it(
 ) -> None:
     elsewhere = Cache(root, quota="64 MiB", origin=shelf)
     theirs, arrived = jobs_for(elsewhere, ["00.bin", "01.bin"])
-    fetching = cache._fetching
-    jobs = [Job(ObjectName(fetching.origin.name, "models", key), None) for key in shelf.objects]
-    intake = Intake(fetching, "models")
-    assert [job.name.key for job in intake.lock(jobs)] == ["00.bin", "01.bin"]
+    fetcher = cache._fetcher
+    jobs = [Job(ObjectName(fetcher.origin.name, "models", key), None) for key in shelf.objects]
+    batched = BatchedDownload(fetcher, "models")
+    assert [job.name.key for job in batched.lock(jobs)] == ["00.bin", "01.bin"]
     for job in jobs:
-        intake.drop(job)
+        batched.drop(job)
     theirs.publish(arrived)
-    assert {job.name.key for job in intake.lock(jobs)} == {"00.bin", "01.bin"}  # they are here now
+    assert {job.name.key for job in batched.lock(jobs)} == {"00.bin", "01.bin"}  # they are here now
     for job in jobs:
-        intake.drop(job)
+        batched.drop(job)
     assert list(root.glob("partial/*")) == []
 
 
@@ -143,15 +143,15 @@ def test_an_index_that_cannot_be_used_is_told_for_each_object(
     cache: Cache, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache.fetch("models", "00.bin").release()
-    fetching = cache._fetching
-    jobs = [Job(ObjectName(fetching.origin.name, "models", key), None) for key in shelf.objects]
+    fetcher = cache._fetcher
+    jobs = [Job(ObjectName(fetcher.origin.name, "models", key), None) for key in shelf.objects]
 
     def fail(*values: object) -> None:
         raise TmpCacheError("locked for 30 s")
 
     with monkeypatch.context() as broken:
-        broken.setattr(Access, "read_settled", fail)
-        assert Intake(fetching, "models").lock(jobs) == jobs
+        broken.setattr(Database, "read_after_writers", fail)
+        assert BatchedDownload(fetcher, "models").lock(jobs) == jobs
     assert list(cache.root.glob("partial/*")) == []
 
 
@@ -159,15 +159,15 @@ def test_files_that_vanish_before_they_are_published_are_brought_again(
     cache: Cache, root: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
-    publish = Intake.publish
+    publish = BatchedDownload.publish
 
-    def clean_before(intake: Intake, jobs: list[Job]) -> None:
+    def clean_before(batched: BatchedDownload, jobs: list[Job]) -> None:
         if not seen:
             shutil.rmtree(root / "partial")
         seen.append(len(jobs))
-        publish(intake, jobs)
+        publish(batched, jobs)
 
-    monkeypatch.setattr(Intake, "publish", clean_before)
+    monkeypatch.setattr(BatchedDownload, "publish", clean_before)
     files = cache.fetch_many("models", shelf.objects)
     assert [file.read_bytes() for file in files] == [*shelf.objects.values()]
     assert seen
@@ -178,21 +178,21 @@ def test_files_that_vanish_before_they_are_published_are_brought_again(
 def test_ctrl_c_while_paths_are_handed_out_leaves_no_lease(
     cache: Cache, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hand_out, count = Fetching.hand_out, 0
+    respond, count = Fetcher.respond, 0
 
     def strike(*values: Any, **options: Any) -> tmpcache.CachedFile:
         nonlocal count
         count += 1
-        file = hand_out(*values, **options)
+        file = respond(*values, **options)
         if count == 3:
             del file
             raise KeyboardInterrupt
         return file
 
-    monkeypatch.setattr(Fetching, "hand_out", strike)
-    intake, jobs = jobs_for(cache, [*shelf.objects])
+    monkeypatch.setattr(Fetcher, "respond", strike)
+    batched, jobs = jobs_for(cache, [*shelf.objects])
     with pytest.raises(KeyboardInterrupt):
-        intake.publish(jobs)
+        batched.publish(jobs)
     assert [job.partial for job in jobs] == [None] * 40
     assert sum(job.file is not None for job in jobs) == 2
     del jobs

@@ -12,9 +12,9 @@ from support.proxy import FaultProxy, Trouble
 from support.shelf import Shelf
 
 from tmpcache import Cache
-from tmpcache.common.interruption import let_through
+from tmpcache.common.interruption import reraise_interrupt
 from tmpcache.common.threads import Worker, join_all
-from tmpcache.fetching.single_flight import Flights
+from tmpcache.fetching.single_flight import SingleFlight
 from tmpcache.testing import Bucket
 from tmpcache.testing.faults import Fault
 
@@ -95,7 +95,7 @@ def test_an_error_that_a_handler_has_raised_before_is_not_raised_again() -> None
         try:
             raise OSError("a real one")
         except OSError as error:
-            let_through(error)
+            reraise_interrupt(error)
             return error.__context__
 
     try:
@@ -117,7 +117,7 @@ def test_what_a_library_makes_of_a_handlers_exception_is_undone() -> None:
         try:
             library()
         except ConnectionError as error:
-            let_through(error)
+            reraise_interrupt(error)
 
 
 # ---- threads -------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def test_a_thread_that_was_never_started_is_not_waited_for_long() -> None:
 
 def test_a_leader_that_is_gone_is_not_waited_for() -> None:
     """Interrupted in the middle of landing: off the list, but nobody was woken."""
-    flights = Flights()
+    flights = SingleFlight()
     begun, land = threading.Event(), threading.Event()
 
     def call() -> str:
@@ -185,7 +185,7 @@ def test_a_leader_that_is_gone_is_not_waited_for() -> None:
     leader.start()
     begun.wait(5)
     waiter.start()
-    flight = flights._flights.pop("a")
+    flight = flights._single_flight.pop("a")
     assert not flight.has_landed
     waiter.join(2)
     assert answers == [("mine", True)]

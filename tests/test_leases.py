@@ -338,12 +338,13 @@ def test_a_cache_that_outlives_its_modules_goes_quietly(
 ) -> None:
     """As it happens when the interpreter ends with the cache in a cycle."""
     cache = tmpcache.Cache(root)
-    access = cache._store.access
-    access.session()
-    for module in ("access", "files", "keeper", "root", "sessions"):
+    database = cache._store.database
+    database.session()
+    modules = "database", "filesystem.files", "index_file", "root", "leases.sessions"
+    for module in modules:
         monkeypatch.setattr(f"tmpcache.store.{module}.os", None, raising=False)
-    access.__del__()
-    assert access._keeper._index is None
+    database.__del__()
+    assert database._index_file._index is None
 
 
 def test_threads_that_find_no_free_lease_at_once_widen_the_table_once(

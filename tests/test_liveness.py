@@ -200,10 +200,10 @@ def test_a_lease_taken_while_a_fork_is_prepared_is_the_childs_too(
 
     cache.fetch("b", "b").release()
     held = [cache.fetch("b", "a")]
-    twin = Session.twin
+    child_session = Session.child_session
 
     def then_another(self: Session) -> Session:
-        made = twin(self)
+        made = child_session(self)
         thread = threading.Thread(target=lambda: held.append(cache.fetch("b", "b")))
         thread.start()
         thread.join()
@@ -251,14 +251,14 @@ def test_what_the_ledger_has_too_much_is_put_right(root: Path, shelf: Shelf, end
     with tmpcache.Cache(root, quota="1 MiB", origin=shelf) as cache:
         for key in "abcd":
             cache.fetch("b", key).release()
-        access = cache._store.access
+        database = cache._store.database
 
         def fails(index: object) -> None:
-            access.quota.make_room(index, 700 * KIB, "a test")  # type: ignore[arg-type]
+            database.quota.make_room(index, 700 * KIB, "a test")  # type: ignore[arg-type]
             raise RuntimeError
 
         with pytest.raises(RuntimeError):
-            access.write(fails)
+            database.write(fails)
         assert cache.stats().evicted > 0
     with other:
         assert other.fetch("b", "e").outcome is Outcome.FETCHED
@@ -399,14 +399,14 @@ def test_a_scratch_of_ones_own_is_nothing_to_sweep(
 ) -> None:
     """Each invocation looks for leftovers; it makes a transaction only if there are any."""
     cache.fetch("b", "a").release()
-    access = cache._store.access
+    database = cache._store.database
     swept: list[str] = []
-    monkeypatch.setattr(access, "sweep", lambda: swept.append("swept"))
+    monkeypatch.setattr(database, "sweep", lambda: swept.append("swept"))
     with cache.scratch():
-        access.sweep_if_needed()
-    access.sweep_if_needed()
+        database.sweep_if_needed()
+    database.sweep_if_needed()
     assert swept == []
-    leftover = Path(access.root.scratch, "0" * 16)
+    leftover = Path(database.root.scratch, "0" * 16)
     leftover.mkdir(parents=True)
-    access.sweep_if_needed()
+    database.sweep_if_needed()
     assert swept == ["swept"]

@@ -265,7 +265,7 @@ def test_a_forked_child_keeps_what_its_parent_loaded(root: Path, bucket: Bucket)
         os.close(end)
         os.read(begin, 1)  # until the parent has given up the value and made room
         os._exit(0 if lazy.collect() == MIB else 1)
-    cache._memory.clear()
+    cache._loaded.clear()
     for key in "abcdef":
         cache.fetch("models", key).release()
     os.close(end)
@@ -280,7 +280,7 @@ def test_a_value_that_goes_may_use_the_cache(root: Path, bucket: Bucket) -> None
         def __init__(self, path: Path) -> None: ...
 
         def __del__(self) -> None:
-            cache._memory.clear()
+            cache._loaded.clear()
 
     done = threading.Thread(
         target=lambda: [cache.load("models", key, Farewell) for key in "ab"], daemon=True

@@ -50,7 +50,7 @@ def test_a_proxy_is_used_through_boto3(
     with Cache(root, quota="4 MiB") as cache:
         assert cache.fetch("models", "a").outcome is Outcome.FETCHED
         if isinstance(cache._origin, ObstoreOrigin):
-            assert cache._origin._roads == {"models": None}
+            assert cache._origin._addresses == {"models": None}
     assert [asked.path for asked in elsewhere.log] == ["/models/a"]
 
 

@@ -6,12 +6,12 @@ import os
 import time
 
 from .cached_file import CachedFile, Outcome, cached_file
-from .common.interruption import let_through
+from .common.interruption import reraise_interrupt
 from .common.objects import ObjectName
 from .config import Settings, checked_call, checked_client, refuse_root, seconds, split_url
 from .errors import ConfigError
-from .fetching.fetcher import Fetching
-from .fetching.loaded_objects import Memory
+from .fetching.fetcher import Fetcher
+from .fetching.loaded_objects import LoadedObjects
 from .invocations.context import current, current_start, time_left
 from .origin.choice import chosen
 from .store import Store
@@ -98,10 +98,10 @@ class Cache:
             )
         except OSError as error:
             refuse_root(settings.root, error)
-        self._fetching = Fetching(self._store, self._origin, clock, settings.lock_timeout)
-        self._known = self._fetching.known
-        self._memory = Memory(loaded_most, loaded_weigher, loaded_weight, self._store.take)
-        self._fetching.give_up = self._memory.give_up
+        self._fetcher = Fetcher(self._store, self._origin, clock, settings.lock_timeout)
+        self._known = self._fetcher.known
+        self._loaded = LoadedObjects(loaded_most, loaded_weigher, loaded_weight, self._store.lease)
+        self._fetcher.unload = self._loaded.unload
         #: What another process makes the same cache of.
         self._settings: dict[str, Any] = {
             **{name: getattr(settings, name) for name in settings.__slots__},
@@ -182,16 +182,16 @@ class Cache:
                 or 0 <= age <= now - current_start()
             )
         except TypeError as error:  # what no argument can be is looked at below
-            let_through(error)
+            reraise_interrupt(error)
             copy, is_fresh = None, False
         if copy is not None and is_fresh and copy.scope == self._origin.scope:
-            lease = self._store.take(copy.lease_id)
+            lease = self._store.lease(copy.lease_id)
             table = lease.session.table
             if not table[0] and is_intact(copy) and not table[0]:  # is_safe, in short
                 self._store.touch(copy, now)
-                fetching = self._fetching
-                with fetching.tally:
-                    fetching.outcomes[Outcome.HIT] += 1
+                fetcher = self._fetcher
+                with fetcher.tally:
+                    fetcher.outcomes[Outcome.HIT] += 1
                 file = cached_file(copy, Outcome.HIT, lease)
                 if (run := current()) is not None:
                     run.note_file(file)
@@ -204,8 +204,8 @@ class Cache:
                 stale_if_error=stale_if_error,
                 version_id=version_id,
             )
-        return self._fetching.fetch(
-            bucket, key, version_id, *self._patience(max_age, stale_if_error)
+        return self._fetcher.fetch(
+            bucket, key, version_id, *self._freshness_limits(max_age, stale_if_error)
         )
 
     def fetch_many(
@@ -237,9 +237,9 @@ class Cache:
         if not hasattr(keys, "__iter__"):
             raise ConfigError(f"keys={keys!r} is not a list of keys")
         _check_progress(progress)
-        patience = self._patience(max_age, stale_if_error)
+        patience = self._freshness_limits(max_age, stale_if_error)
         options = *patience, threads, return_exceptions, progress
-        return fetch_many(self._fetching, bucket, keys, *options)
+        return fetch_many(self._fetcher, bucket, keys, *options)
 
     def fetch_prefix(
         self,
@@ -271,10 +271,17 @@ class Cache:
         from .fetching.many.fetch_prefix import fetch_prefix
 
         _check_progress(progress)
-        options = self._patience(None, stale_if_error)[1], threads, return_exceptions, progress
-        return fetch_prefix(self._fetching, bucket, prefix, into, *options, links)
+        options = (
+            self._freshness_limits(None, stale_if_error)[1],
+            threads,
+            return_exceptions,
+            progress,
+        )
+        return fetch_prefix(self._fetcher, bucket, prefix, into, *options, links)
 
-    def _patience(self, max_age: float | None, stale_if_error: float | None) -> tuple[float, float]:
+    def _freshness_limits(
+        self, max_age: float | None, stale_if_error: float | None
+    ) -> tuple[float, float]:
         age = self._max_age if max_age is None else max_age
         grace = self._stale_if_error if stale_if_error is None else stale_if_error
         return seconds("max_age", age), seconds("stale_if_error", grace)
@@ -289,7 +296,7 @@ class Cache:
         """
         from .fetching.many.warm import manifest
 
-        return manifest(self._fetching)
+        return manifest(self._fetcher)
 
     def warm(
         self,
@@ -311,7 +318,7 @@ class Cache:
         from .fetching.many.warm import warm
 
         _check_progress(progress)
-        return warm(self._fetching, manifest, max_bytes, max_seconds, threads, progress)
+        return warm(self._fetcher, manifest, max_bytes, max_seconds, threads, progress)
 
     # ---- the life of an invocation -----------------------------------------------------------
 
@@ -361,7 +368,7 @@ class Cache:
         file = self.fetch(
             bucket, key, max_age=max_age, stale_if_error=stale_if_error, version_id=version_id
         )
-        value: T = self._memory.load(file, loader)
+        value: T = self._loaded.load(file, loader)
         return value
 
     def put(
@@ -386,7 +393,7 @@ class Cache:
         from .fetching.put import put
 
         return put(
-            self._fetching,
+            self._fetcher,
             ObjectName(self._origin.name, bucket, key),
             source,
             if_match=if_match,
@@ -396,7 +403,7 @@ class Cache:
         )
 
     def _sweep(self) -> None:
-        self._store.access.sweep_if_needed()
+        self._store.database.sweep_if_needed()
 
     # ---- looking and cleaning ----------------------------------------------------------------
 
@@ -405,7 +412,7 @@ class Cache:
         """The directory that everything is in."""
         from pathlib import Path
 
-        return Path(self._store.access.root.path)
+        return Path(self._store.database.root.path)
 
     def entries(self) -> Iterator[Entry]:
         """Every object that has a copy here, oldest record first."""
@@ -423,7 +430,7 @@ class Cache:
         """What this object has done so far: hits, fetches, bytes, evictions, damage."""
         from .reports import stats
 
-        return stats(self._fetching)
+        return stats(self._fetcher)
 
     def verify(self) -> Verification:
         """Read and hash everything; damaged copies are thrown away, to be fetched again."""
@@ -449,7 +456,7 @@ class Cache:
         """
         from .store import maintenance
 
-        return self._fetching.making_way(lambda: maintenance.make_room(self._store, size))
+        return self._fetcher.retry_unloading(lambda: maintenance.make_room(self._store, size))
 
     def gc(self) -> int:
         """Remove what nobody can use: leftovers of the dead, superseded copies; bytes freed.
@@ -468,7 +475,7 @@ class Cache:
         from .store import maintenance
 
         self._known.clear()
-        self._memory.clear()
+        self._loaded.clear()
         return maintenance.clear(self._store)
 
     def close(self) -> None:

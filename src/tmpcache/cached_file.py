@@ -54,12 +54,12 @@ class CachedFile(PosixPath):
     @property
     def bucket(self) -> str:
         """The bucket that the object is in."""
-        return self._copy.parts[0]
+        return self._copy.identity[0]
 
     @property
     def key(self) -> str:
         """The key of the object."""
-        return self._copy.parts[1]
+        return self._copy.identity[1]
 
     @property
     def etag(self) -> str:

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .fetching.fetcher import Fetching
+    from .fetching.fetcher import Fetcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +78,20 @@ class Stats:
     damaged: Mapping[str, int] = field(default_factory=dict)
 
 
-def stats(fetching: Fetching) -> Stats:
+def stats(fetcher: Fetcher) -> Stats:
     """The counters of a cache, as they are at one moment."""
-    access = fetching.store.access
-    with fetching.tally:
+    database = fetcher.store.database
+    with fetcher.tally:
         return Stats(
-            hits=fetching.outcomes[Outcome.HIT],
-            revalidated=fetching.outcomes[Outcome.REVALIDATED],
-            asked=fetching.asked,
-            fetched=fetching.outcomes[Outcome.FETCHED],
-            stale=fetching.outcomes[Outcome.STALE],
-            bytes_fetched=fetching.received,
-            evicted=access.quota.evicted,
-            evicted_bytes=access.quota.evicted_bytes,
-            damaged=dict(access.damaged),
+            hits=fetcher.outcomes[Outcome.HIT],
+            revalidated=fetcher.outcomes[Outcome.REVALIDATED],
+            asked=fetcher.asked,
+            fetched=fetcher.outcomes[Outcome.FETCHED],
+            stale=fetcher.outcomes[Outcome.STALE],
+            bytes_fetched=fetcher.received,
+            evicted=database.quota.evicted,
+            evicted_bytes=database.quota.evicted_bytes,
+            damaged=dict(database.damaged),
         )
 
 

@@ -97,7 +97,7 @@ def _stack(frame: FrameType | None) -> Iterator[tuple[str, str]]:
         frame = frame.f_back
 
 
-def _tell(problem: Any, tell: Callable[[Any], object]) -> None:
+def _report_progress(problem: Any, tell: Callable[[Any], object]) -> None:
     """Tell of what was raised where nobody can catch it, but for threading's own tidying up.
 
     If a handler raises at the end of the call that makes a thread, `Thread.start` takes it for a
@@ -118,7 +118,7 @@ def alarm(seconds: float, error: BaseException) -> Iterator[None]:
         raise error
 
     told = sys.unraisablehook
-    sys.unraisablehook = lambda problem: _tell(problem, told)
+    sys.unraisablehook = lambda problem: _report_progress(problem, told)
     left, collects = signal.getitimer(signal.ITIMER_REAL)[0], gc.isenabled()
     gc.collect()
     gc.disable()
@@ -147,7 +147,7 @@ def threads_of_ours() -> list[str]:
 
 def flights_of(cache: Cache) -> int:
     """Calls that somebody might wait for."""
-    return len(cache._fetching._flights) + len(cache._memory._flights)
+    return len(cache._fetcher._single_flight) + len(cache._loaded._single_flight)
 
 
 def descriptors(root: Path) -> list[str]:
@@ -170,7 +170,7 @@ def _open_under(directory: Path) -> Iterator[str]:
 
 def leases(cache: Cache) -> int:
     """Leases in the table of this process."""
-    session = cache._store.access._session
+    session = cache._store.database._session
     return 0 if session is None else sum(slot != 0 for slot in session.table[65:])
 
 
@@ -273,7 +273,7 @@ class Range:
     def _forget(self) -> None:
         self.cache.fetch("models", "11").release()
         self.cache.evict("models")
-        self.cache._memory.clear()
+        self.cache._loaded.clear()
         gc.collect()
 
     def _left(self) -> dict[str, object]:
@@ -288,7 +288,7 @@ class Range:
 
     def _look(self) -> list[str]:
         gc.collect()
-        self.cache._memory.clear()  # what `load` keeps in memory keeps its file
+        self.cache._loaded.clear()  # what `load` keeps in memory keeps its file
         left = self._left()
         return [
             f"{name}: {left[name]}, were {self._before[name]}"

@@ -60,11 +60,11 @@ def reset_in_children(thing: Forked) -> None:
     _alive.add(thing)
 
 
-def put_right() -> None:
+def recover_from_fork() -> None:
     """In a child: once, by Python's hook or by the first who sees that there was none."""
     here[0] = 1
     for thing in list(_alive):
         thing.forked()
 
 
-os.register_at_fork(after_in_child=put_right)
+os.register_at_fork(after_in_child=recover_from_fork)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
 
-def let_through(error: BaseException, here: FrameType | None = None) -> None:
+def reraise_interrupt(error: BaseException, here: FrameType | None = None) -> None:
     """Raise what a signal handler raised inside the caller's ``try``; nothing otherwise.
 
     `error` is what the ``except`` clause caught: the handler's exception, or what a library made of

@@ -39,7 +39,7 @@ class ObjectName:
         )
         return text if text.isprintable() else ascii(text)[1:-1]
 
-    def parts(self) -> tuple[str, str, str, str]:
+    def identity(self) -> tuple[str, str, str, str]:
         """Bucket, key, version and origin: what identifies the object in the index."""
         return self.bucket, self.key, self.version, self.origin
 
@@ -47,13 +47,13 @@ class ObjectName:
         """A file name for this object: a hash that nobody can aim, no part of the key."""
         from hashlib import blake2b
 
-        return blake2b(repr(self.parts()).encode(), digest_size=20).hexdigest()
+        return blake2b(repr(self.identity()).encode(), digest_size=20).hexdigest()
 
 
 class Copy(
     namedtuple(
         "Copy",
-        "parts name path size inode mtime_ns boot etag version_id validated_at scope written_at "
+        "identity name path size inode mtime_ns boot etag version_id validated_at scope written_at "
         "lease_id",
     )
 ):
@@ -66,8 +66,8 @@ class Copy(
 
     # Not typing.NamedTuple: importing typing would cost a fresh process 3 ms.
     if TYPE_CHECKING:
-        #: Bucket, key, version and origin: :meth:`ObjectName.parts`.
-        parts: tuple[str, str, str, str]
+        #: Bucket, key, version and origin: :meth:`ObjectName.identity`.
+        identity: tuple[str, str, str, str]
         #: File name under blobs/, and the whole path.
         name: str
         path: str
@@ -87,7 +87,7 @@ class Copy(
         #: What stands for the file in the tables of leases.
         lease_id: int
 
-    def as_told(self, scope: str | None) -> Copy:
+    def for_scope(self, scope: str | None) -> Copy:
         """The same copy for somebody else, to whom nothing was confirmed yet."""
         return self._replace(scope=scope, validated_at=None, written_at=None)
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-from .interruption import let_through
+from .interruption import reraise_interrupt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,10 +46,10 @@ class Worker:
         try:
             self._thread.start()
         except RuntimeError as error:
-            let_through(error)
+            reraise_interrupt(error)
             return False
         except KeyError as error:  # of threading, which tidied up after an interrupted start
-            let_through(error)
+            reraise_interrupt(error)
             raise
         return True
 
@@ -75,7 +75,7 @@ class Worker:
             try:
                 return self._thread.join()
             except RuntimeError as error:  # it has not begun yet
-                let_through(error)
+                reraise_interrupt(error)
             if time.monotonic() >= give_up_at:
                 break
             time.sleep(0.001)

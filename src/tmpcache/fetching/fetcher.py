@@ -20,7 +20,7 @@ from ..errors import (
 from ..invocations.context import current, current_deadline, current_start
 from ..origin import UNSAID, Reply, Unchanged, scope_of
 from .freshness import is_fresh, is_immutable, may_serve_stale
-from .single_flight import Flights
+from .single_flight import SingleFlight
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,10 +46,10 @@ _LOST = 2
 _NEVER = float("inf")
 #: Seconds for which a bucket is not asked again that let us wait for so many seconds in vain, as
 #: long as a copy may stand in: else many threads and objects would wait one after the other.
-_SILENCE, _LONG_WAIT = 5.0, 1.0
+_UNRESPONSIVE_FOR, _LONG_WAIT = 5.0, 1.0
 
 
-class Fetching:
+class Fetcher:
     """Fetches of one cache, and what is remembered and counted of them."""
 
     def __init__(
@@ -63,24 +63,24 @@ class Fetching:
         self.received = self.asked = 0
         self.clock, self.patience = clock, patience
         #: Buckets that did not answer, and until when they are not asked (`time.monotonic`).
-        self._silent: dict[tuple[str, str], float] = {}
+        self._unresponsive: dict[tuple[str, str], float] = {}
         #: Has `load` give up values whose files have so many bytes; False if there are none.
-        self.give_up: Callable[[int], bool] = lambda needed: False
+        self.unload: Callable[[int], bool] = lambda needed: False
         self.forked()
         reset_in_children(self)
 
     def forked(self) -> None:
         """In a child: the threads that counted and asked are in the parent."""
-        self.tally, self._flights = Lock(), Flights()
+        self.tally, self._single_flight = Lock(), SingleFlight()
 
-    def making_way(self, call: Callable[[], T]) -> T:
+    def retry_unloading(self, call: Callable[[], T]) -> T:
         """What `call` returns; where it finds no room, `load` gives up what it keeps for that."""
         while True:
             try:
                 return call()
             except QuotaExceededError as error:
                 # What no quota of this size can hold is not worth a value.
-                if error.needed > error.quota or not self.give_up(error.needed):
+                if error.needed > error.quota or not self.unload(error.needed):
                     raise
 
     def fetch(
@@ -91,9 +91,9 @@ class Fetching:
         if deadline is not None:
             deadline.check(f"s3://{bucket}/{key}")
         name = ObjectName(self.origin.name, bucket, key, version_id)
-        copy, answer = self._without_asking(name, max_age)
+        copy, answer = self._serve_fresh(name, max_age)
         if answer is not None:
-            return self.hand_out(name, *answer)
+            return self.respond(name, *answer)
         return self.fetch_from_origin(name, copy, max_age, stale_if_error, deadline)
 
     def fetch_from_origin(
@@ -107,12 +107,12 @@ class Fetching:
         """A fetch that has to ask; `copy` is what is known to be here, None for nothing."""
         answer: Answer | None = None
         while answer is None:
-            spare = self._may_stand_in(copy, max_age, stale_if_error)
+            spare = self._may_serve_stale(copy, max_age, stale_if_error)
             limit = deadline.briefer() if spare and deadline is not None else deadline
-            how = self._ask_unless_silent if spare else self._ask
-            ask = partial_call(self.making_way, partial_call(how, name, copy, limit))
+            how = self._revalidate_unless_unresponsive if spare else self._revalidate_or_download
+            ask = partial_call(self.retry_unloading, partial_call(how, name, copy, limit))
             try:
-                shared, led = self._flights.share((*name.parts(), spare), ask, limit)
+                shared, led = self._single_flight.share((*name.identity(), spare), ask, limit)
             except (OriginUnavailableError, DeadlineExceededError) as error:
                 if isinstance(error, DeadlineExceededError) and (
                     not spare or (deadline is not None and deadline.is_cancelled)
@@ -120,7 +120,7 @@ class Fetching:
                     raise
                 said = error.scope if isinstance(error, OriginUnavailableError) else UNSAID
                 scope = scope_of(self.origin, said)
-                answer = self._instead_of_asking(name, scope, max_age, stale_if_error)
+                answer = self._serve_stale(name, scope, max_age, stale_if_error)
                 if answer is None:
                     raise
             else:
@@ -129,29 +129,27 @@ class Fetching:
             finally:
                 if deadline is not None and limit is not None:
                     deadline.forget(limit)
-        return self.hand_out(name, *answer)
+        return self.respond(name, *answer)
 
-    def _may_stand_in(self, copy: Copy | None, max_age: float, stale_if_error: float) -> bool:
+    def _may_serve_stale(self, copy: Copy | None, max_age: float, stale_if_error: float) -> bool:
         """Whether there is a copy for the case that the origin cannot be asked."""
         if copy is None or copy.validated_at is None:
             return False
         return may_serve_stale(self.clock() - copy.validated_at, max_age, stale_if_error)
 
-    def _ask_unless_silent(
+    def _revalidate_unless_unresponsive(
         self, name: ObjectName, copy: Copy | None, deadline: Deadline | None
     ) -> Answer:
         """Ask, unless the bucket did not answer a moment ago."""
-        if time.monotonic() < self._silent.get((name.origin, name.bucket), 0.0):
+        if time.monotonic() < self._unresponsive.get((name.origin, name.bucket), 0.0):
             raise OriginUnavailableError(
                 f"{name}: S3 did not answer for this bucket a moment ago, and was not asked again",
                 bucket=name.bucket,
                 key=name.key,
             )
-        return self._ask(name, copy, deadline)
+        return self._revalidate_or_download(name, copy, deadline)
 
-    def _without_asking(
-        self, name: ObjectName, max_age: float
-    ) -> tuple[Copy | None, Answer | None]:
+    def _serve_fresh(self, name: ObjectName, max_age: float) -> tuple[Copy | None, Answer | None]:
         """The copy there is, and the answer if it may be used as it is."""
         known = self.known.get((name.bucket, name.key, name.version or None))
         since = current_start()
@@ -162,7 +160,7 @@ class Fetching:
         copy = self.store.look_up(name, self.origin.scope)
         if copy is None or not self.may_serve(copy, max_age, immutable=immutable):
             return copy, None
-        lease = self.store.claim(copy)
+        lease = self.store.lease_copy(copy)
         return (None, None) if lease is None else (copy, (copy, Outcome.HIT, lease))
 
     def may_serve(self, copy: Copy, max_age: float, *, immutable: bool = False) -> bool:
@@ -173,24 +171,24 @@ class Fetching:
         age = now - copy.validated_at
         return is_fresh(age, max_age, immutable=immutable) or 0 <= age <= now - current_start()
 
-    def _instead_of_asking(
+    def _serve_stale(
         self, name: ObjectName, scope: str | None, max_age: float, stale_if_error: float
     ) -> Answer | None:
         """The copy that may stand in for an origin that `scope` could not ask."""
         copy = self.store.look_up(name, scope)
-        if copy is None or not self._may_stand_in(copy, max_age, stale_if_error):
+        if copy is None or not self._may_serve_stale(copy, max_age, stale_if_error):
             return None
-        lease = self.store.claim(copy)
+        lease = self.store.lease_copy(copy)
         return (copy, Outcome.STALE, lease) if lease is not None else None
 
     def _shared(self, answer: Answer) -> Answer | None:
         """Another thread's answer for this one, if the caller is the same; with its own lease."""
         if answer[0].scope is None or answer[0].scope != self.origin.scope:
             return None
-        lease = self.store.claim(answer[0])
+        lease = self.store.lease_copy(answer[0])
         return (answer[0], Outcome.HIT, lease) if lease is not None else None
 
-    def hand_out(
+    def respond(
         self,
         name: ObjectName,
         copy: Copy,
@@ -213,21 +211,23 @@ class Fetching:
             run.note_file(file)
         return file
 
-    def _ask(self, name: ObjectName, copy: Copy | None, deadline: Deadline | None) -> Answer:
+    def _revalidate_or_download(
+        self, name: ObjectName, copy: Copy | None, deadline: Deadline | None
+    ) -> Answer:
         """One conditional GET, and the download if it brings another version.
 
         `copy` is what is known to be here, None for nothing.
         """
-        lease = self.store.claim(copy) if copy is not None else None
+        lease = self.store.lease_copy(copy) if copy is not None else None
         if copy is not None and lease is None:  # remembered, or just now damaged: look once more
             copy = self.store.look_up(name, self.origin.scope)
-            lease = self.store.claim(copy) if copy is not None else None
+            lease = self.store.lease_copy(copy) if copy is not None else None
         if copy is None or lease is None:
             return self._download(name, None, deadline)
         try:
-            reply = self._get(name, deadline, copy.etag)
+            reply = self._request(name, deadline, copy.etag)
             if isinstance(reply, Unchanged):
-                return self._confirmed(name, copy, reply, lease)
+                return self._revalidated(name, copy, reply, lease)
         except BaseException:  # whoever keeps the error shall not keep the lease
             lease.release()
             raise
@@ -239,12 +239,12 @@ class Fetching:
         from ..store.downloads.partial_file import PartialLostError
 
         for tries_left in reversed(range(_LOST)):
-            hang_up = None if reply is None else reply.body.close
+            close_response = None if reply is None else reply.body.close
             try:
                 with self.store.downloads.partial(
-                    name, self.patience, hang_up, deadline
+                    name, self.patience, close_response, deadline
                 ) as partial:
-                    answer, reply = self._meanwhile(name, reply, partial.waited, deadline)
+                    answer, reply = self._look_up_again(name, reply, partial.waited, deadline)
                     if answer is not None:
                         return answer
                     return self._receive(name, reply, partial, deadline)
@@ -257,7 +257,7 @@ class Fetching:
                 reply = None
         raise AssertionError("the last try returns or raises")
 
-    def _meanwhile(
+    def _look_up_again(
         self, name: ObjectName, reply: Reply | None, waited: bool, deadline: Deadline | None
     ) -> tuple[Answer | None, Reply | None]:
         """With the partial locked: what others have published, or how the origin's answer begins.
@@ -268,22 +268,22 @@ class Fetching:
         our scope, or is asked.
         """
         open_reply = None if waited else reply
-        copy = self.store.look_up(name, self.origin.scope, settled=True)
+        copy = self.store.look_up(name, self.origin.scope, after_writers=True)
         is_told = copy is not None and reply is not None and "" != reply.etag == copy.etag
         if copy is None or (open_reply is not None and not is_told):
             return None, open_reply
-        lease = self.store.claim(copy)
+        lease = self.store.lease_copy(copy)
         if lease is None:
             return None, open_reply
         try:
             if reply is not None and is_told:
                 reply.body.close()
-                return self._confirmed(name, copy, reply, lease), None
+                return self._revalidated(name, copy, reply, lease), None
             if reply is None and copy.validated_at is not None:
                 return (copy, Outcome.HIT, lease), None
-            answer = self._get(name, deadline, copy.etag)
+            answer = self._request(name, deadline, copy.etag)
             if isinstance(answer, Unchanged):
-                return self._confirmed(name, copy, answer, lease), None
+                return self._revalidated(name, copy, answer, lease), None
         except BaseException:
             lease.release()
             raise
@@ -293,11 +293,11 @@ class Fetching:
     def _receive(
         self, name: ObjectName, reply: Reply | None, partial: Partial, deadline: Deadline | None
     ) -> Answer:
-        arrival = self.bring(name, reply, partial, deadline)
+        arrival = self.transfer(name, reply, partial, deadline)
         copy, lease = self.store.downloads.publish(arrival)
         return copy, Outcome.FETCHED, lease
 
-    def bring(
+    def transfer(
         self, name: ObjectName, reply: Reply | None, partial: Partial, deadline: Deadline | None
     ) -> Arrival:
         """Bring the body home; what an earlier download left of the same version is the start."""
@@ -318,24 +318,24 @@ class Fetching:
             etag, version_id, told = download(self.origin, name, reply, partial, deadline)
             return Arrival(partial, name, etag, version_id, at, scope_of(self.origin, told))
         except (ObjectNotFoundError, AccessDeniedError) as error:
-            self._refused(name, error)
+            self._note_refusal(name, error)
             raise
         finally:
             with self.tally:
                 self.received += partial.transferred
 
-    def _confirmed(
+    def _revalidated(
         self, name: ObjectName, copy: Copy, said: Reply | Unchanged, lease: Lease
     ) -> Answer:
         scope = scope_of(self.origin, said.scope)
         if copy.scope != scope:  # whoever else knows this copy was not told
-            copy = copy.as_told(scope)
+            copy = copy.for_scope(scope)
         copy = self.store.confirm(name, copy, said.asked_at)
         if copy.validated_at is None:
             self.known.pop((name.bucket, name.key, name.version or None), None)
         return copy, Outcome.REVALIDATED, lease
 
-    def _get(
+    def _request(
         self, name: ObjectName, deadline: Deadline | None, etag: str = ""
     ) -> Reply | Unchanged:
         """Ask; what a refusal says about the copies here is written down."""
@@ -351,13 +351,13 @@ class Fetching:
                 if_none_match=etag,
                 deadline=deadline,
             )
-            self._silent.pop(place, None)
+            self._unresponsive.pop(place, None)
         except (OriginUnavailableError, DeadlineExceededError):
             if time.monotonic() - began >= _LONG_WAIT and not (deadline and deadline.is_cancelled):
-                self._silent[place] = time.monotonic() + _SILENCE
+                self._unresponsive[place] = time.monotonic() + _UNRESPONSIVE_FOR
             raise
         except (ObjectNotFoundError, AccessDeniedError) as error:
-            self._refused(name, error)
+            self._note_refusal(name, error)
             raise
         if etag and isinstance(answer, Reply) and not answer.etag:
             answer.body.close()
@@ -373,7 +373,9 @@ class Fetching:
         answer.asked_at = at
         return answer
 
-    def _refused(self, name: ObjectName, error: ObjectNotFoundError | AccessDeniedError) -> None:
+    def _note_refusal(
+        self, name: ObjectName, error: ObjectNotFoundError | AccessDeniedError
+    ) -> None:
         self.known.pop((name.bucket, name.key, name.version or None), None)
         if isinstance(error, ObjectNotFoundError):
             self.store.forget(name)

@@ -8,7 +8,7 @@ from threading import Lock
 from ..common.forking import reset_in_children
 from ..config import checked_call, number
 from ..errors import ConfigError
-from .single_flight import Flights
+from .single_flight import SingleFlight
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Kept = tuple[Any, float, Lease, int]
 
 
-class Memory:
+class LoadedObjects:
     """Loaded objects by content and loader: at most so many, at most of such a weight, LRU.
 
     The file of a kept value stays leased: ``np.load`` of an archive, a memory map and many other
@@ -60,12 +60,12 @@ class Memory:
             if key in self._values:
                 self._values.move_to_end(key)
                 return self._values[key][0]
-        value, led = self._flights.share(key, lambda: self._load(file, loader))
+        value, led = self._single_flight.share(key, lambda: self._load(file, loader))
         if led:
             self._keep(key, *value)
         return value[0]
 
-    def give_up(self, needed: int) -> bool:
+    def unload(self, needed: int) -> bool:
         """Give up values, least recently used first, until their files have `needed` bytes.
 
         At least one; False if there was none.
@@ -86,7 +86,7 @@ class Memory:
 
     def forked(self) -> None:
         """In a child: the threads that were loading are in the parent."""
-        self._lock, self._flights = Lock(), Flights()
+        self._lock, self._single_flight = Lock(), SingleFlight()
 
     def _load(
         self, file: CachedFile, loader: Callable[[CachedFile], Any]

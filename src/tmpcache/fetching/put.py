@@ -6,7 +6,7 @@ import io
 import os
 
 from ..cached_file import Outcome
-from ..common.interruption import let_through
+from ..common.interruption import reraise_interrupt
 from ..errors import ConfigError, TmpCacheError
 from ..invocations.context import current_deadline
 from ..store.downloads.publish import Arrival
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..common.deadline import Deadline
     from ..common.objects import ObjectName
     from ..store.downloads.partial_file import Partial
-    from .fetcher import Fetching
+    from .fetcher import Fetcher
 
 _CHUNK = 1024 * 1024
 #: Linux's; a path of a file cannot be longer.
@@ -28,7 +28,7 @@ _PATH_MAX = 4096
 
 
 def put(
-    fetching: Fetching,
+    fetcher: Fetcher,
     name: ObjectName,
     source: str | os.PathLike[str] | bytes | BinaryIO,
     *,
@@ -38,13 +38,13 @@ def put(
     request_options: Mapping[str, str] | None,
 ) -> CachedFile:
     """Copy the source into the cache's own file, upload that, publish it: so all three agree."""
-    deadline, origin = current_deadline(), fetching.origin
+    deadline, origin = current_deadline(), fetcher.origin
     options: Any = {"request_options": request_options} if request_options else {}
     if not hasattr(origin, "put"):
         raise ConfigError(f"{name} cannot be put: the origin {origin.name} only gives objects")
-    with fetching.store.downloads.partial(name, fetching.patience, None, deadline) as partial:
+    with fetcher.store.downloads.partial(name, fetcher.patience, None, deadline) as partial:
         partial.rewind()
-        _read(source, _Sink(partial, fetching))
+        _read(source, _Sink(partial, fetcher))
         # Not by its path: from here on nobody who cleans /tmp can change what is uploaded.
         with open(partial.fd, "rb", closefd=False) as body:
             body.seek(0)
@@ -60,27 +60,27 @@ def put(
                 deadline=deadline,
             )
         scope = told[0] if told else origin.scope
-        arrival = Arrival(partial, name, etag, version_id, fetching.clock(), scope)
+        arrival = Arrival(partial, name, etag, version_id, fetcher.clock(), scope)
         try:
-            copy, lease = fetching.store.downloads.publish(arrival)
+            copy, lease = fetcher.store.downloads.publish(arrival)
         except (OSError, TmpCacheError) as error:
-            let_through(error)
+            reraise_interrupt(error)
             lost: Exception | None = error
         else:
             lost = None
     if lost is not None:
-        return _fetched_instead(fetching, name, etag, lost, deadline)
-    return fetching.hand_out(name, copy, Outcome.REVALIDATED, lease, counted=False)
+        return _fetched_instead(fetcher, name, etag, lost, deadline)
+    return fetcher.respond(name, copy, Outcome.REVALIDATED, lease, counted=False)
 
 
 def _fetched_instead(
-    fetching: Fetching, name: ObjectName, etag: str, lost: Exception, deadline: Deadline | None
+    fetcher: Fetcher, name: ObjectName, etag: str, lost: Exception, deadline: Deadline | None
 ) -> CachedFile:
     """The object as S3 has it, after the local copy of the upload was `lost`."""
     try:
-        return fetching.fetch_from_origin(name, None, 0, 0, deadline)
+        return fetcher.fetch_from_origin(name, None, 0, 0, deadline)
     except (OSError, TmpCacheError) as error:
-        let_through(error)
+        reraise_interrupt(error)
         raise TmpCacheError(
             f"{name} was uploaded (ETag {etag}), but this cache could not keep a copy ({lost}), "
             f"nor fetch one ({error}). The object is in place: fetch it later."
@@ -90,16 +90,16 @@ def _fetched_instead(
 class _Sink:
     """Where a source is copied to: a partial, with room for it."""
 
-    def __init__(self, partial: Partial, fetching: Fetching) -> None:
-        self._partial, self._making_way = partial, fetching.making_way
+    def __init__(self, partial: Partial, fetcher: Fetcher) -> None:
+        self._partial, self._retry_unloading = partial, fetcher.retry_unloading
 
     def expect(self, size: int) -> None:
         """Make room for `size` bytes."""
-        self._making_way(lambda: self._partial.reserve(size))
+        self._retry_unloading(lambda: self._partial.reserve(size))
 
     def write(self, data: memoryview) -> None:
         """Append `data`."""
-        self._making_way(lambda: self._partial.write(data, self._partial.received))
+        self._retry_unloading(lambda: self._partial.write(data, self._partial.received))
 
 
 def _read(source: str | os.PathLike[str] | bytes | BinaryIO, sink: _Sink) -> None:
@@ -122,7 +122,7 @@ def _opened(path: str | os.PathLike[str]) -> BinaryIO:
     try:
         return open(path, "rb")
     except (OSError, ValueError, TypeError) as error:
-        let_through(error)
+        reraise_interrupt(error)
         if isinstance(error, OSError) and not (isinstance(path, str) and _is_content(path)):
             raise
         raise ConfigError(
@@ -151,6 +151,6 @@ def _length(file: BinaryIO) -> int | None:
         end = file.seek(0, io.SEEK_END)
         file.seek(here)
     except (AttributeError, OSError) as error:
-        let_through(error)
+        reraise_interrupt(error)
         return None
     return end - here

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _LOOK = 0.2
 
 
-class _Flight:
+class _Call:
     """A call under way, for those who wait for it."""
 
     __slots__ = ("answer", "error", "has_landed", "landed", "thread")
@@ -48,7 +48,7 @@ class _Flight:
 _SHARED = OriginError, QuotaExceededError, IntegrityError
 
 
-class Flights:
+class SingleFlight:
     """Calls under way, by what they ask for.
 
     Who comes while a call is under way gets its answer, or its error if that is about the object
@@ -57,11 +57,11 @@ class Flights:
     """
 
     def __init__(self) -> None:
-        self._flights: dict[Hashable, _Flight] = {}
+        self._single_flight: dict[Hashable, _Call] = {}
 
     def __len__(self) -> int:
         """The number of calls under way."""
-        return len(self._flights)
+        return len(self._single_flight)
 
     def share(
         self, subject: Hashable, call: Callable[[], T], deadline: Deadline | None = None
@@ -71,16 +71,16 @@ class Flights:
         The other call is waited for until the `deadline` at most.
         """
         while True:
-            flight, mine = None, _Flight()
+            flight, mine = None, _Call()
             try:
-                flight = self._flights.setdefault(subject, mine)
+                flight = self._single_flight.setdefault(subject, mine)
                 if flight is mine:
                     return self._lead(mine, call), True
             finally:
                 # A signal handler may raise after any call, and the first is the one that counts:
                 # who waits looks whether the flight is still there.
-                if flight is mine or self._flights.get(subject) is mine:
-                    self._flights.pop(subject, None)
+                if flight is mine or self._single_flight.get(subject) is mine:
+                    self._single_flight.pop(subject, None)
                     mine.land()
                     flight = None  # its error leads to this frame, and that to the caller's leases
                 del mine
@@ -97,15 +97,15 @@ class Flights:
             if deadline is not None:  # not to call in turn when the first has used up the time
                 deadline.check("an answer that another thread is waiting for")
 
-    def _wait(self, subject: Hashable, flight: _Flight, deadline: Deadline | None) -> None:
+    def _wait(self, subject: Hashable, flight: _Call, deadline: Deadline | None) -> None:
         """Until the flight has landed, its leader is gone, or time is up."""
-        while not flight.has_landed and self._flights.get(subject) is flight:
+        while not flight.has_landed and self._single_flight.get(subject) is flight:
             left = _LOOK if deadline is None else min(_LOOK, deadline.remaining())
             if left <= 0:
                 return
             flight.wait(left)
 
-    def _lead(self, flight: _Flight, call: Callable[[], T]) -> T:
+    def _lead(self, flight: _Call, call: Callable[[], T]) -> T:
         try:
             answer = call()
             flight.answer = answer

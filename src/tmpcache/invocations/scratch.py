@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path, PosixPath
 
 from ..cached_file import CachedFile, cached_file
-from ..common.interruption import let_through
+from ..common.interruption import reraise_interrupt
 from ..errors import ConfigError
 from ..store.content.quota import FULL
 
@@ -102,7 +102,7 @@ class Scratch(PosixPath):
             path = with_room(store, subject, lambda: _link(found, wanted))
         if path is None:
             self.reserve(found.size)
-            with store.downloads.explained(subject):
+            with store.downloads.explain_full_disk(subject):
                 path = _copy(found, wanted, writable)
         file = cached_file(found._copy._replace(path=path), found.outcome, found._lease)
         self._held.append(file)
@@ -117,7 +117,9 @@ class Scratch(PosixPath):
         from ..store import maintenance
 
         cache = self._cache
-        cache._fetching.making_way(lambda: maintenance.make_room(cache._store, size, on_disk=True))
+        cache._fetcher.retry_unloading(
+            lambda: maintenance.make_room(cache._store, size, on_disk=True)
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -193,20 +195,22 @@ def with_room(store: Store, subject: str, call: Callable[[], T]) -> T:
     try:
         return call()
     except OSError as error:
-        let_through(error)
+        reraise_interrupt(error)
         if error.errno not in FULL:
             raise
-    quota = store.access.quota
-    with store.downloads.explained(subject):  # what it imports, a scratch with room need not
+    quota = store.database.quota
+    with store.downloads.explain_full_disk(
+        subject
+    ):  # what it imports, a scratch with room need not
         for _ in range(_TRIES):
             evicted = quota.evicted
             try:
                 return call()
             except OSError as error:
-                let_through(error)
+                reraise_interrupt(error)
                 if error.errno not in FULL:
                     raise
-                store.downloads.relieve(1)
+                store.downloads.free_disk_space(1)
                 if quota.evicted == evicted:
                     raise
         return call()
@@ -228,7 +232,7 @@ def _link(found: CachedFile, wanted: str) -> str | None:
             if not os.path.samefile(path, found):
                 continue
         except OSError as error:
-            let_through(error)
+            reraise_interrupt(error)
             if error.errno in NO_LINK:
                 return None
             raise
@@ -270,6 +274,6 @@ def reflink(source: int, target: int) -> bool:
     try:
         fcntl.ioctl(target, ficlone, source)
     except OSError as error:
-        let_through(error)
+        reraise_interrupt(error)
         return False
     return True

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 
-from ..common.interruption import let_through
+from ..common.interruption import reraise_interrupt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def files() -> list[tuple[int, int, int]]:
             status = os.stat(path)
             found.append((status.st_ino, status.st_size, status.st_mtime_ns))
         except OSError as error:
-            let_through(error)
+            reraise_interrupt(error)
             found.append((0, 0, 0))
     return found
 
@@ -206,7 +206,7 @@ def _read(path: str) -> str:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return file.read()
     except OSError as error:
-        let_through(error)
+        reraise_interrupt(error)
         return ""
 
 

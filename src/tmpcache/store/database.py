@@ -7,14 +7,14 @@ import sqlite3
 from threading import get_ident
 from weakref import WeakSet
 
-from ..common.forking import here, put_right, reset_in_children
+from ..common.forking import here, recover_from_fork, reset_in_children
 from ..errors import QuotaExceededError, TmpCacheError
 from . import scratch_directories
 from .content import eviction, reconciliation
 from .content.blobs import is_name
 from .filesystem.files import Descriptor, names
 from .index.staging import is_waiting, merge
-from .index_file import Keeper, ReplacedError
+from .index_file import IndexFile, ReplacedError
 from .leases.sessions import PAGE, Lease, Session
 from .root import Root
 
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 #: Transactions that evict objects for their rows after one that adds some: more than it added, and
 #: so few that nobody waits long for a cache whose quota was made smaller.
-_TRIMS_MOST = 8
+_MOST_ROW_TRIMS = 8
 
 
-class Access:
+class Database:
     """One root, as one process may use it: transactions on the index, leases, sizes."""
 
     def __init__(
@@ -54,9 +54,9 @@ class Access:
         self.root = Root(root)
         self.root.prepare()
         self.clock = clock
-        self._keeper = keeper = Keeper(self.root, quota, min_free, statvfs, time_left)
-        self.boot, self.quota = keeper.boot, keeper.quota
-        self.damaged, self.count = keeper.damaged, keeper.count
+        self._index_file = index_file = IndexFile(self.root, quota, min_free, statvfs, time_left)
+        self.boot, self.quota = index_file.boot, index_file.quota
+        self.damaged, self.count = index_file.damaged, index_file.count
         #: Copies used since the last write, and when: they ride along with the next one.
         self.used: dict[tuple[str, str, str, str], tuple[Copy, float]] = {}
         self.flushed_at = self.looked_at = clock()
@@ -64,36 +64,36 @@ class Access:
         self.held: WeakSet[Descriptor] = WeakSet()
         self.scratches = scratch_directories.Scratches(self.root)
         self._session: Session | None = None
-        self._heir: Session | None = None
+        self._child_session: Session | None = None
         _all.add(self)
         reset_in_children(self)
 
     def read(self, operation: Callable[[Index], T]) -> T:
         """Run statements that change nothing."""
         if not here[0]:
-            put_right()
-        return self._keeper.use(operation)
+            recover_from_fork()
+        return self._index_file.use(operation)
 
-    def read_settled(self, operation: Callable[[Index], T]) -> T:
+    def read_after_writers(self, operation: Callable[[Index], T]) -> T:
         """The same once nobody is in the middle of a change: files are renamed before their rows
         are there to see. 3 µs more.
         """
         self._refuse_reentry()
 
         def alone(index: Index) -> T:
-            self._keeper.writer = get_ident()
+            self._index_file.writer = get_ident()
             try:
                 with index.transaction():
                     return operation(index)
             finally:
-                self._keeper.writer = 0
+                self._index_file.writer = 0
                 index.roll_back()
 
-        return self._keeper.use(alone)
+        return self._index_file.use(alone)
 
     def last_change(self) -> int:
         """The number of the last change by any process, -1 if that is not known just now."""
-        return -1 if self._keeper.changes is None else self._keeper.changes.last()
+        return -1 if self._index_file.changes is None else self._index_file.changes.last()
 
     def update(self, sql: str, *values: object) -> int:
         """Run one statement that changes rows in place, a transaction of its own; rows changed.
@@ -101,27 +101,29 @@ class Access:
         A third of the time of :meth:`write`, which also writes down uses and watches the size.
         """
         self._refuse_reentry()
-        return self._keeper.use(lambda index: index.run(sql, *values))
+        return self._index_file.use(lambda index: index.run(sql, *values))
 
-    def write(self, operation: Callable[[Index], T], *, tidy: bool = True) -> T:
+    def write(self, operation: Callable[[Index], T], *, merge_staged: bool = True) -> T:
         """Run an operation in a write transaction, alone on this machine.
 
         All copies are in the tables then, or with `tidy` false once the operation calls
         :meth:`tidy`; else it must not do more than :func:`.staging.stage`.
         """
         self._refuse_reentry()
-        with self._keeper.lock:
-            result = self._keeper.use(lambda index: self._transact(index, operation, tidy))
-            for _ in range(_TRIMS_MOST * self.quota.wants_trim):
-                trimmed = self._keeper.use(
-                    lambda index: self._transact(index, self.quota.trim, True)
+        with self._index_file.lock:
+            result = self._index_file.use(
+                lambda index: self._transact(index, operation, merge_staged)
+            )
+            for _ in range(_MOST_ROW_TRIMS * self.quota.wants_to_trim_rows):
+                trimmed = self._index_file.use(
+                    lambda index: self._transact(index, self.quota.trim_rows, True)
                 )
-                if not trimmed or not self.quota.wants_trim:
+                if not trimmed or not self.quota.wants_to_trim_rows:
                     break
-            self._keeper.use(lambda _: self._keeper.shrink_if_wanted())
+            self._index_file.use(lambda _: self._index_file.shrink_if_wanted())
         return result
 
-    def tidy(self, index: Index) -> None:
+    def merge_staged(self, index: Index) -> None:
         """In a transaction: bring into the tables what waits for that, copies and their uses."""
         merge(index)
         used, self.used, self.flushed_at = self.used, {}, self.clock()
@@ -133,35 +135,35 @@ class Access:
             index.run_many(
                 "UPDATE objects SET used_at = max(used_at, ?) "
                 "WHERE bucket = ? AND key = ? AND version = ? AND origin = ?",
-                [(at, *copy.parts) for copy, at in used.values()],
+                [(at, *copy.identity) for copy, at in used.values()],
             )
 
     def _refuse_reentry(self) -> None:
         if not here[0]:
-            put_right()
-        if self._keeper.writer == get_ident():
+            recover_from_fork()
+        if self._index_file.writer == get_ident():
             raise TmpCacheError(
                 "the cache was called in the middle of a change of itself, by a signal handler or "
                 "a finalizer: call it later"
             )
 
-    def _transact(self, index: Index, operation: Callable[[Index], T], tidy: bool) -> T:
-        self._keeper.writer = get_ident()
-        changes, evicted = self._keeper.changes, self.quota.evicted
+    def _transact(self, index: Index, operation: Callable[[Index], T], merge_staged: bool) -> T:
+        self._index_file.writer = get_ident()
+        changes, evicted = self._index_file.changes, self.quota.evicted
         assert changes is not None, "opened with the index"
         try:
-            if tidy and is_waiting(index):
+            if merge_staged and is_waiting(index):
                 with index.transaction():  # of its own: what one with evictions writes is bounded
                     merge(index)
             with index.transaction():
                 if not index.in_place(now=True) or not changes.is_in_place:
                     raise ReplacedError("the index is another one")
                 unfinished = changes.begin(index)
-                if tidy or unfinished:
-                    self.tidy(index)
+                if merge_staged or unfinished:
+                    self.merge_staged(index)
                 if unfinished:  # files went, or came, in a transaction that came to nothing
                     reconciliation.reconcile(index, self.root)
-                self._look_after_session(index)
+                self._keep_session_visible(index)
                 try:
                     result = operation(index)
                     self.quota.watch(index)
@@ -172,35 +174,35 @@ class Access:
             changes.end()
             return result
         finally:
-            self._keeper.writer = 0
+            self._index_file.writer = 0
             index.roll_back()
 
     # ---- the session --------------------------------------------------------------------------
 
-    def take(self, lease: int) -> Lease:
+    def lease(self, lease_id: int) -> Lease:
         """Lease a blob by its lease id."""
         session = self._session
         if session is None:  # the first use by this process: a time to tidy up
             session = self.session()
             scratch_directories.sweep(self.root)
-        while (held := session.take(lease)) is None:
-            session = self.write(self._widen)
+        while (held := session.acquire(lease_id)) is None:
+            session = self.write(self._grow_session)
         return held
 
-    def is_invisible(self) -> bool:
+    def is_session_hidden(self) -> bool:
         """Whether somebody has deleted the session's file: the next transaction makes it anew."""
         return self._session is not None and not self._session.is_in_place
 
     def session(self) -> Session:
         """The session of this process, begun if need be."""
-        return self._session or self.write(self._widen)
+        return self._session or self.write(self._grow_session)
 
-    def _widen(self, index: Index) -> Session:
+    def _grow_session(self, index: Index) -> Session:
         """Begin the session of this process, or give it another page of leases."""
         if self._session is not None and not self._session.is_full:  # another thread was here
             return self._session
         if self._session is None:
-            reconciliation.bury(index, self.root, resumable=False)
+            reconciliation.reclaim(index, self.root, resumable=False)
         size = PAGE if self._session is None else self._session.size
         self._make_room_for_session(index, size)
         if self._session is None:
@@ -209,7 +211,7 @@ class Access:
             self._session.grow()
         return self._session
 
-    def _look_after_session(self, index: Index) -> None:
+    def _keep_session_visible(self, index: Index) -> None:
         """See that others can see it; somebody may have deleted its file."""
         session = self._session
         if session is None:
@@ -226,7 +228,7 @@ class Access:
 
     def sweep(self) -> None:
         """Remove what the dead left and nobody can use: sessions, scratch directories, partials."""
-        self.write(lambda index: reconciliation.bury(index, self.root, resumable=False))
+        self.write(lambda index: reconciliation.reclaim(index, self.root, resumable=False))
         scratch_directories.sweep(self.root)
 
     def sweep_if_needed(self) -> None:
@@ -239,7 +241,7 @@ class Access:
         if found - {own} or scratch_directories.homes(self.root) - {self.scratches.own}:
             self.sweep()
 
-    def start_over(self) -> None:
+    def clear(self) -> None:
         """Remove all content that is not in use, and every row; what is in use is taken in again.
 
         Rows that are deleted one by one would all go through the log first.
@@ -247,25 +249,25 @@ class Access:
 
         def operation(index: Index) -> None:
             eviction.unlink(self.root, names(self.root.blobs, is_name))
-            self._keeper.delete()
+            self._index_file.delete()
 
         self._refuse_reentry()
-        with self._keeper.lock:
+        with self._index_file.lock:
             self.used.clear()
-            self._keeper.use(lambda index: self._transact(index, operation, tidy=True))
-            self._keeper.close()
-            self._keeper.use(lambda index: None)
+            self._index_file.use(lambda index: self._transact(index, operation, merge_staged=True))
+            self._index_file.close()
+            self._index_file.use(lambda index: None)
 
     def close(self) -> None:
         """Let go of the index and the session; leases of paths still held go on."""
-        with self._keeper.lock:
-            self._keeper.close()
+        with self._index_file.lock:
+            self._index_file.close()
             self._session = None
             self.root.close()
 
     def __del__(self) -> None:
         try:
-            if hasattr(self, "_heir"):
+            if hasattr(self, "_child_session"):
                 self.close()
         except (AttributeError, TypeError):  # the interpreter ends, and modules are empty already
             return
@@ -274,30 +276,32 @@ class Access:
 
     def before_fork(self) -> None:
         """Make the child's session before there is a child: no moment without protection."""
-        self._keeper.lock.acquire()
-        session, self._heir = self._session, None
+        self._index_file.lock.acquire()
+        session, self._child_session = self._session, None
         if session is not None and session.holds_any():
             try:
-                self._heir = self.write(lambda index: self._twin(index, session))
+                self._child_session = self.write(
+                    lambda index: self._child_session_for(index, session)
+                )
             except TmpCacheError:
                 self.count("lease lost at fork")
 
-    def _twin(self, index: Index, session: Session) -> Session:
+    def _child_session_for(self, index: Index, session: Session) -> Session:
         self._make_room_for_session(index, session.size)
-        return session.twin()
+        return session.child_session()
 
     def after_fork_in_parent(self) -> None:
         """The child has its session; this process need not keep it alive."""
-        if self._heir is not None:
-            self._heir.leave()
-            self._heir = None
-        self._keeper.lock.release()
+        if self._child_session is not None:
+            self._child_session.leave()
+            self._child_session = None
+        self._index_file.lock.release()
 
     def forked(self) -> None:
         """In a child: leave everything that belongs to the parent, go on with a session of one's
         own, which has the same leases.
         """
-        self._keeper.forked()
+        self._index_file.forked()
         for file in list(
             self.held
         ):  # or the parent's partials would stay locked as long as we live
@@ -305,21 +309,21 @@ class Access:
         self.held.clear()
         self.root.session_files.forget()
         if self._session is not None:
-            self._session.become(self._heir)
-            self._heir = None
+            self._session.continue_in(self._child_session)
+            self._child_session = None
 
 
-_all: WeakSet[Access] = WeakSet()
+_all: WeakSet[Database] = WeakSet()
 
 
-def _each(method: Callable[[Access], None]) -> Callable[[], None]:
+def _each(method: Callable[[Database], None]) -> Callable[[], None]:
     def call() -> None:
-        for access in list(_all):
-            method(access)
+        for database in list(_all):
+            method(database)
 
     return call
 
 
 os.register_at_fork(
-    before=_each(Access.before_fork), after_in_parent=_each(Access.after_fork_in_parent)
+    before=_each(Database.before_fork), after_in_parent=_each(Database.after_fork_in_parent)
 )

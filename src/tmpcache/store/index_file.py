@@ -13,13 +13,13 @@ import sqlite3
 import time
 from threading import RLock
 
-from ..common.interruption import let_through
+from ..common.interruption import reraise_interrupt
 from ..config import checked_quota, parse_size
 from ..errors import DeadlineExceededError, QuotaExceededError, TmpCacheError
 from .content import reconciliation
 from .content.quota import FULL, Quota, exceeded, totals
 from .filesystem import files
-from .index.change_counter import Changes
+from .index.change_counter import ChangeCounter
 from .index.index import Index, IndexTooLargeError, UnfitIndexError
 from .index.staging import merge
 from .leases.sessions import try_lock
@@ -53,7 +53,7 @@ class ReplacedError(sqlite3.DatabaseError):
     """The index that is open is not the one at the path any more."""
 
 
-class Keeper:
+class IndexFile:
     """Keeps the index of a root fit for use, and knows how large everything may become."""
 
     def __init__(
@@ -72,7 +72,7 @@ class Keeper:
         #: The thread that is in a transaction, 0 for none.
         self.writer = 0
         #: Told of every change from the first use of the index on.
-        self.changes: Changes | None = None
+        self.changes: ChangeCounter | None = None
         self._sizes, self._statvfs = (quota, min_free), statvfs
         self.quota = Quota(root, self._limits(cached=0), statvfs)
         self._index: Index | None = None
@@ -82,7 +82,7 @@ class Keeper:
         """Run an operation on the index; again, once what stood in its way is put right."""
         began = time.monotonic()
         with self.lock:  # whoever has it does not wait longer than one of these
-            patience = self._patience(since=began)
+            patience = self._lock_timeout(since=began)
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
                     index = self._opened()
@@ -91,13 +91,13 @@ class Keeper:
                     index.wait_at_most(patience)
                     return operation(index)
                 except sqlite3.Error as error:
-                    self._mend(error, last=attempt == _ATTEMPTS)
+                    self._repair(error, last=attempt == _ATTEMPTS)
                 except FileNotFoundError:  # somebody deleted a directory
                     if attempt == _ATTEMPTS:
                         raise
                     self.root.prepare()
                 except OSError as error:
-                    let_through(error)
+                    reraise_interrupt(error)
                     if error.errno == errno.EBADF and attempt < _ATTEMPTS:
                         self.abandon()  # a daemon has closed all that was open
                         continue
@@ -108,7 +108,7 @@ class Keeper:
                     self._relieve_for_index()
         raise AssertionError("the last attempt returns or raises")
 
-    def _mend(self, error: sqlite3.Error, last: bool) -> None:
+    def _repair(self, error: sqlite3.Error, last: bool) -> None:
         extended = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
         code = extended & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
@@ -123,7 +123,7 @@ class Keeper:
                 f"{self.root.path}"
             ) from error
         if self._index is not None and not self._index.in_place(now=True):
-            self._let_go(self._index)  # whatever it says: its files are not there any more
+            self._close_index(self._index)  # whatever it says: its files are not there any more
         elif self.changes is not None and not self.changes.is_in_place:
             if self.changes.is_open:
                 self.close()
@@ -141,9 +141,9 @@ class Keeper:
         else:
             if not isinstance(error, UnfitIndexError):
                 self.count("index")
-            self._throw_away()
+            self._remove_index()
 
-    def _patience(self, since: float) -> float:
+    def _lock_timeout(self, since: float) -> float:
         """Seconds that this caller can wait for others; it has done so `since` then."""
         waited = time.monotonic() - since
         return max(0.0, min(_BUSY - waited if waited > _NOTICED else _BUSY, self._time_left()))
@@ -158,7 +158,7 @@ class Keeper:
             "be stopped in the middle of a change. Continue or kill it."
         )
 
-    def _throw_away(self) -> None:
+    def _remove_index(self) -> None:
         """Remove the index that was looked at, unless another process has replaced it already."""
         self.root.prepare()
         with self._alone():
@@ -191,17 +191,17 @@ class Keeper:
         if self._index is not None:
             if self._index.in_place():
                 return self._index
-            self._let_go(self._index)
+            self._close_index(self._index)
         self.root.prepare()
         with self._alone():
             if self.changes is None or not self.changes.is_in_place:
-                self.changes = Changes(self.root.changes)
+                self.changes = ChangeCounter(self.root.changes)
             self._suspect = files.inode(self.root.index)
             index = Index(self.root.index, quota=self.quota.quota, busy_timeout=_BUSY)
             self._suspect = index.inode
             try:
                 with index.transaction():
-                    adopts = self._first_look(index, self.changes)
+                    adopts = self._recover(index, self.changes)
             except BaseException:
                 index.close()
                 raise
@@ -211,7 +211,7 @@ class Keeper:
         self._remove_other_formats()
         return index
 
-    def _let_go(self, index: Index) -> None:
+    def _close_index(self, index: Index) -> None:
         """Close an index that is not in place any more, or has lost its log, and so its content."""
         found = files.inode(self.root.index)
         if not index.in_place(now=True):
@@ -219,17 +219,17 @@ class Keeper:
                 self.count("index")
             if found == index.inode:
                 self._suspect = found
-                self._throw_away()
+                self._remove_index()
         self.close()
 
-    def _first_look(self, index: Index, changes: Changes) -> bool:
+    def _recover(self, index: Index, changes: ChangeCounter) -> bool:
         """Account for what lies under the root but not in the index, if that was left to be done;
         check an index of an earlier boot.
         """
         adopts = index.created or changes.is_unfinished(index)
         if adopts:
             changes.begin(index)
-            reconciliation.adopt(index, self.root, self.quota.blocks)
+            reconciliation.rebuild(index, self.root, self.quota.blocks)
         elif index.one("SELECT boot FROM ledger")[0] != self.boot:
             index.check()
         index.run("UPDATE ledger SET boot = ? WHERE boot <> ?", self.boot, self.boot)
@@ -281,13 +281,13 @@ class Keeper:
         if self._index is None:
             if self.changes is not None:
                 self.changes.forget()  # whoever opens the index compares
-            reconciliation.shed(self.root, _RELIEF)
+            reconciliation.evict_without_index(self.root, _RELIEF)
             return
         for _ in range(2):
             try:
                 with self._index.transaction():
                     merge(self._index)  # that needs room itself: only once files have gone
-                    self.quota.relieve(self._index, _RELIEF)
+                    self.quota.free_disk_space(self._index, _RELIEF)
                 return
             except sqlite3.OperationalError:
                 continue
@@ -296,7 +296,7 @@ class Keeper:
         """A lock: while an index is made or thrown away, nobody else does either."""
         lock, began = files.Descriptor(self.root.sessions, files.DIRECTORY), time.monotonic()
         while not try_lock(lock.fd):
-            if not self._patience(since=began):
+            if not self._lock_timeout(since=began):
                 raise self._locked()
             time.sleep(0.001)
         return lock
@@ -310,5 +310,5 @@ def _can_open(count: int) -> bool:
             opened.append(files.Descriptor(os.devnull, os.O_RDONLY))
         return True
     except OSError as error:
-        let_through(error)
+        reraise_interrupt(error)
         return False

@@ -28,7 +28,7 @@ def entries(store: Store) -> Iterator[Entry]:
     """Every object that the index knows; objects that come and go meanwhile may be missed."""
     store.flush()
     last = 0
-    while rows := store.access.read(
+    while rows := store.database.read(
         lambda index: index.rows(
             "SELECT objects.id, bucket, key, version, version_id, etag, size, allocated, name, "
             "objects.used_at, "
@@ -62,7 +62,7 @@ def _entry(store: Store, row: tuple[Any, ...]) -> Entry:
         size=size,
         allocated=allocated,
         digest=name[:32],
-        path=Path(store.access.root.blobs, name),
+        path=Path(store.database.root.blobs, name),
         validated_at=validated_at,
         used_at=used_at,
     )
@@ -70,10 +70,10 @@ def _entry(store: Store, row: tuple[Any, ...]) -> Entry:
 
 def usage(store: Store) -> Usage:
     """Where the bytes are."""
-    access = store.access
+    database = store.database
 
     def operation(index: Index) -> Usage:
-        quota = access.quota
+        quota = database.quota
         content, reserved = totals(index)
         overhead = quota.overhead(index)[0]
         staged = index.one("SELECT count(*) FROM staged")[0]
@@ -90,16 +90,16 @@ def usage(store: Store) -> Usage:
             disk_free=quota.disk_free(),
         )
 
-    return access.read(operation)
+    return database.read(operation)
 
 
 def verify(store: Store) -> Verification:
     """Read and hash every blob; throw away what is damaged."""
     store.flush()
-    access, damaged, count, size = store.access, [], 0, 0
-    for name, *expected in access.read(_fingerprints):
-        path = os.path.join(access.root.blobs, name)
-        lease = store.take(lease_of(name))
+    database, damaged, count, size = store.database, [], 0, 0
+    for name, *expected in database.read(_fingerprints):
+        path = os.path.join(database.root.blobs, name)
+        lease = store.lease(lease_of(name))
         try:
             reason = problem(path, tuple(expected))
             if reason is None and blobs.digest_of(path) != name[:32]:
@@ -140,10 +140,10 @@ def evict(store: Store, bucket: str, key: str | None, version: str | None) -> in
         superseded = "SELECT 1 FROM blobs WHERE id = ? AND superseded"
         of_them = dict.fromkeys(row[1:] for row in affected)
         unused = [blob for blob in of_them if index.rows(superseded, blob[0])]
-        return store.access.quota.evict(index, unused), len(affected) == index.batch
+        return store.database.quota.evict(index, unused), len(affected) == index.batch
 
     while is_left:
-        bytes_, is_left = store.access.write(operation)
+        bytes_, is_left = store.database.write(operation)
         freed += bytes_
     return freed
 
@@ -153,15 +153,15 @@ def make_room(store: Store, size: int | str, *, on_disk: bool = False) -> int:
 
     With `on_disk`, they must fit on the file system as well.
     """
-    before, done = store.access.quota.evicted_bytes, False
-    needed = parse_size(size, total=store.access.quota.quota, name="size")
+    before, done = store.database.quota.evicted_bytes, False
+    needed = parse_size(size, total=store.database.quota.quota, name="size")
     while not done:
-        done = store.access.write(
-            lambda index: store.access.quota.make_room(
+        done = store.database.write(
+            lambda index: store.database.quota.make_room(
                 index, needed, "what is to be written", on_disk=on_disk
             )
         )
-    return store.access.quota.evicted_bytes - before
+    return store.database.quota.evicted_bytes - before
 
 
 def gc(store: Store) -> int:
@@ -169,23 +169,23 @@ def gc(store: Store) -> int:
 
     That is: what dead processes left, files that the index does not know, superseded copies.
     """
-    access, root = store.access, store.access.root
+    database, root = store.database, store.database.root
 
     def operation(index: Index) -> int:
         before = sum(totals(index))
-        reconciliation.bury(index, root)
+        reconciliation.reclaim(index, root)
         freed = reconciliation.reconcile(index, root)
         unused = index.rows("SELECT id, name, allocated FROM blobs WHERE superseded")
-        access.quota.evict(index, unused)
+        database.quota.evict(index, unused)
         return freed + before - sum(totals(index))
 
-    freed = access.write(operation)
+    freed = database.write(operation)
     scratch_directories.sweep(root)
     return freed
 
 
 def clear(store: Store) -> int:
     """Forget every object and remove all but files that are in use; the bytes that this freed."""
-    before = store.access.read(totals)[0]
-    store.access.start_over()
-    return before - store.access.read(totals)[0]
+    before = store.database.read(totals)[0]
+    store.database.clear()
+    return before - store.database.read(totals)[0]

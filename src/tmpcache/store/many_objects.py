@@ -45,13 +45,13 @@ def look_up_many(
     keys: Sequence[str],
     scope: str | None,
     *,
-    settled: bool = False,
+    after_writers: bool = False,
 ) -> dict[str, Copy]:
     """The copies of the latest versions that the index knows, their files not looked at yet.
 
     `settled` is explained at :meth:`.store.Store.look_up`.
     """
-    read = store.access.read_settled if settled else store.access.read
+    read = store.database.read_after_writers if after_writers else store.database.read
     found: dict[str, Copy] = {}
     for start in range(0, len(keys), _PAGE):
         page = keys[start : start + _PAGE]
@@ -80,27 +80,27 @@ def confirm_again(
         return [
             copy
             for copy in copies
-            if index.run(_CONFIRM_AGAIN, at, scope, *copy.parts[:2], origin, copy.etag)
+            if index.run(_CONFIRM_AGAIN, at, scope, *copy.identity[:2], origin, copy.etag)
         ]
 
-    confirmed = store.access.write(operation)
+    confirmed = store.database.write(operation)
     return [copy.confirmed(at, at) for copy in confirmed]
 
 
 def by_use(store: Store, origin: str) -> list[tuple[Any, ...]]:
     """Bucket, key, version, ETag and size of all objects, last used first."""
     store.flush()
-    rows = store.access.read(lambda index: index.rows(_BY_USE, origin))
+    rows = store.database.read(lambda index: index.rows(_BY_USE, origin))
     return [row for row in rows if [*map(type, row)] == [str, str, str, str, int]]
 
 
-class Room:
+class FreeSpace:
     """Bytes left under the quota (and `min_free`) that nothing need be evicted for."""
 
     def __init__(self, store: Store) -> None:
-        quota = store.access.quota
+        quota = store.database.quota
         #: At this moment, for content.
-        self.bytes = store.access.write(quota.room_left)
+        self.bytes = store.database.write(quota.room_left)
         self._blocks = quota.blocks
 
     def cost(self, size: int) -> int:
@@ -110,7 +110,7 @@ class Room:
 
 def touch_in_order(store: Store, copies: Sequence[Copy]) -> None:
     """Note that copies were used just now, the first of them last."""
-    now = store.access.clock()
+    now = store.database.clock()
     for number, copy in enumerate(reversed(copies)):
-        store.access.used[copy.parts] = copy, now + number * 1e-6
+        store.database.used[copy.identity] = copy, now + number * 1e-6
     store.flush()

@@ -12,12 +12,12 @@ import os
 import re
 import stat
 
-from ..common.interruption import let_through
+from ..common.interruption import reraise_interrupt
 from ..errors import UnsafeRootError
 from .filesystem import files
 from .filesystem.files import Descriptor, allocated
 from .index.index import FORMAT
-from .leases.sessions import Sessions
+from .leases.sessions import LiveSessions
 
 #: First line as https://bford.info/cachedir/ demands: backup programs skip such directories.
 _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
@@ -56,7 +56,7 @@ class Root:
         self._tag = os.path.join(base, "CACHEDIR.TAG")
         self._lock: Descriptor | None = None
         #: Of all processes that use the root.
-        self.session_files = Sessions(self.sessions)
+        self.session_files = LiveSessions(self.sessions)
 
     def prepare(self) -> None:
         """Create what is missing, check what is there; :class:`UnsafeRootError` if not ours."""
@@ -71,7 +71,7 @@ class Root:
                 "Choose another root."
             ) from error
         if not os.path.lexists(self._tag):
-            self._adopt()
+            self._tag_directory()
         for directory in (self.path, self.blobs, self.partial, self.sessions):
             make_private(directory)
         self._keep_cleaners_away()
@@ -80,7 +80,7 @@ class Root:
         """Whether an entry of :attr:`path` is one that is accounted for by its name."""
         return name in (*_DIRECTORIES, *_FILES, "CACHEDIR.TAG") or is_elsewhere(name)
 
-    def _adopt(self) -> None:
+    def _tag_directory(self) -> None:
         """Tag the directory, unless it holds what is not ours: that must never be swept."""
         ours = {*_DIRECTORIES, *_FILES}
         strangers = sorted(
@@ -95,7 +95,7 @@ class Root:
                 f"{self.base} is not a cache directory: it holds {strangers[0]!r}. Choose a "
                 "directory that is empty or does not exist yet as root."
             )
-        tag = files.claim(self._tag)
+        tag = files.open_or_create(self._tag)
         os.pwrite(tag.fd, _TAG, 0)
 
     def _keep_cleaners_away(self) -> None:
@@ -126,7 +126,7 @@ class Root:
         try:
             found = [name for name in os.listdir(self.base) if _OTHER_FORMAT.fullmatch(name)]
         except OSError as error:
-            let_through(error)
+            reraise_interrupt(error)
             return []
         others = [
             Root(self.base, int(name[1:])) for name in found if int(name[1:]) != _FIRST_FORMAT
@@ -158,7 +158,7 @@ def boot_id() -> str:
         with open("/proc/sys/kernel/random/boot_id") as file:
             return file.read().strip()
     except OSError as error:
-        let_through(error)
+        reraise_interrupt(error)
         return ""
 
 

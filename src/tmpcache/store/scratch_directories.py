@@ -11,7 +11,7 @@ import os
 from weakref import ref
 
 from ..common.forking import reset_in_children
-from ..common.interruption import let_through
+from ..common.interruption import reraise_interrupt
 from ..errors import UnsafeRootError
 from .filesystem.files import DIRECTORY, Descriptor
 from .filesystem.remove_tree import remove_tree
@@ -78,7 +78,7 @@ class Directory:
         try:
             os.rmdir(self.home.path)
         except OSError as error:  # another scratch of this process is in it
-            let_through(error)
+            reraise_interrupt(error)
             return
 
 
@@ -107,7 +107,7 @@ def homes(root: Root) -> set[str]:
     try:
         return {name for name in os.listdir(root.scratch) if is_session(name)}
     except OSError as error:
-        let_through(error)
+        reraise_interrupt(error)
         return set()
 
 
@@ -116,7 +116,7 @@ def sweep(root: Root) -> None:
     try:
         top = Descriptor(root.scratch, DIRECTORY)
     except OSError as error:  # there is none, or what is there is not ours
-        let_through(error)
+        reraise_interrupt(error)
         return
     for name in os.listdir(top.fd):
         if not is_session(name):
@@ -124,7 +124,7 @@ def sweep(root: Root) -> None:
         try:
             home = Descriptor(name, DIRECTORY, dir_fd=top.fd)
         except OSError as error:  # a link, a file
-            let_through(error)
+            reraise_interrupt(error)
             continue
         if try_lock(home.fd):
             remove_tree(os.path.join(root.scratch, name))

@@ -7,11 +7,11 @@ import os
 import stat
 import time
 
-from ..common.interruption import let_through
+from ..common.interruption import reraise_interrupt
 from ..common.objects import Copy
 from ..errors import TmpCacheError
 from .content import blobs, eviction
-from .database import Access
+from .database import Database
 from .index.index import DamagedIndexError
 from .leases.sessions import lease_id
 
@@ -71,12 +71,12 @@ class Store:
         time_left: Callable[[], float] = lambda: math.inf,
     ) -> None:
         """`time_left`: seconds that the caller has, for what it waits for other processes."""
-        self.access = Access(root, quota, min_free, clock, statvfs, time_left)
+        self.database = Database(root, quota, min_free, clock, statvfs, time_left)
         self._downloads: Downloads | None = None
         #: What was last looked for in vain (the very name), and the change before that.
         self._missing: tuple[ObjectName | None, int] = None, -1
         #: Lease a blob by its lease id.
-        self.take: Callable[[int], Lease] = self.access.take
+        self.lease: Callable[[int], Lease] = self.database.lease
 
     @property
     def downloads(self) -> Downloads:
@@ -84,44 +84,46 @@ class Store:
         if self._downloads is None:
             from .downloads.downloads import Downloads
 
-            self._downloads = Downloads(self.access)
+            self._downloads = Downloads(self.database)
         return self._downloads
 
     def scratch_directory(self) -> Directory:
         """A new private directory that belongs to this process."""
-        return self.access.scratches.new()
+        return self.database.scratches.new()
 
-    def look_up(self, name: ObjectName, scope: str | None, *, settled: bool = False) -> Copy | None:
+    def look_up(
+        self, name: ObjectName, scope: str | None, *, after_writers: bool = False
+    ) -> Copy | None:
         """The copy of an object that the index knows, its file not looked at yet.
 
         With `settled`, that includes one whose file was renamed before this call: the path of its
         partial is free by then, which must not be taken for "nobody has brought it".
         """
-        change = self.access.last_change()
-        if settled and change >= 0 and self._missing == (name, change):
+        change = self.database.last_change()
+        if after_writers and change >= 0 and self._missing == (name, change):
             return None
-        read = self.access.read_settled if settled else self.access.read
-        asked = scope or "", *name.parts()
+        read = self.database.read_after_writers if after_writers else self.database.read
+        asked = scope or "", *name.identity()
         rows = read(lambda index: [*map(written, index.rows(_LOOK_UP, *asked, *asked))])
         if not rows:
             self._missing = name, change
             return None
-        return self.copy_of(scope, name.parts(), *rows[0])
+        return self.copy_of(scope, name.identity(), *rows[0])
 
     def copy_of(self, scope: str | None, parts: tuple[str, str, str, str], *row: Any) -> Copy:
         """A row of a look-up for a scope, from the blob's name to `validated_at`, as a copy."""
         name, validated_at = row[0], row[-1]
-        path = f"{self.access.root.blobs}/{name}"
+        path = f"{self.database.root.blobs}/{name}"
         facts = *row[1:], scope, validated_at, lease_id(name)
         return Copy._make((parts, name, path, *facts))
 
-    def claim(self, copy: Copy) -> Lease | None:
+    def lease_copy(self, copy: Copy) -> Lease | None:
         """Lease a copy that is whole; one that is not is thrown away, counted, and None."""
-        lease = self.take(copy.lease_id)
+        lease = self.lease(copy.lease_id)
         try:
-            if copy.boot == self.access.boot and is_safe(copy, lease):
+            if copy.boot == self.database.boot and is_safe(copy, lease):
                 return lease
-            reason = self.access.write(lambda index: self._settle(index, copy))
+            reason = self.database.write(lambda index: self._recheck(index, copy))
         except BaseException:  # whoever keeps the error shall not keep the lease
             lease.release()
             raise
@@ -133,25 +135,25 @@ class Store:
 
     def touch(self, copy: Copy, now: float) -> None:
         """Remember that a copy was used; written down later, with something else."""
-        access = self.access
-        access.used[copy.parts] = copy, now
-        if not 0 <= now - access.looked_at < _LOOK_AFTER:
-            access.looked_at = now
-            if access.is_invisible() or not 0 <= now - access.flushed_at < _FLUSH_AFTER:
+        database = self.database
+        database.used[copy.identity] = copy, now
+        if not 0 <= now - database.looked_at < _LOOK_AFTER:
+            database.looked_at = now
+            if database.is_session_hidden() or not 0 <= now - database.flushed_at < _FLUSH_AFTER:
                 self.flush()
 
     def close(self) -> None:
         """Write down what is still to be written, and let go of everything."""
-        if self.access.used:
+        if self.database.used:
             self.flush()
-        self.access.close()
+        self.database.close()
 
     def flush(self) -> None:
         """Write down which blobs were used when. Not worth an error."""
         try:
-            self.access.write(lambda index: None)
+            self.database.write(lambda index: None)
         except TmpCacheError:
-            self.access.flushed_at = self.access.clock()
+            self.database.flushed_at = self.database.clock()
 
     def confirm(self, name: ObjectName, copy: Copy, at: float) -> Copy:
         """The origin told ``copy.scope`` that the copy is still right: the same, confirmed now.
@@ -161,26 +163,26 @@ class Store:
         scope = copy.scope
         if scope is None or (copy.written_at is not None and 0 <= at - copy.written_at < _RECENT):
             return copy.confirmed(at, copy.written_at)
-        if not self.access.update(_CONFIRM_AGAIN, at, scope, *name.parts(), copy.etag):
-            values = (scope, at, *name.parts(), copy.etag)
-            if not self.access.write(lambda index: index.run(_CONFIRM, *values)):
+        if not self.database.update(_CONFIRM_AGAIN, at, scope, *name.identity(), copy.etag):
+            values = (scope, at, *name.identity(), copy.etag)
+            if not self.database.write(lambda index: index.run(_CONFIRM, *values)):
                 # The index is a new one, or knows a later version.
                 return copy.confirmed(None, at)
         return copy.confirmed(at, at)
 
     def forget(self, name: ObjectName) -> None:
         """The origin has no such object any more."""
-        self.access.write(
-            lambda index: index.run(f"DELETE FROM objects {_THE_OBJECT}", *name.parts())
+        self.database.write(
+            lambda index: index.run(f"DELETE FROM objects {_THE_OBJECT}", *name.identity())
         )
 
     def revoke(self, name: ObjectName, scope: str | None) -> None:
         """The origin refused the object to `scope`: what it was told before counts no more."""
-        self.access.write(
+        self.database.write(
             lambda index: index.run(
                 "DELETE FROM validations WHERE scope = ? AND object IN "
                 f"(SELECT id FROM objects {_THE_OBJECT})",
-                *(scope or "", *name.parts()),
+                *(scope or "", *name.identity()),
             )
         )
 
@@ -189,17 +191,17 @@ class Store:
 
         A file that somebody still holds stays, but no object refers to it any more.
         """
-        path = os.path.join(self.access.root.blobs, name)
+        path = os.path.join(self.database.root.blobs, name)
 
         def operation(index: Index) -> bool:
             rows = index.rows("SELECT id, inode, size, mtime_ns FROM blobs WHERE name = ?", name)
             if not rows or (reason != "corrupt" and problem(path, rows[0][1:]) is None):
                 return False
-            if eviction.unlink(self.access.root, [name]):
+            if eviction.unlink(self.database.root, [name]):
                 try:
                     os.utime(path, (0, 0))  # who remembers it as intact shall see that it is not
                 except OSError as error:  # somebody else's file by now
-                    let_through(error)
+                    reraise_interrupt(error)
                     pass
                 index.run("UPDATE blobs SET inode = 0 WHERE id = ?", rows[0][0])
                 index.run("DELETE FROM objects WHERE blob = ?", rows[0][0])
@@ -207,8 +209,8 @@ class Store:
                 index.run("DELETE FROM blobs WHERE id = ?", rows[0][0])
             return True
 
-        if self.access.write(operation):
-            self.access.count(reason)
+        if self.database.write(operation):
+            self.database.count(reason)
             return True
         return False
 
@@ -219,11 +221,11 @@ class Store:
         status = os.lstat(copy.path)
         index.run(
             "UPDATE blobs SET boot = ?, inode = ?, mtime_ns = ?, allocated = ? WHERE name = ?",
-            *(self.access.boot, status.st_ino, status.st_mtime_ns, status.st_blocks * 512),
+            *(self.database.boot, status.st_ino, status.st_mtime_ns, status.st_blocks * 512),
             copy.name,
         )
 
-    def _settle(self, index: Index, copy: Copy) -> str | None:
+    def _recheck(self, index: Index, copy: Copy) -> str | None:
         """With nobody evicting: why the copy cannot be used, or None, and then it is mended."""
         rows = index.rows("SELECT inode, size, mtime_ns FROM blobs WHERE name = ?", copy.name)
         if not rows:
@@ -234,7 +236,7 @@ class Store:
         moved = reason == "changed" and blobs.fingerprint(copy.path)[1] == copy.size
         if reason and not moved:
             return reason
-        if moved or copy.boot != self.access.boot:
+        if moved or copy.boot != self.database.boot:
             if blobs.digest_of(copy.path) != copy.digest:
                 return reason or "corrupt"
             self._take_in_again(index, copy)
@@ -259,7 +261,7 @@ def is_intact(copy: Copy) -> bool:
     try:
         status = os.stat(copy.path)
     except OSError as error:
-        let_through(error)
+        reraise_interrupt(error)
         return False
     return (
         status.st_ino == copy.inode

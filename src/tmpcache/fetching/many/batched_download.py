@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 
 from ...cached_file import Outcome
-from ...common.interruption import let_through
+from ...common.interruption import reraise_interrupt
 from ...errors import TmpCacheError
 from ...store.many_objects import look_up_many
 
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...common.deadline import Deadline
-    from ...store.downloads.publish import Answer
-    from ..fetcher import Fetching
+    from ...store.downloads.publish import Published
+    from ..fetcher import Fetcher
     from .worker_pool import Job
 
 
-class Intake:
+class BatchedDownload:
     """The way in for the latest versions of objects of one bucket, those without a copy here."""
 
-    def __init__(self, fetching: Fetching, bucket: str) -> None:
-        self._fetching, self._bucket = fetching, bucket
-        self._downloads = fetching.store.downloads
+    def __init__(self, fetcher: Fetcher, bucket: str) -> None:
+        self._fetcher, self._bucket = fetcher, bucket
+        self._downloads = fetcher.store.downloads
 
     def lock(self, jobs: Sequence[Job]) -> list[Job]:
         """Give each job its partial; those are returned that go another way: it is under way
         already, or was just now published by somebody else.
         """
         for job in jobs:
-            job.partial = self._downloads.begin_now(job.name)
+            job.partial = self._downloads.try_begin(job.name)
         locked = {job.name.key: job for job in jobs if job.partial is not None}
-        store, origin = self._fetching.store, self._fetching.origin
+        store, origin = self._fetcher.store, self._fetcher.origin
         try:
             subject = origin.name, self._bucket, [*locked], origin.scope
-            known = [*look_up_many(store, *subject, settled=True)]
+            known = [*look_up_many(store, *subject, after_writers=True)]
         except TmpCacheError:  # it will be told to each of them
             known = [*locked]
         for key in known:
@@ -51,8 +51,8 @@ class Intake:
     def receive(self, job: Job, deadline: Deadline) -> None:
         """Bring the object into its partial; in any thread."""
         assert job.partial is not None
-        with self._downloads.explained(job.name):
-            job.arrival = self._fetching.bring(job.name, None, job.partial, deadline)
+        with self._downloads.explain_full_disk(job.name):
+            job.arrival = self._fetcher.transfer(job.name, None, job.partial, deadline)
 
     def publish(self, jobs: Sequence[Job]) -> None:
         """Give each of up to :data:`.batch.MOST` jobs that have arrived its path, or an error."""
@@ -61,23 +61,23 @@ class Intake:
         pairs = deque(zip(jobs, self._downloads.publish_many(arrivals), strict=True))
         try:
             while pairs:
-                self._hand_out(*pairs.popleft())
+                self._respond(*pairs.popleft())
         finally:
             for job, answer in pairs:  # Ctrl-C
                 if answer is not None:
                     answer[1].release()
                 self.drop(job)
 
-    def _hand_out(self, job: Job, answer: Answer | None) -> None:
+    def _respond(self, job: Job, answer: Published | None) -> None:
         assert job.arrival is not None
         try:
             if answer is None:
-                with self._downloads.explained(job.name):
+                with self._downloads.explain_full_disk(job.name):
                     answer = self._downloads.publish(job.arrival)
             copy, lease = answer
-            job.file = self._fetching.hand_out(job.name, copy, Outcome.FETCHED, lease)
+            job.file = self._fetcher.respond(job.name, copy, Outcome.FETCHED, lease)
         except Exception as error:
-            let_through(error)
+            reraise_interrupt(error)
             job.error = error
         finally:
             self.drop(job, job.error)

@@ -17,63 +17,63 @@ if TYPE_CHECKING:
     from ...common.deadline import Deadline
     from ...common.objects import Copy, ObjectName
     from ...origin import Origin, Unchanged
-    from ...store.many_objects import Room
-    from ..fetcher import Fetching
+    from ...store.many_objects import FreeSpace
+    from ..fetcher import Fetcher
 
-    Subject = tuple[str, str, str]
+    ObjectKey = tuple[str, str, str]
 
 
 class SkippedError(DeadlineExceededError):
     """No room for an object, or no bytes left for it; what has arrived of it before is kept."""
 
 
-class Thrift:
+class Budget:
     """Fetches objects of about known sizes as long as they fit.
 
     What is said of a size decides whether an object is asked for; what the origin answers, whether
     it is received.
     """
 
-    def __init__(self, fetching: Fetching, room: Room, most: int | None) -> None:
+    def __init__(self, fetcher: Fetcher, free_space: FreeSpace, most: int | None) -> None:
         """At most what there is `room` for, and `most` bytes of content if given."""
-        self._original, self._lock = fetching, Lock()
-        self._free, self._cost, self._left = room.bytes, room.cost, most
-        self._granted: dict[Subject, int] = {}
-        self._fetching = shallow_copy(fetching)
-        self._fetching.origin = _ThriftyOrigin(fetching.origin, self)
-        self._fetching.received = self._fetching.asked = 0
-        self._fetching.give_up = lambda needed: False  # what `load` keeps is hotter
+        self._original, self._lock = fetcher, Lock()
+        self._free, self._cost, self._left = free_space.bytes, free_space.cost, most
+        self._granted: dict[ObjectKey, int] = {}
+        self._fetcher = shallow_copy(fetcher)
+        self._fetcher.origin = _BudgetedOrigin(fetcher.origin, self)
+        self._fetcher.received = self._fetcher.asked = 0
+        self._fetcher.unload = lambda needed: False  # what `load` keeps is hotter
 
     def fetch(
         self, name: ObjectName, size: int, copy: Copy | None, deadline: Deadline
     ) -> CachedFile:
         """Fetch an object that is said to have `size` bytes, and release it at once."""
-        subject = name.bucket, name.key, name.version
-        self.grant(subject, size)
+        object_key = name.bucket, name.key, name.version
+        self.grant(object_key, size)
         received = False
         try:
-            file = self._fetching.fetch_from_origin(name, copy, 0, 0, deadline)
+            file = self._fetcher.fetch_from_origin(name, copy, 0, 0, deadline)
             file.release()
             received = file.outcome is Outcome.FETCHED
             return file
         finally:
             if not received:
                 with self._lock:
-                    self._take_back(subject)
+                    self._take_back(object_key)
 
-    def grant(self, subject: Subject, size: int) -> None:
+    def grant(self, object_key: ObjectKey, size: int) -> None:
         """Set aside `size` bytes, in place of what was set aside for the object before."""
         with self._lock:
-            self._take_back(subject)
+            self._take_back(object_key)
             if self._cost(size) > self._free or (self._left is not None and size > self._left):
                 raise SkippedError
-            self._granted[subject] = size
+            self._granted[object_key] = size
             self._free -= self._cost(size)
             if self._left is not None:
                 self._left -= size
 
-    def _take_back(self, subject: Subject) -> None:
-        size = self._granted.pop(subject, None)
+    def _take_back(self, object_key: ObjectKey) -> None:
+        size = self._granted.pop(object_key, None)
         if size is not None:
             self._free += self._cost(size)
             if self._left is not None:
@@ -82,16 +82,16 @@ class Thrift:
     def account(self) -> int:
         """Add what was received and asked to the cache's own counters; the bytes received."""
         with self._original.tally:
-            self._original.received += self._fetching.received
-            self._original.asked += self._fetching.asked
-        return self._fetching.received
+            self._original.received += self._fetcher.received
+            self._original.asked += self._fetcher.asked
+        return self._fetcher.received
 
 
-class _ThriftyOrigin:
+class _BudgetedOrigin:
     """An origin whose answers are not received if they are larger than what is left."""
 
-    def __init__(self, origin: Origin, thrift: Thrift) -> None:
-        self._origin, self._thrift = origin, thrift
+    def __init__(self, origin: Origin, budget: Budget) -> None:
+        self._origin, self._budget = origin, budget
         self.name, self.close = origin.name, origin.close
 
     @property
@@ -106,7 +106,7 @@ class _ThriftyOrigin:
         reply = self._origin.get(bucket, key, version_id, **conditions)
         if isinstance(reply, Reply) and reply.size is not None:
             try:
-                self._thrift.grant((bucket, key, version_id or ""), reply.size)
+                self._budget.grant((bucket, key, version_id or ""), reply.size)
             except SkippedError:
                 reply.body.close()
                 raise

@@ -9,8 +9,8 @@ from ...common.deadline import deadline_within
 from ...common.objects import ObjectName
 from ...errors import ConfigError, FetchManyError
 from ...invocations.context import current, current_deadline
-from .batched_download import Intake
-from .worker_pool import Crew, Job
+from .batched_download import BatchedDownload
+from .worker_pool import Job, WorkerPool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ...cached_file import CachedFile
     from ...common.deadline import Deadline
     from ...common.objects import Copy
-    from ..fetcher import Fetching
+    from ..fetcher import Fetcher
     from .worker_pool import Fetch
 
     #: Called with the number of objects done, of all objects, and of bytes received.
@@ -34,7 +34,7 @@ _THREADS_MOST = 64
 
 
 def fetch_many(
-    fetching: Fetching,
+    fetcher: Fetcher,
     bucket: str,
     keys: Iterable[str],
     max_age: float,
@@ -49,20 +49,20 @@ def fetch_many(
     wanted, count, deadline = list(keys), checked(threads), current_deadline()
     if deadline is not None:
         deadline.check(f"{len(wanted)} objects of s3://{bucket}")
-    jobs = {key: Job(ObjectName(fetching.origin.name, bucket, key), None) for key in wanted}
-    todo = answer_fresh(fetching, bucket, jobs, max_age)
+    jobs = {key: Job(ObjectName(fetcher.origin.name, bucket, key), None) for key in wanted}
+    todo = serve_fresh(fetcher, bucket, jobs, max_age)
     fetch_all(
-        from_origin(fetching, max_age, stale_if_error),
+        from_origin(fetcher, max_age, stale_if_error),
         # What is here is asked about first, before room is made for the rest.
         sorted(todo, key=lambda job: job.copy is None),
         len(jobs),
         count,
         progress,
         deadline_within(deadline),
-        Intake(fetching, bucket),
+        BatchedDownload(fetcher, bucket),
     )
     in_place = [jobs[key] for key in wanted]
-    return results_of(fetching, in_place, f"s3://{bucket}", return_exceptions)
+    return collect_results(fetcher, in_place, f"s3://{bucket}", return_exceptions)
 
 
 def checked(threads: int | None) -> int:
@@ -74,42 +74,40 @@ def checked(threads: int | None) -> int:
     return min(threads, _THREADS_MOST)
 
 
-def answer_fresh(
-    fetching: Fetching, bucket: str, jobs: dict[str, Job], max_age: float
-) -> list[Job]:
+def serve_fresh(fetcher: Fetcher, bucket: str, jobs: dict[str, Job], max_age: float) -> list[Job]:
     """Answer what need not be asked about; the other jobs, with the copies that are here."""
     from ...store.many_objects import look_up_many
 
-    scope, known, store = fetching.origin.scope, fetching.known, fetching.store
+    scope, known, store = fetcher.origin.scope, fetcher.known, fetcher.store
     asks_anyway = max_age == 0 and current() is None
     unknown = []
     for key, job in jobs.items():
         remembered = known.get((bucket, key, None))
         if remembered is not None and (
-            asks_anyway or (remembered.scope == scope and fetching.may_serve(remembered, max_age))
+            asks_anyway or (remembered.scope == scope and fetcher.may_serve(remembered, max_age))
         ):
             job.copy = remembered
         else:
             unknown.append(key)
-    for key, copy in look_up_many(store, fetching.origin.name, bucket, unknown, scope).items():
+    for key, copy in look_up_many(store, fetcher.origin.name, bucket, unknown, scope).items():
         jobs[key].copy = copy
     todo = []
     for job in jobs.values():
-        if asks_anyway or job.copy is None or not fetching.may_serve(job.copy, max_age):
+        if asks_anyway or job.copy is None or not fetcher.may_serve(job.copy, max_age):
             todo.append(job)
-        elif (lease := store.claim(job.copy)) is not None:
-            job.file = fetching.hand_out(job.name, job.copy, Outcome.HIT, lease)
+        elif (lease := store.lease_copy(job.copy)) is not None:
+            job.file = fetcher.respond(job.name, job.copy, Outcome.HIT, lease)
         else:
             job.copy = None  # damaged
             todo.append(job)
     return todo
 
 
-def from_origin(fetching: Fetching, max_age: float, stale_if_error: float) -> Fetch:
+def from_origin(fetcher: Fetcher, max_age: float, stale_if_error: float) -> Fetch:
     """What a crew does with each object."""
 
     def fetch(name: ObjectName, copy: Copy | None, deadline: Deadline) -> CachedFile:
-        return fetching.fetch_from_origin(name, copy, max_age, stale_if_error, deadline)
+        return fetcher.fetch_from_origin(name, copy, max_age, stale_if_error, deadline)
 
     return fetch
 
@@ -121,7 +119,7 @@ def fetch_all(
     threads: int,
     progress: Progress | None,
     deadline: Deadline,
-    intake: Intake | None = None,
+    batched: BatchedDownload | None = None,
 ) -> None:
     """Have a crew do what is left to do of `total` objects, and tell `progress` about it."""
     bytes_received = seen = 0
@@ -138,19 +136,19 @@ def fetch_all(
     if progress is not None:
         report([])
     if todo:
-        crew = Crew(fetch, todo, deadline, None if progress is None else report, intake)
-        crew.run(threads)
+        pool = WorkerPool(fetch, todo, deadline, None if progress is None else report, batched)
+        pool.run(threads)
 
 
-def results_of(
-    fetching: Fetching, jobs: list[Job], what: str, return_exceptions: bool
+def collect_results(
+    fetcher: Fetcher, jobs: list[Job], what: str, return_exceptions: bool
 ) -> list[CachedFile]:
     """What became of the jobs, or :class:`FetchManyError`. The jobs forget it.
 
     From an error one gets to the frames that it came through, and so to the jobs: who keeps one
     shall not keep all paths leased by that.
     """
-    results, distinct = _taken(fetching, jobs), dict.fromkeys(jobs)
+    results, distinct = _collect(fetcher, jobs), dict.fromkeys(jobs)
     errors = [job.error for job in distinct if job.error is not None]
     for job in jobs:
         job.file = job.error = None
@@ -166,15 +164,15 @@ def results_of(
     )
 
 
-def _taken(fetching: Fetching, jobs: list[Job]) -> list[Any]:
+def _collect(fetcher: Fetcher, jobs: list[Job]) -> list[Any]:
     """Paths and errors of the jobs; one that comes again gets a path with a lease of its own."""
     results: list[Any] = []
     seen: set[Job] = set()
     for job in jobs:
         file = job.file
         if file is not None and job in seen:  # its file is leased, so it is there
-            lease = fetching.store.take(file._copy.lease_id)
-            file = fetching.hand_out(job.name, file._copy, Outcome.HIT, lease)
+            lease = fetcher.store.lease(file._copy.lease_id)
+            file = fetcher.respond(job.name, file._copy, Outcome.HIT, lease)
         seen.add(job)
         results.append(job.error if file is None else file)
     return results

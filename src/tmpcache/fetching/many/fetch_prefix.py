@@ -14,8 +14,8 @@ from ...errors import ConfigError, ObjectNotFoundError
 from ...invocations.context import current_deadline
 from ...origin import scope_of
 from ..freshness import is_same
-from .batched_download import Intake
-from .fetch_many import checked, fetch_all, from_origin, results_of
+from .batched_download import BatchedDownload
+from .fetch_many import checked, collect_results, fetch_all, from_origin
 from .worker_pool import Job
 
 TYPE_CHECKING = False
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ...invocations.scratch import Scratch
     from ...origin import Listed
-    from ..fetcher import Fetching
+    from ..fetcher import Fetcher
     from .fetch_many import Progress
 
 #: Keys that S3 lists for one request.
@@ -68,7 +68,7 @@ class CachedPrefix(Mapping[str, CachedFile]):
 
 
 def fetch_prefix(
-    fetching: Fetching,
+    fetcher: Fetcher,
     bucket: str,
     prefix: str,
     into: Scratch | str | os.PathLike[str] | None,
@@ -81,28 +81,28 @@ def fetch_prefix(
     """See :meth:`tmpcache.Cache.fetch_prefix`."""
     if not isinstance(prefix, str):
         raise ConfigError(f"prefix={prefix!r} is not a text")
-    name = ObjectName(fetching.origin.name, bucket, prefix or "*")  # refuses what is no name
+    name = ObjectName(fetcher.origin.name, bucket, prefix or "*")  # refuses what is no name
     from ...invocations.scratch import are_copies
 
     copies = are_copies(links)
-    if not hasattr(fetching.origin, "list"):
-        raise ConfigError(f"{name}: the origin {fetching.origin.name} cannot list objects")
+    if not hasattr(fetcher.origin, "list"):
+        raise ConfigError(f"{name}: the origin {fetcher.origin.name} cannot list objects")
     if into is not None:
         _prepare(into)
     count, deadline = checked(threads), deadline_within(current_deadline())
     jobs: dict[str, Job] = {}
-    listed: Iterator[Listed] = fetching.origin.list(bucket, prefix, deadline=deadline)
-    at = fetching.clock()  # what a page says is no older than the question for it
+    listed: Iterator[Listed] = fetcher.origin.list(bucket, prefix, deadline=deadline)
+    at = fetcher.clock()  # what a page says is no older than the question for it
     while page := list(islice(listed, _PAGE)):
-        jobs.update(_answer_listed(fetching, bucket, page, at))
-        at = fetching.clock()
-    with fetching.tally:
-        fetching.asked += 1 + max(0, len(jobs) - 1) // _PAGE
+        jobs.update(_answer_listed(fetcher, bucket, page, at))
+        at = fetcher.clock()
+    with fetcher.tally:
+        fetcher.asked += 1 + max(0, len(jobs) - 1) // _PAGE
     todo = [job for job in jobs.values() if job.file is None]
-    fetch = from_origin(fetching, 0, stale_if_error)
-    intake = Intake(fetching, bucket)
-    fetch_all(fetch, todo, len(jobs), count, progress, deadline, intake)
-    return _prefix_of(fetching, bucket, prefix, into, copies, return_exceptions, jobs)
+    fetch = from_origin(fetcher, 0, stale_if_error)
+    batched = BatchedDownload(fetcher, bucket)
+    fetch_all(fetch, todo, len(jobs), count, progress, deadline, batched)
+    return _prefix_of(fetcher, bucket, prefix, into, copies, return_exceptions, jobs)
 
 
 def _prepare(into: str | os.PathLike[str]) -> None:
@@ -118,7 +118,7 @@ def _prepare(into: str | os.PathLike[str]) -> None:
 
 
 def _prefix_of(
-    fetching: Fetching,
+    fetcher: Fetcher,
     bucket: str,
     prefix: str,
     into: Scratch | str | os.PathLike[str] | None,
@@ -130,7 +130,7 @@ def _prefix_of(
     # What is gone by now might as well have gone before the listing.
     gone = [job for job in in_order if type(job.error) is ObjectNotFoundError]
     found = [job for job in in_order if type(job.error) is not ObjectNotFoundError]
-    results = results_of(fetching, found, f"s3://{bucket}/{prefix}", return_exceptions)
+    results = collect_results(fetcher, found, f"s3://{bucket}/{prefix}", return_exceptions)
     files = {job.name.key: result for job, result in zip(found, results, strict=True)}
     missing = tuple(job.name.key for job in gone)
     if into is None:
@@ -139,13 +139,11 @@ def _prefix_of(
 
     there = {key: file for key, file in files.items() if isinstance(file, CachedFile)}
     base = prefix[: prefix.rfind("/") + 1]
-    unlinked = mirrored(there, base, into, fetching.store, copies=copies)
+    unlinked = mirrored(there, base, into, fetcher.store, copies=copies)
     return CachedPrefix(files, unlinked, missing)
 
 
-def _answer_listed(
-    fetching: Fetching, bucket: str, page: list[Listed], at: float
-) -> dict[str, Job]:
+def _answer_listed(fetcher: Fetcher, bucket: str, page: list[Listed], at: float) -> dict[str, Job]:
     """Answer what the listing confirms, as of `at`; the copies of the rest are to be asked about.
 
     Whoever may list need not be allowed to read, so a listing confirms to these credentials only
@@ -153,8 +151,8 @@ def _answer_listed(
     """
     from ...store.many_objects import confirm_again, look_up_many
 
-    store, origin = fetching.store, fetching.origin.name
-    scope = scope_of(fetching.origin, page[0].scope)
+    store, origin = fetcher.store, fetcher.origin.name
+    scope = scope_of(fetcher.origin, page[0].scope)
     jobs = {one.key: Job(ObjectName(origin, bucket, one.key), None) for one in page}
     copies = look_up_many(store, origin, bucket, [*jobs], scope)
     leased = {}
@@ -165,13 +163,13 @@ def _answer_listed(
                 continue
             if one.scope != page[0].scope:  # of S3's next page, for which others signed
                 continue
-            if (lease := store.claim(copy)) is not None:
+            if (lease := store.lease_copy(copy)) is not None:
                 leased[one.key] = lease
         if leased and scope is not None:
             same = [copies[key] for key in leased]
             for copy in confirm_again(store, origin, same, scope, at):
-                job, lease = jobs[copy.parts[1]], leased.pop(copy.parts[1])
-                job.file = fetching.hand_out(job.name, copy, Outcome.REVALIDATED, lease)
+                job, lease = jobs[copy.identity[1]], leased.pop(copy.identity[1])
+                job.file = fetcher.respond(job.name, copy, Outcome.REVALIDATED, lease)
     finally:
         for lease in leased.values():
             lease.release()

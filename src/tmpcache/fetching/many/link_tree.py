@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 
 from ...cached_file import CachedFile, cached_file
-from ...common.interruption import let_through
+from ...common.interruption import reraise_interrupt
 from ...errors import QuotaExceededError
 from ...invocations.scratch import NO_LINK, Scratch, fill, on_disk, with_room
 
@@ -56,15 +56,15 @@ def mirrored(
         except FileExistsError:
             unlinked[key] = "something else has its name"
         except OSError as error:
-            let_through(error)
+            reraise_interrupt(error)
             unlinked[key] = error.strerror or str(error)
         except ValueError as error:
-            let_through(error)
+            reraise_interrupt(error)
             unlinked[key] = str(error)
         else:
             if isinstance(into, Scratch):
                 copy = file._copy
-                into._held.append(cached_file(copy, file.outcome, store.take(copy.lease_id)))
+                into._held.append(cached_file(copy, file.outcome, store.lease(copy.lease_id)))
     return unlinked
 
 
@@ -137,7 +137,7 @@ def _give(file: CachedFile, place: int, name: str, into: object, copies: bool) -
             os.link(file, name, dst_dir_fd=place, follow_symlinks=False)
             return
     except OSError as error:
-        let_through(error)
+        reraise_interrupt(error)
         if error.errno not in NO_LINK and not isinstance(error, FileExistsError):
             raise
     try:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from ...cached_file import Outcome
 from ...common.deadline import FOREVER, deadline_within
-from ...common.interruption import let_through
+from ...common.interruption import reraise_interrupt
 from ...common.objects import ObjectName
 from ...config import parse_size, seconds
 from ...errors import (
@@ -21,7 +21,7 @@ from ...errors import (
 )
 from ...invocations.context import current_deadline
 from ...reports import Warming
-from .budget import Thrift
+from .budget import Budget
 from .fetch_many import checked, fetch_all
 from .worker_pool import Job
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ...cached_file import CachedFile
     from ...common.deadline import Deadline
     from ...common.objects import Copy
-    from ..fetcher import Fetching
+    from ..fetcher import Fetcher
     from .fetch_many import Progress
 
     #: What a manifest may be given as.
@@ -42,19 +42,19 @@ if TYPE_CHECKING:
 _FORMAT = 1
 
 
-def manifest(fetching: Fetching) -> str:
+def manifest(fetcher: Fetcher) -> str:
     """See :meth:`tmpcache.Cache.manifest`."""
     from ...store.many_objects import by_use
 
     objects = []
-    for bucket, key, version, etag, size in by_use(fetching.store, fetching.origin.name):
+    for bucket, key, version, etag, size in by_use(fetcher.store, fetcher.origin.name):
         pinned = {"version": version} if version else {}
         objects.append({"bucket": bucket, "key": key, **pinned, "etag": etag, "size": size})
     document = {"tmpcache-manifest": _FORMAT, "objects": objects}
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
-class _Hot:
+class _ManifestEntry:
     """What a manifest says of one object."""
 
     __slots__ = ("etag", "job", "size")
@@ -73,7 +73,7 @@ class _Hot:
 
 
 def warm(
-    fetching: Fetching,
+    fetcher: Fetcher,
     source: Manifest,
     max_bytes: int | str | None,
     max_seconds: float | None,
@@ -81,37 +81,37 @@ def warm(
     progress: Progress | None,
 ) -> Warming:
     """See :meth:`tmpcache.Cache.warm`."""
-    from ...store.many_objects import Room, touch_in_order
+    from ...store.many_objects import FreeSpace, touch_in_order
 
     began, count = time.monotonic(), checked(threads)
-    store, quota = fetching.store, fetching.store.access.quota.quota
+    store, quota = fetcher.store, fetcher.store.database.quota.quota
     most = None if max_bytes is None else parse_size(max_bytes, total=quota, name="max_bytes")
     limit = FOREVER if max_seconds is None else seconds("max_seconds", max_seconds)
     deadline = deadline_within(current_deadline(), limit)
-    hot = _read(source, fetching.origin.name)
-    todo = [one.job for one in hot if not _is_here(fetching, one)]
-    thrift = Thrift(fetching, Room(store), most)
+    hot = _read(source, fetcher.origin.name)
+    todo = [one.job for one in hot if not _is_here(fetcher, one)]
+    budget = Budget(fetcher, FreeSpace(store), most)
     sizes = {one.job.name: one.size for one in hot}
 
     def fetch(name: ObjectName, copy: Copy | None, deadline: Deadline) -> CachedFile:
-        return thrift.fetch(name, sizes[name], copy, deadline)
+        return budget.fetch(name, sizes[name], copy, deadline)
 
     try:
         fetch_all(fetch, todo, len(hot), count, progress, deadline)
     finally:
-        received = thrift.account()
+        received = budget.account()
     new = [job.file for job in todo if job.file and job.file.outcome is Outcome.FETCHED]
     touch_in_order(store, [file._copy for file in new])
     return _report(hot, received, time.monotonic() - began)
 
 
-def _is_here(fetching: Fetching, hot: _Hot) -> bool:
+def _is_here(fetcher: Fetcher, hot: _ManifestEntry) -> bool:
     """Whether the very version is here; else its job knows of another one."""
-    store, job = fetching.store, hot.job
-    job.copy = store.look_up(job.name, fetching.origin.scope)
+    store, job = fetcher.store, hot.job
+    job.copy = store.look_up(job.name, fetcher.origin.scope)
     if job.copy is None or job.copy.etag != hot.etag:
         return False
-    lease = store.claim(job.copy)
+    lease = store.lease_copy(job.copy)
     if lease is None:
         job.copy = None
         return False
@@ -119,7 +119,7 @@ def _is_here(fetching: Fetching, hot: _Hot) -> bool:
     return True
 
 
-def _read(source: Manifest, origin: str) -> list[_Hot]:
+def _read(source: Manifest, origin: str) -> list[_ManifestEntry]:
     """The objects of a manifest, each once, or :class:`ConfigError`."""
     document = source if isinstance(source, Mapping) else _parsed(source)
     if not isinstance(document, Mapping) or "tmpcache-manifest" not in document:
@@ -132,13 +132,13 @@ def _read(source: Manifest, origin: str) -> list[_Hot]:
     objects = document.get("objects")
     if not isinstance(objects, list):
         raise ConfigError("the manifest has no list of objects")
-    found: dict[tuple[str, ...], _Hot] = {}
+    found: dict[tuple[str, ...], _ManifestEntry] = {}
     for number, said in enumerate(objects):
         try:
-            hot = _Hot(origin, said)
+            hot = _ManifestEntry(origin, said)
         except ConfigError as error:
             raise ConfigError(f"objects[{number}] of the manifest: {error}") from None
-        found.setdefault(hot.job.name.parts(), hot)
+        found.setdefault(hot.job.name.identity(), hot)
     return [*found.values()]
 
 
@@ -156,11 +156,11 @@ def _parsed(source: str | bytes | os.PathLike[str]) -> Any:
     try:
         return json.loads(source)
     except (ValueError, RecursionError) as error:
-        let_through(error)
+        reraise_interrupt(error)
         raise ConfigError(f"the manifest cannot be read: {error}") from None
 
 
-def _report(hot: list[_Hot], received: int, took: float) -> Warming:
+def _report(hot: list[_ManifestEntry], received: int, took: float) -> Warming:
     fetched = present = changed = missing = denied = skipped = 0
     problems = []
     for one in hot:

@@ -16,7 +16,7 @@ from functools import partial
 from itertools import repeat
 from queue import Empty, SimpleQueue
 
-from ...common.interruption import let_through
+from ...common.interruption import reraise_interrupt
 from ...common.threads import LOOK, Worker, join_all
 from ...errors import QuotaExceededError
 from ...store.downloads.partial_file import PartialLostError
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ...common.objects import Copy, ObjectName
     from ...store.downloads.partial_file import Partial
     from ...store.downloads.publish import Arrival
-    from .batched_download import Intake
+    from .batched_download import BatchedDownload
 
     Fetch = Callable[[ObjectName, Copy | None, Deadline], CachedFile]
 
@@ -57,7 +57,7 @@ class Job:
         self.arrival: Arrival | None = None
 
 
-class Crew:
+class WorkerPool:
     """Threads at work on a list of jobs.
 
     Those with a copy here are asked about first; of the others those come last that somebody else
@@ -71,7 +71,7 @@ class Crew:
         jobs: Iterable[Job],
         deadline: Deadline,
         report: Callable[[list[Job]], object] | None = None,
-        intake: Intake | None = None,
+        batched: BatchedDownload | None = None,
     ) -> None:
         """What `fetch` raises is the job's error, and the others go on.
 
@@ -79,7 +79,7 @@ class Crew:
         thread, with the jobs that have ended, ten times a second and at the end.
         """
         self._fetch, self._deadline, self._report = fetch, deadline, report
-        self._intake, self._jobs = intake, list(jobs)
+        self._batched, self._jobs = batched, list(jobs)
         self._waiting: deque[Job] = deque()  # to be locked
         self._last: list[Job] = []  # to be done last: could not be locked
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
@@ -97,7 +97,7 @@ class Crew:
         self._pace = _FAST  # seconds from the end of one job to that of the next
         self._seen = 0, self._told_at  # jobs that had ended, and when that was
         for job in self._jobs:
-            if intake is None or job.copy is not None:
+            if batched is None or job.copy is not None:
                 self._queue.put(job)
                 self._put += 1
             else:
@@ -107,18 +107,18 @@ class Crew:
         """Have all done by at most so many `threads`; none of them is left afterwards."""
         reason: BaseException | None = None
         try:
-            self._steer(self._start(min(threads, len(self._jobs))))
+            self._coordinate(self._start(min(threads, len(self._jobs))))
             reason = self._failure
         except BaseException as error:
             reason = error
             self._deadline.cancel()
             raise
         finally:
-            self._dismiss(reason)
+            self._shut_down(reason)
             reason = None  # its traceback leads here
         if self._failure is not None:
             raise self._failure
-        self._try_again()
+        self._retry_alone()
         if self._report is not None:
             self._report(self._finished)
 
@@ -135,21 +135,21 @@ class Crew:
 
     # ---- the calling thread -------------------------------------------------------------------
 
-    def _steer(self, working: int) -> None:
+    def _coordinate(self, working: int) -> None:
         """Until all threads have ended, keep them supplied, and publish what they bring."""
         while working or self._arrived:
             if working:
-                self._supply()
-                working -= self._hear()
-            if self._arrived and self._intake is not None:
+                self._enqueue()
+                working -= self._await_results()
+            if self._arrived and self._batched is not None:
                 count = min(len(self._arrived), MOST)
                 batch = [self._arrived.popleft() for _ in range(count)]
-                self._intake.publish(batch)
+                self._batched.publish(batch)
                 for job in batch:
-                    self._settle(job)
-            self._tell()
+                    self._finish(job)
+            self._report_progress()
 
-    def _hear(self) -> int:
+    def _await_results(self) -> int:
         """Wait for news unless there is something to do; how many threads have ended."""
         ended = 0
         with suppress(Empty):
@@ -162,12 +162,12 @@ class Crew:
                     continue
                 self._heard += 1
                 if job.arrival is None:
-                    self._settle(job)
+                    self._finish(job)
                 else:
                     self._arrived.append(job)
         return ended
 
-    def _supply(self) -> None:
+    def _enqueue(self) -> None:
         """Have one job more in the queue than there are threads, or many if they are taken fast.
 
         Others wait for what is locked, and it should not lie here for long.
@@ -178,12 +178,12 @@ class Crew:
             self._pace = (now - self._seen[1]) / (ended - self._seen[0])
             self._seen = ended, now
         fast = self._pace < _FAST
-        while self._waiting and self._intake is not None:
+        while self._waiting and self._batched is not None:
             room = len(self._workers) + (MOST if fast else 1) - (self._put - ended)
             if room <= (MOST // 2 if fast else 0):
                 break
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), room, MOST))]
-            others = self._intake.lock(batch)
+            others = self._batched.lock(batch)
             self._last += others
             self._put += len(batch) - len(others)
             for job in batch:
@@ -194,13 +194,13 @@ class Crew:
             for last in (*self._last, *repeat(None, len(self._workers))):
                 self._queue.put(last)
 
-    def _tell(self) -> None:
+    def _report_progress(self) -> None:
         now = time.monotonic()
         if self._report is not None and now >= self._told_at + _TICK:
             self._told_at = now
             self._report(self._finished)
 
-    def _dismiss(self, error: BaseException | None) -> None:
+    def _shut_down(self, error: BaseException | None) -> None:
         """Wait for the threads to end; let go of what has not been published."""
         with suppress(Empty):
             while True:
@@ -211,10 +211,10 @@ class Crew:
             join_all(self._workers)
         finally:
             for job in self._jobs:
-                if job.partial is not None and self._intake is not None:
-                    self._intake.drop(job, error)
+                if job.partial is not None and self._batched is not None:
+                    self._batched.drop(job, error)
 
-    def _try_again(self) -> None:
+    def _retry_alone(self) -> None:
         """Alone, the smallest first: perhaps it was only the others that were in the way.
 
         Where one is refused now, so would be those that need as much.
@@ -222,7 +222,7 @@ class Crew:
         is_full = False
         for job in sorted(self._again, key=lambda job: getattr(job.error, "needed", 0)):
             if not is_full or type(job.error) is PartialLostError:
-                self._do(job)
+                self._fetch_one(job)
                 is_full = is_full or type(job.error) is QuotaExceededError
             self._finished.append(job)
 
@@ -232,7 +232,7 @@ class Crew:
         try:
             while (job := self._queue.get()) is not None:
                 if job.partial is None:
-                    self._do(job)
+                    self._fetch_one(job)
                 else:
                     self._receive(job)
                 self._news.put(job)
@@ -242,7 +242,7 @@ class Crew:
         finally:
             self._news.put(None)
 
-    def _do(self, job: Job) -> None:
+    def _fetch_one(self, job: Job) -> None:
         """All of it."""
         job.error = None
         try:
@@ -251,21 +251,21 @@ class Crew:
             else:
                 job.file = self._fetch(job.name, job.copy, self._deadline)
         except Exception as error:
-            let_through(error)
+            reraise_interrupt(error)
             job.error = error
 
     def _receive(self, job: Job) -> None:
         """Have the object arrive, for the calling thread to publish; or what went wrong."""
-        assert self._intake is not None
+        assert self._batched is not None
         try:
             self._deadline.check(job.name)
-            self._intake.receive(job, self._deadline)
+            self._batched.receive(job, self._deadline)
         except BaseException as error:
-            self._intake.drop(job, error)
+            self._batched.drop(job, error)
             if not isinstance(error, Exception):
                 raise
             job.error = error
 
-    def _settle(self, job: Job) -> None:
+    def _finish(self, job: Job) -> None:
         again = type(job.error) in (QuotaExceededError, PartialLostError)
         (self._again if again else self._finished).append(job)

@@ -39,7 +39,7 @@ _REDIRECTS = (301, 307, 308)
 _OTHER_REGION = "AuthorizationHeaderMalformed"
 
 
-def retold(error: Exception, key: str) -> Exception | None:
+def as_botocore_error(error: Exception, key: str) -> Exception | None:
     """What botocore would have raised; None if only boto3 can find out what is the matter.
 
     That is so where an answer has headers that obstore cannot do with (or without), where it was

@@ -25,14 +25,14 @@ import sys
 import time
 from functools import partial
 
-from ...common.interruption import let_through
+from ...common.interruption import reraise_interrupt
 from ...errors import OriginUnavailableError
 from .. import Reply, Unchanged
 from ..s3.errors import named, refuses_condition, translated
-from ..s3.origin import S3Origin, patience
+from ..s3.origin import S3Origin, read_timeout
 from ..scope import ANONYMOUS
-from .errors import is_elsewhere, is_stale_connection, retold
-from .stores import make_store, road_to, trust_of
+from .errors import as_botocore_error, is_elsewhere, is_stale_connection
+from .stores import address_of, make_store, tls_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from ...common.deadline import Deadline
     from ..s3.errors import Subject
-    from .stores import Road
+    from .stores import BucketAddress
 
 #: Bytes that obstore collects before it hands them over; they are lost if the body breaks then.
 #: 1 GiB came at 2.4 GB/s so, at 1.9 with obstore's own 10 MiB (curl: 2.05). A body that fits is
@@ -70,7 +70,7 @@ class ObstoreOrigin(S3Origin):
 
     def __init__(self, request_options: Mapping[str, str] | None = None) -> None:
         super().__init__(None, request_options)
-        self._roads: dict[str, Road | None] = {}
+        self._addresses: dict[str, BucketAddress | None] = {}
         self._stores: dict[tuple[str, float], Any] = {}
         self._credentials: object = None
 
@@ -104,7 +104,7 @@ class ObstoreOrigin(S3Origin):
         options = {name: value for name, value in options.items() if value}
         subject, tries = (bucket, key, version_id), 0
         while True:
-            timeout = patience(deadline)
+            timeout = read_timeout(deadline)
             store, scope = self._store(bucket, subject, timeout)
             if store is None:
                 return ask_boto3()
@@ -113,12 +113,12 @@ class ObstoreOrigin(S3Origin):
                 reply.scope = scope
                 return reply
             except Exception as error:
-                let_through(error)
-                failure = retold(error, key)
+                reraise_interrupt(error)
+                failure = as_botocore_error(error, key)
                 if failure is None or (if_none_match and refuses_condition(failure, "IfNoneMatch")):
                     return ask_boto3()
                 if is_elsewhere(failure):
-                    self._roads[bucket] = None
+                    self._addresses[bucket] = None
                     return ask_boto3()
                 tries += 1
                 if tries > 1 or not is_stale_connection(error):
@@ -147,31 +147,31 @@ class ObstoreOrigin(S3Origin):
         super().close()
         if _lost_in_fork:  # locks in there may be held by threads of the parent: touch nothing
             _abandoned.append(self._stores)
-        self._stores, self._roads = {}, {}
+        self._stores, self._addresses = {}, {}
 
     def _store(self, bucket: str, subject: Subject, timeout: float) -> tuple[Any, str | None]:
         """What obstore asks through, and the scope that signs; None if this bucket is boto3's."""
         signer = self._signing()
         client = signer.client
         try:
-            if bucket not in self._roads:
-                self._roads[bucket] = road_to(client, bucket)
-            road = self._roads[bucket]
-            if road is None:
+            if bucket not in self._addresses:
+                self._addresses[bucket] = address_of(client, bucket)
+            address = self._addresses[bucket]
+            if address is None:
                 return None, None
             # As botocore does: each request is signed with what is valid now.
-            credentials = client._request_signer._credentials if road[1] else None
+            credentials = client._request_signer._credentials if address[1] else None
             frozen = credentials.get_frozen_credentials() if credentials is not None else None
             if frozen != self._credentials:
                 self._stores, self._credentials = {}, frozen
             store = self._stores.get((bucket, timeout))
             if store is None:
                 payer = "RequestPayer" in self._options
-                trust = trust_of(client) if road[0].startswith("https:") else {}
-                store = make_store(bucket, road, frozen, timeout, trust, payer=payer)
+                trust = tls_options(client) if address[0].startswith("https:") else {}
+                store = make_store(bucket, address, frozen, timeout, trust, payer=payer)
                 self._stores[bucket, timeout] = store
         except Exception as error:
-            let_through(error)
+            reraise_interrupt(error)
             raise translated(error, subject) from error
         keys = ANONYMOUS
         if frozen is not None:
@@ -231,10 +231,12 @@ class _Body:
         try:
             return memoryview(next(self._chunks, b""))
         except Exception as error:
-            let_through(error)
+            reraise_interrupt(error)
             if deadline is not None and deadline.remaining() <= 0:
                 raise deadline.exceeded(named(self._subject)) from error
-            raise translated(retold(error, self._subject[1]) or error, self._subject) from error
+            raise translated(
+                as_botocore_error(error, self._subject[1]) or error, self._subject
+            ) from error
 
     def _broken(self, why: str) -> OriginUnavailableError:
         bucket, key, _ = self._subject
@@ -263,7 +265,7 @@ def _reply(
     try:
         result = obstore.get(store, key, options=options)
     except Exception as error:
-        let_through(error)
+        reraise_interrupt(error)
         if etag_here and type(error).__name__ == "NotModifiedError":  # importing it takes 4 µs
             return Unchanged()
         raise

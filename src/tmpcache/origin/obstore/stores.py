@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     #: Where the objects of a bucket are, and the region to sign for; "" for no signature.
-    Road = tuple[str, str]
+    BucketAddress = tuple[str, str]
 
 
 #: Where nobody can listen. obstore follows redirects, and S3's session token goes along in a header
@@ -30,7 +30,7 @@ def _stop(request: Any, **_: object) -> None:
     raise _Prepared(request)
 
 
-def road_to(client: Any, bucket: str) -> Road | None:
+def address_of(client: Any, bucket: str) -> BucketAddress | None:
     """How botocore gets at a bucket.
 
     None if obstore cannot follow: other signatures than SigV4, or through a proxy.
@@ -61,7 +61,7 @@ def _is_proxied(url: str) -> bool:
     return url.partition(":")[0] in get_environ_proxies(url)
 
 
-def trust_of(client: Any) -> Any:
+def tls_options(client: Any) -> Any:
     """Which certificates botocore was told to trust, as obstore is told."""
     verify = getattr(client._endpoint.http_session, "_verify", True)
     if verify is False:
@@ -73,7 +73,13 @@ def trust_of(client: Any) -> Any:
 
 
 def make_store(
-    bucket: str, road: Road, credentials: Any, timeout: float, trust: Any, *, payer: bool
+    bucket: str,
+    address: BucketAddress,
+    credentials: Any,
+    timeout: float,
+    trust: Any,
+    *,
+    payer: bool,
 ) -> Any:
     """A store that asks for what it is told to, whatever else the environment says."""
     from datetime import timedelta
@@ -81,7 +87,7 @@ def make_store(
 
     from obstore.store import S3Store
 
-    endpoint, region = road
+    endpoint, region = address
     keys: Any = credentials and {
         "access_key_id": credentials.access_key,
         "secret_access_key": credentials.secret_key,

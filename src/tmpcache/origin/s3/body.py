@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from http.client import HTTPResponse
 
-from ...common.interruption import let_through
+from ...common.interruption import reraise_interrupt
 from .. import Reply
 from .errors import named, translated
 from .origin import READ_TIMEOUT
@@ -92,7 +92,7 @@ class Body:
             self._awaited -= count
             return buffer[:count]
         except Exception as error:
-            let_through(error)
+            reraise_interrupt(error)
             if self._deadline is not None and self._deadline.remaining() <= 0:
                 raise self._deadline.exceeded(named(self._subject)) from error
             raise translated(error, self._subject) from error
@@ -102,7 +102,7 @@ class Body:
         try:
             self._stream._raw_stream._fp.fp.raw._sock.shutdown(socket.SHUT_RDWR)
         except (AttributeError, OSError) as error:  # nothing to wait for any more
-            let_through(error)
+            reraise_interrupt(error)
 
     def close(self) -> None:
         """Give the connection up, read or not."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import sys
 
-from ...common.interruption import let_through
+from ...common.interruption import reraise_interrupt
 from ...errors import ConfigError, OriginUnavailableError
 from .errors import named, no_client
-from .origin import CONNECT_TIMEOUT, READ_TIMEOUT, patience
+from .origin import CONNECT_TIMEOUT, READ_TIMEOUT, read_timeout
 from .signing import here
 
 TYPE_CHECKING = False
@@ -43,7 +43,7 @@ def make_client() -> Any:
         session = boto3.Session(botocore_session=botocore.session.Session())
         client = session.client("s3", config=config)
     except Exception as error:
-        let_through(error)
+        reraise_interrupt(error)
         raise no_client(error) from error
     _check_trust(client)
     _wait_by_deadline(client)
@@ -59,7 +59,7 @@ def _check_trust(client: Any) -> None:
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(verify)
         except OSError as error:
-            let_through(error)
+            reraise_interrupt(error)
             raise ConfigError(
                 f"the CA bundle {verify} cannot be read ({error}): let AWS_CA_BUNDLE name a file "
                 "of PEM certificates, or unset it"
@@ -75,7 +75,7 @@ def _wait_by_deadline(client: Any) -> None:
 
     class ByDeadline(Timeout):
         def clone(self) -> Timeout:  # urllib3 does this for each request
-            seconds = patience(None if here.question is None else here.question.deadline)
+            seconds = read_timeout(None if here.question is None else here.question.deadline)
             return Timeout(connect=min(seconds, CONNECT_TIMEOUT), read=seconds)
 
     timeout = ByDeadline(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT)
@@ -106,7 +106,7 @@ def _end_with_a_signal(caught_exception: Exception | None = None, **_: object) -
     while frame is not None and frame.f_globals.get("__package__") != __package__:
         frame = frame.f_back
     if frame is not None and caught_exception is not None:  # it was asked from here
-        let_through(caught_exception, frame)
+        reraise_interrupt(caught_exception, frame)
 
 
 def repair(client: Any) -> None:

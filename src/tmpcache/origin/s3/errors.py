@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 
-from ...common.interruption import let_through
+from ...common.interruption import reraise_interrupt
 from ...common.objects import ObjectName
 from ...errors import (
     AccessDeniedError,
@@ -104,7 +104,7 @@ def translated(
     `right` is what the credentials need for that, and `scope` says whose they are. What a signal
     handler raised meanwhile is raised from here, untranslated.
     """
-    let_through(error, sys._getframe(1))
+    reraise_interrupt(error, sys._getframe(1))
     if not is_of_the_client(error):
         raise error
     translation = _translated(error, asked, right)

@@ -278,7 +278,7 @@ class S3Origin:
         return Signer(client, scope.origin_name(client.meta.endpoint_url, client.meta.region_name))
 
 
-def patience(deadline: Deadline | None) -> float:
+def read_timeout(deadline: Deadline | None) -> float:
     """Seconds that a call with this deadline may wait for the next bytes."""
     if deadline is None or (left := deadline.remaining()) >= READ_TIMEOUT:
         return READ_TIMEOUT

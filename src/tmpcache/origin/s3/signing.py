@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from threading import local
 
-from ...common.interruption import let_through
+from ...common.interruption import reraise_interrupt
 from ..scope import ANONYMOUS
 
 TYPE_CHECKING = False
@@ -54,7 +54,7 @@ class Signer:
             credentials = self.client._request_signer._credentials
             return None if self._is_due(credentials) else _keys(credentials)
         except Exception as error:  # credentials of somebody else's making, or none
-            let_through(error)
+            reraise_interrupt(error)
             return None
 
     def of(self, request: Any) -> Keys | None:
@@ -70,7 +70,7 @@ class Signer:
         try:
             keys = _keys(self.client._request_signer._credentials)
         except Exception as error:
-            let_through(error)
+            reraise_interrupt(error)
             return None
         if keys is None or token != keys[2]:
             return None

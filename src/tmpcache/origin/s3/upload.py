@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...common.interruption import let_through
+from ...common.interruption import reraise_interrupt
 from .parameters import of
 
 TYPE_CHECKING = False
@@ -56,7 +56,7 @@ def upload(
         try:
             client.abort_multipart_upload(**place, **of(client, "AbortMultipartUpload", options))
         except Exception as error:  # the reason why there is an abort is what counts
-            let_through(error)
+            reraise_interrupt(error)
         raise
     return answer.get("ETag", ""), answer.get("VersionId")
 

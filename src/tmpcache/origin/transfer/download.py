@@ -135,7 +135,7 @@ def too_long(name: ObjectName, size: int) -> IntegrityError:
     return IntegrityError(f"{name}: the body is longer than the {size} bytes announced")
 
 
-class Patience:
+class RetryBudget:
     """How often a download may break without getting on before it is given up."""
 
     def __init__(self, name: ObjectName, deadline: Deadline | None, tries: int = _TRIES) -> None:

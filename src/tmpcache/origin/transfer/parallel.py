@@ -25,7 +25,7 @@ from ...errors import (
     OriginUnavailableError,
 )
 from .. import UNSAID, Reply
-from .download import Patience, UnusableRangeError, ask_anew, ask_for, is_strong, too_long
+from .download import RetryBudget, UnusableRangeError, ask_anew, ask_for, is_strong, too_long
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ _TRIES, _AGAIN = 2, 10.0
 
 
 #: Connections of this process that bring parts of objects.
-_open: set[_Line] = set()
+_open: set[_Connection] = set()
 os.register_at_fork(after_in_child=_open.clear)
 
 
@@ -96,16 +96,16 @@ class Transfer:
         self.scope: str | None = UNSAID
         #: Whether all connections shall end.
         self.halted = False
-        self._refused, self._splits = refused, splits
+        self._note_refusal, self._splits = refused, splits
         self._lock = Lock()
         self._gaps: list[tuple[int, int | None]] = []
         self._part = 0  # bytes of a part; 0: what is missing is brought in one
         self._ranges = True  # whether the origin knows them
-        self._lines: list[_Line] = []  # all there were
+        self._connections: list[_Connection] = []  # all there were
         self._helpers: list[Worker] = []
         self._helping = 0
         self._split_at = 0.0  # on the clock of `time.monotonic`: not before
-        self._patience = Patience(name, deadline)
+        self._retry_budget = RetryBudget(name, deadline)
         self._error: BaseException | None = None
 
     def run(self, reply: Reply | None) -> tuple[str, str | None, str | None]:
@@ -123,7 +123,7 @@ class Transfer:
                     self.sink.rewind()
                     reply = reply or self._ask_patiently()
         finally:
-            _open.difference_update(self._lines)
+            _open.difference_update(self._connections)
             if self.deadline is not None:
                 self.deadline.forget(self)
 
@@ -147,7 +147,7 @@ class Transfer:
             reply.body.close()
             raise
         self._gaps = [(0, reply.size)]
-        self._ranges = self._ranges and is_strong(reply.etag) and reply.etag != self._refused
+        self._ranges = self._ranges and is_strong(reply.etag) and reply.etag != self._note_refusal
         return reply
 
     def _still(self) -> Reply | None:
@@ -176,14 +176,14 @@ class Transfer:
             try:
                 return ask_anew(self.origin, self.name, self.deadline)
             except OriginUnavailableError as error:
-                self.pause(self._patience, error)
+                self.pause(self._retry_budget, error)
 
-    def pause(self, patience: Patience, error: OriginUnavailableError) -> None:
+    def pause(self, read_timeout: RetryBudget, error: OriginUnavailableError) -> None:
         """Wait before the next try, unless all connections shall end."""
         size = self.sink.size
         missing = sum(end - start for start, end in self.sink.gaps())
         here = self.sink.received if size is None else size - missing
-        until = time.monotonic() + patience.pause(error, here, size)
+        until = time.monotonic() + read_timeout.pause(error, here, size)
         while not self.halted and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, LOOK))
 
@@ -191,7 +191,7 @@ class Transfer:
         """Be the first connection, wait for the others, and fail as the first that failed did."""
         try:
             while self._gaps:  # again, if another connection gave its part back
-                _Line(self, self._patience, self.deadline, leads=True).work(reply)
+                _Connection(self, self._retry_budget, self.deadline, leads=True).work(reply)
                 self._join()
                 reply = None
         except BaseException as error:
@@ -217,19 +217,19 @@ class Transfer:
 
     def interrupt(self) -> None:
         """Let no connection wait any longer."""
-        for line in [*self._lines]:
+        for line in [*self._connections]:
             line.interrupt()
 
-    def enter(self, line: _Line) -> None:
+    def enter(self, line: _Connection) -> None:
         """Another connection is open."""
-        self._lines.append(line)
+        self._connections.append(line)
         _open.add(line)
 
-    def leave(self, line: _Line) -> None:
+    def leave(self, line: _Connection) -> None:
         """It is not any more."""
         _open.discard(line)
 
-    def take(self) -> _Part | None:
+    def next_part(self) -> _Part | None:
         """The next part to bring; None if nothing is left."""
         with self._lock:
             if not self._gaps:
@@ -285,7 +285,9 @@ class Transfer:
         """Open other connections, as many as this process may have and there are threads for."""
         deadline = deadline_within(self.deadline, asks_once=True)
         for _ in range(most):
-            line = _Line(self, Patience(self.name, deadline, _TRIES), deadline, leads=False)
+            line = _Connection(
+                self, RetryBudget(self.name, deadline, _TRIES), deadline, leads=False
+            )
             self.enter(line)  # first: of two downloads that look then, at least one sees too many
             if len(_open) > _TOGETHER:
                 return self.leave(line)
@@ -301,13 +303,18 @@ class Transfer:
         return None
 
 
-class _Line:
+class _Connection:
     """One connection, and what it reads from it; the first (`leads`) in the calling thread."""
 
     def __init__(
-        self, transfer: Transfer, patience: Patience, deadline: Deadline | None, *, leads: bool
+        self,
+        transfer: Transfer,
+        read_timeout: RetryBudget,
+        deadline: Deadline | None,
+        *,
+        leads: bool,
     ) -> None:
-        self._transfer, self._patience, self._deadline = transfer, patience, deadline
+        self._transfer, self._retry_budget, self._deadline = transfer, read_timeout, deadline
         self._leads = leads
         self._part: _Part | None = None
         self._reply: Reply | None = None
@@ -335,15 +342,15 @@ class _Line:
         at = 0
         try:
             transfer.enter(self)
-            while (part := transfer.take()) is not None:
+            while (part := transfer.next_part()) is not None:
                 self._part = part
                 if self._reply is not None and at != part.at:
-                    self._hang_up()
+                    self._close_response()
                 self._bring(part)
                 at = part.at
         finally:
             transfer.leave(self)
-            self._hang_up()
+            self._close_response()
 
     def interrupt(self) -> None:
         """Called by another thread: wait for nothing any more."""
@@ -361,12 +368,12 @@ class _Line:
                     self._reply = self._ask(part)
                 return self._drain(part, self._reply)
             except OriginUnavailableError as error:
-                self._hang_up()
+                self._close_response()
                 if transfer.halted:
                     raise _Halted from error
                 if part.at == part.end:
                     return None
-                transfer.pause(self._patience, error)
+                transfer.pause(self._retry_budget, error)
 
     def _ask(self, part: _Part) -> Reply:
         transfer = self._transfer
@@ -402,9 +409,9 @@ class _Line:
         if reply.end in (None, part.at):
             if read(buffer):
                 raise too_long(transfer.name, part.at)
-            self._hang_up()
+            self._close_response()
 
-    def _hang_up(self) -> None:
+    def _close_response(self) -> None:
         reply, self._reply = self._reply, None
         if reply is not None:
             reply.body.close()

@@ -58,7 +58,7 @@ class Quota:
         self.evicted = self.evicted_bytes = 0
         #: Whether objects are to be evicted for their rows, and whether the index is to be shrunk,
         #: once no transaction is under way.
-        self.wants_trim = self.wants_shrink = False
+        self.wants_to_trim_rows = self.wants_shrink = False
         #: Whether all content went before the last shrinking: then nothing more can be done.
         self._has_nothing_left = False
         self._is_ample = False
@@ -107,7 +107,7 @@ class Quota:
             self._strangers = ended + _STRANGERS_TRUSTED * (ended - began), found
         return found
 
-    def is_ample(self, index: Index, needed: int) -> bool:
+    def is_far_below_quota(self, index: Index, needed: int) -> bool:
         """Whether an eighth of the quota would stay free: what is measured seldom is far less.
 
         Measuring costs 15 system calls (40 µs between two requests).
@@ -130,13 +130,13 @@ class Quota:
         self._trust -= 1
         if self._is_ample and self._trust >= 0:
             return
-        self.wants_trim = index.excess_rows() > 0
+        self.wants_to_trim_rows = index.excess_rows() > 0
         if index.has_grown():
             while not self.make_room(index, 0, "the index"):
                 if self._has_nothing_left:
                     raise IndexTooLargeError("free pages are to be given back first")
 
-    def trim(self, index: Index) -> int:
+    def trim_rows(self, index: Index) -> int:
         """Evict the objects used longest ago because the index takes up more than its share.
 
         As many as go into one transaction: their number. Whether that was enough, :meth:`watch`
@@ -163,19 +163,19 @@ class Quota:
         first. `subject` is what the bytes are for, to be named in the error. With `on_disk`, or a
         `min_free`, what the file system has left counts as well.
         """
-        if not on_disk and self.is_ample(index, needed):
+        if not on_disk and self.is_far_below_quota(index, needed):
             return True
-        shortage = self._shortage(index, needed, slack, on_disk)
+        shortage = self._missing_bytes(index, needed, slack, on_disk)
         if shortage <= 0:
             return True
-        leased = reconciliation.bury(index, self._root)
-        shortage = self._shortage(index, needed, slack, on_disk)
+        leased = reconciliation.reclaim(index, self._root)
+        shortage = self._missing_bytes(index, needed, slack, on_disk)
         if shortage <= 0:
             return True
         plan = self._plan(index, leased, needed, shortage, subject)
         self._has_nothing_left = not plan
         if self.evict(index, plan[: index.batch]) and (
-            self._shortage(index, needed, slack, on_disk) <= 0
+            self._missing_bytes(index, needed, slack, on_disk) <= 0
         ):
             return True
         self.wants_shrink = True
@@ -183,13 +183,13 @@ class Quota:
 
     def room_left(self, index: Index) -> int:
         """Bytes that fit without evicting anything; negative if something has to go already."""
-        return -self._shortage(index, 0, _SLACK, False)
+        return -self._missing_bytes(index, 0, _SLACK, False)
 
-    def relieve(self, index: Index, needed: int) -> int:
+    def free_disk_space(self, index: Index, needed: int) -> int:
         """After a write met a full disk: evict at least `needed` bytes, or all that may go."""
         before = sum(totals(index))
-        leased = reconciliation.bury(index, self._root)
-        victims = self._victims(index, leased, needed)[0]
+        leased = reconciliation.reclaim(index, self._root)
+        victims = self._choose_victims(index, leased, needed)[0]
         while victims:
             self.evict(index, victims[: index.batch])
             victims = victims[index.batch :]
@@ -217,7 +217,7 @@ class Quota:
         found = index.rows(every) if leased else []
         return sum(size for name, size in found if lease_of(name) in leased)
 
-    def _shortage(self, index: Index, needed: int, slack: int, on_disk: bool) -> int:
+    def _missing_bytes(self, index: Index, needed: int, slack: int, on_disk: bool) -> int:
         content, reserved = totals(index)
         over = content + reserved + self.overhead(index)[1] + slack + needed - self.quota
         if not self.min_free and not on_disk:
@@ -229,7 +229,7 @@ class Quota:
         )
         return max(over, needed + unwritten + self.min_free - self.disk_free())
 
-    def _victims(
+    def _choose_victims(
         self, index: Index, leased: set[int], shortage: int
     ) -> tuple[list[Victim], int, int, int]:
         """Blobs to evict, in order; their bytes; and how many of how many bytes are in use."""
@@ -249,7 +249,7 @@ class Quota:
     def _plan(
         self, index: Index, leased: set[int], needed: int, shortage: int, subject: object
     ) -> list[Victim]:
-        victims, found, held, in_use = self._victims(index, leased, shortage)
+        victims, found, held, in_use = self._choose_victims(index, leased, shortage)
         if found >= shortage:
             return victims
         if found + index.shrinkable(held) >= shortage and (victims or not self._has_nothing_left):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..root import Root
 
 
-def bury(index: Index, root: Root, *, resumable: bool = True) -> set[int]:
+def reclaim(index: Index, root: Root, *, resumable: bool = True) -> set[int]:
     """Remove what dead processes left; the leases of the living.
 
     With `resumable` false, partials stay that another download could go on with.
@@ -57,7 +57,7 @@ def reconcile(index: Index, root: Root) -> int:
     return sum(size for name, size in lost.items() if name not in in_use)
 
 
-def adopt(index: Index, root: Root, blocks: Callable[[int], int]) -> None:
+def rebuild(index: Index, root: Root, blocks: Callable[[int], int]) -> None:
     """Account in an index for what is on disk, whatever it knows.
 
     A partial is as long as what its download has reserved, or no block of it is written yet.
@@ -73,7 +73,7 @@ def adopt(index: Index, root: Root, blocks: Callable[[int], int]) -> None:
         index.run("INSERT OR REPLACE INTO partials (name, reserved) VALUES (?, ?)", name, size)
 
 
-def shed(root: Root, needed: int) -> None:
+def evict_without_index(root: Root, needed: int) -> None:
     """Remove `needed` bytes of the oldest content, for an index that has no room to be opened.
 
     Whoever does this leaves a change unfinished, so that the next one compares files and rows.

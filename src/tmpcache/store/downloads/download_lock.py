@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 _POLL, _POLL_MOST = 0.001, 0.05
 
 
-def hold(
+def acquire(
     directory: str,
     name: str,
     patience: float,
-    hang_up: Callable[[], None] | None,
+    close_response: Callable[[], None] | None,
     deadline: Deadline | None,
 ) -> tuple[Descriptor, str, bool]:
     """Create or find, and lock, the partial of an object.
 
     Gives its file and path, and whether another had to be waited for.
 
-    Calls `hang_up` before it waits. Waits as long as the other download makes progress, and
+    Calls `close_response` before it waits. Waits as long as the other download makes progress, and
     `patience` seconds more (it may be frozen); then takes a partial of its own.
     """
     path, waited = os.path.join(directory, name), False
     while True:
         try:
-            held = take(path)
+            held = try_acquire(path)
         except StrangeFileError:  # what has the name stays; the lock only saves work
             if os.path.basename(path) != name:
                 raise
@@ -44,14 +44,14 @@ def hold(
             continue
         if held is not None:
             return held, path, waited
-        if hang_up is not None and not waited:
-            hang_up()
+        if close_response is not None and not waited:
+            close_response()
         waited = True
         if not _wait(path, patience, deadline):
             path = _another(directory, name)
 
 
-def take(path: str) -> Descriptor | None:
+def try_acquire(path: str) -> Descriptor | None:
     """Create or find, and lock, a partial; None if another has it."""
     file = open_file(path, os.O_RDWR | os.O_CREAT)
     if lock_descriptor(file.fd, blocking=False) and file.is_still(path):

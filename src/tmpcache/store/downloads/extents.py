@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Island:
+class Extent:
     """Bytes that are here while some before them are still missing, with a hash of their own.
 
     >>> island = Island(4096)
@@ -25,13 +25,13 @@ class Island:
         self._hash, self._digest = xxhash.xxh3_64(), ""
 
     @classmethod
-    def noted(cls, text: str) -> Island:
+    def noted(cls, text: str) -> Extent:
         """What was written down as ``str(island)``."""
         span, _, digest = text.partition(":")
         start, _, end = span.partition("-")
-        island = cls(int(start))
-        island.end, island._digest = int(end), digest
-        return island
+        extent = cls(int(start))
+        extent.end, extent._digest = int(end), digest
+        return extent
 
     def add(self, data: memoryview) -> None:
         """More bytes, right after the others."""

@@ -23,7 +23,7 @@ from ..content import blobs
 from ..content.eviction import remove_siblings
 from ..content.quota import FULL
 from ..filesystem.files import Descriptor, remove
-from .extents import Island
+from .extents import Extent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,13 +43,13 @@ if TYPE_CHECKING:
         def blocks(self, size: int, /) -> int:
             """Bytes that are reserved for a file of `size` bytes."""
 
-        def settle(self, file: str, allocated: int, /) -> None:
+        def shrink_reservation(self, file: str, allocated: int, /) -> None:
             """Reserve what a file occupies that grows no more for now."""
 
-        def relieve(self, needed: int, /) -> None:
+        def free_disk_space(self, needed: int, /) -> None:
             """Evict because the disk is full."""
 
-        def note(self, partial: Partial, /) -> None:
+        def record_progress(self, partial: Partial, /) -> None:
             """Write down how far a partial has come."""
 
 
@@ -104,7 +104,7 @@ class Partial:
         self.received = 0
         self._hash = xxhash.xxh3_128()
         self._checksum: Checksum | None = None
-        self._islands: list[Island] = []
+        self._extents: list[Extent] = []
         #: A small body, until it is poured into the file.
         self._pending: bytearray | None = None
 
@@ -114,7 +114,7 @@ class Partial:
         return os.path.basename(self.path)
 
     def resume(
-        self, etag: str, size: int, checksum: str, received: int, digest: str, islands: str
+        self, etag: str, size: int, checksum: str, received: int, digest: str, extents: str
     ) -> None:
         """Go on with what an earlier download noted, unless somebody has changed it since.
 
@@ -124,12 +124,12 @@ class Partial:
         self.noted = 1  # whatever the note says, a rewind has to take it back
         for data in self._stretch(0, received):
             self._absorb(data)
-        found = [Island.noted(text) for text in islands.split()]
+        found = [Extent.noted(text) for text in extents.split()]
         if self._hash.hexdigest() != digest or not all(
-            island.fits(self._stretch(island.start, island.end)) for island in found
+            extent.fits(self._stretch(extent.start, extent.end)) for extent in found
         ):
             return self.rewind()
-        self._islands = found
+        self._extents = found
         self._follow()
         self.noted = self._here()
         return None
@@ -175,7 +175,7 @@ class Partial:
             if leads:
                 self._follow(_CATCH_UP)
                 if self._here() - self.noted >= PART:
-                    self.note()
+                    self.record_progress()
         finally:
             if leads:
                 self._front.release()
@@ -200,19 +200,19 @@ class Partial:
     def _strand(self, data: memoryview, at: int) -> None:
         """Remember bytes that are ahead of their turn."""
         with self._lock:
-            island = next((island for island in self._islands if island.end == at), None)
-            if island is None:
-                island = Island(at)
-                self._islands.append(island)
-            island.add(data)
+            extent = next((extent for extent in self._extents if extent.end == at), None)
+            if extent is None:
+                extent = Extent(at)
+                self._extents.append(extent)
+            extent.add(data)
 
     def _follow(self, most: int = sys.maxsize) -> None:
         """Hash what is here without a gap, but was ahead of its turn: all, or some `most` bytes."""
         most += self.received
-        while self._islands and self.received < most:
+        while self._extents and self.received < most:
             with self._lock:
-                self._islands = [one for one in self._islands if one.end > self.received]
-                next_one = min(self._islands, key=lambda one: one.start, default=None)
+                self._extents = [one for one in self._extents if one.end > self.received]
+                next_one = min(self._extents, key=lambda one: one.start, default=None)
                 if next_one is None or next_one.start > self.received:
                     return
                 end = min(next_one.end, most)
@@ -233,16 +233,16 @@ class Partial:
 
     def _here(self) -> int:
         return self.received + sum(
-            max(0, island.end - max(island.start, self.received)) for island in self._islands
+            max(0, extent.end - max(extent.start, self.received)) for extent in self._extents
         )
 
     def gaps(self) -> list[tuple[int, int]]:
         """What is missing of an object of known size, as pairs of start and end."""
         found, at = [], self.received
-        for island in sorted(self._islands, key=lambda island: island.start):
-            if island.start > at:
-                found.append((at, island.start))
-            at = max(at, island.end)
+        for extent in sorted(self._extents, key=lambda extent: extent.start):
+            if extent.start > at:
+                found.append((at, extent.start))
+            at = max(at, extent.end)
         return [*found, (at, self.size)] if self.size is not None and at < self.size else found
 
     def check(self, subject: object) -> None:
@@ -255,26 +255,26 @@ class Partial:
                 "Nothing was kept; try again."
             )
 
-    def note(self) -> None:
+    def record_progress(self) -> None:
         """Write down how far this has come, if another download could go on from here."""
         here = self._here()
         if self.etag and self.size and "." not in self.file_name and here >= PART:
-            self._room.note(self)
+            self._room.record_progress(self)
             self.noted = here
 
     def noted_values(self) -> tuple[object, ...]:
         """What :meth:`resume` wants to know; nothing received after a :meth:`rewind`."""
         with self._lock:
-            islands = " ".join(map(str, self._islands))
+            extents = " ".join(map(str, self._extents))
         checksum = self._checksum.announced if self._checksum is not None else ""
         size, digest = self.size or 0, self._hash.hexdigest()
-        return self.etag, size, checksum, self.received, digest, islands
+        return self.etag, size, checksum, self.received, digest, extents
 
     def rewind(self) -> None:
         """Forget all that was received."""
         self._forget()
         if self.noted:  # before the bytes go that the note speaks of
-            self._room.note(self)
+            self._room.record_progress(self)
             self.noted = 0
         # Not always: what was once truncated, ext4 writes out when it is closed (80 µs).
         if os.fstat(self.fd).st_size:
@@ -332,9 +332,9 @@ class Partial:
 
     def keep(self) -> None:
         """Leave the file to the next download of the object, no larger than it need be."""
-        os.ftruncate(self.fd, max([self.received, *(island.end for island in self._islands)]))
-        self.note()
-        self._room.settle(self.file_name, os.fstat(self.fd).st_blocks * 512)
+        os.ftruncate(self.fd, max([self.received, *(extent.end for extent in self._extents)]))
+        self.record_progress()
+        self._room.shrink_reservation(self.file_name, os.fstat(self.fd).st_blocks * 512)
 
     def remove(self, index: Index | None = None) -> None:
         """Remove the file, wherever it is, unless the `index` knows it as a blob."""
@@ -377,4 +377,4 @@ class Partial:
         """Evict after a write met a full disk, so that it can be tried once more."""
         if error.errno not in FULL:
             raise error
-        self._room.relieve(needed)
+        self._room.free_disk_space(needed)

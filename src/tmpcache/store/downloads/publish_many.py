@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...common.interruption import let_through
+from ...common.interruption import reraise_interrupt
 from ...errors import TmpCacheError
 from ..content import blobs
 from ..filesystem.files import inode
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...common.objects import Copy
-    from ..database import Access
+    from ..database import Database
     from ..index.index import Index
-    from .publish import Answer, Arrival
+    from .publish import Arrival, Published
 
 #: Arrivals that are published together. How many of them one transaction takes, so that the log
 #: has room for it, the index says (:attr:`.index.Index.batch`).
@@ -27,28 +27,28 @@ MOST = 64
 class _Item:
     """An arrival, the lease of what comes of it, and the copy, once it is published."""
 
-    def __init__(self, access: Access, arrival: Arrival) -> None:
+    def __init__(self, database: Database, arrival: Arrival) -> None:
         self.arrival, self.partial = arrival, arrival.partial
         digest = arrival.finish()
         self.name = digest + blobs.suffix(arrival.name.key)
-        self.path = f"{access.root.blobs}/{self.name}"
-        self.lease = access.take(lease_id(digest))
+        self.path = f"{database.root.blobs}/{self.name}"
+        self.lease = database.lease(lease_id(digest))
         self.copy: Copy | None = None
 
 
-def publish_many(access: Access, arrivals: Sequence[Arrival]) -> list[Answer | None]:
+def publish_many(database: Database, arrivals: Sequence[Arrival]) -> list[Published | None]:
     """Make up to :data:`MOST` finished partials the copies of objects.
 
     None stands for what is to be published alone, because there is a file of its name, or another
     arrival has the same bytes, or they could not be published together.
     """
-    items = [_Item(access, arrival) for arrival in arrivals]
+    items = [_Item(database, arrival) for arrival in arrivals]
     rest, answers = list(items), []
     while rest:
         try:
-            count = access.write(lambda index: _commit(index, access, rest))  # noqa: B023
+            count = database.write(lambda index: _commit(index, database, rest))  # noqa: B023
         except (TmpCacheError, OSError) as error:  # one failed; which, and why, it will say alone
-            let_through(error)
+            reraise_interrupt(error)
             break
         for item in rest[:count]:
             item.partial.published = item.copy is not None
@@ -59,10 +59,10 @@ def publish_many(access: Access, arrivals: Sequence[Arrival]) -> list[Answer | N
     return answers + [None] * len(rest)
 
 
-def _commit(index: Index, access: Access, items: list[_Item]) -> int:
+def _commit(index: Index, database: Database, items: list[_Item]) -> int:
     """Publish as many of the items as go into one transaction; how many were looked at."""
     new: dict[str, tuple[_Item, bool]] = {}
-    quota, looked_at = access.quota, items[: index.batch]
+    quota, looked_at = database.quota, items[: index.batch]
     for item in looked_at:
         item.copy = None  # if this is done once more
         found = inode(item.path)
@@ -71,12 +71,12 @@ def _commit(index: Index, access: Access, items: list[_Item]) -> int:
     needed = sum(quota.blocks(item.partial.received) for item, comes in new.values() if comes)
     if needed and not quota.make_room(index, needed, f"{len(new)} objects"):
         return 0
-    rows, now = [], access.clock()
+    rows, now = [], database.clock()
     for item, comes in new.values():
         if comes:
             item.partial.pour()
         status = item.partial.move(item.path)
-        item.copy = item.arrival.as_copy(access, item.name, status)
+        item.copy = item.arrival.as_copy(database, item.name, status)
         rows.append(row_of(item.copy, status, now))
         if item.partial.has_reserved:
             index.run("DELETE FROM partials WHERE name = ?", item.partial.file_name)

@@ -13,7 +13,7 @@ import os
 import stat
 from functools import partial
 
-from ...common.interruption import let_through
+from ...common.interruption import reraise_interrupt
 from ...errors import TmpCacheError, UnsafeRootError
 
 TYPE_CHECKING = False
@@ -75,7 +75,7 @@ class Descriptor:
         except IndexError:  # none is left
             return
         except OSError as error:
-            let_through(error)
+            reraise_interrupt(error)
 
     #: Modules may be empty already when the interpreter ends and collects what is left.
     _close = staticmethod(os.close)
@@ -86,7 +86,7 @@ class Descriptor:
         try:
             now = self._fstat(self.fd)
         except OSError as error:
-            let_through(error)
+            reraise_interrupt(error)
             return False
         return (now.st_dev, now.st_ino) == (self.status.st_dev, self.status.st_ino)
 
@@ -111,7 +111,7 @@ def open_file(path: str, flags: int = os.O_RDONLY, *, dir_fd: int | None = None)
     except PermissionError as error:
         raise StrangeFileError(error.errno, "not to be opened by this user", path) from error
     except OSError as error:
-        let_through(error)
+        reraise_interrupt(error)
         if isinstance(error, FileNotFoundError) or not _is_strange(path, dir_fd):
             raise
         raise StrangeFileError(error.errno, "not a file of ours", path) from error
@@ -132,11 +132,11 @@ def _is_strange(path: str, dir_fd: int | None) -> bool:
     try:
         return not stat.S_ISREG(os.lstat(path, dir_fd=dir_fd).st_mode)
     except OSError as error:
-        let_through(error)
+        reraise_interrupt(error)
         return False
 
 
-def claim(path: str) -> Descriptor:
+def open_or_create(path: str) -> Descriptor:
     """Open a file of a fixed name for reading and writing; created, if there is none.
 
     What else has the name is removed, as the name is ours; a directory is refused.
@@ -163,7 +163,7 @@ def claim(path: str) -> Descriptor:
     raise UnsafeRootError(f"{path} is replaced again and again by somebody else")
 
 
-def make(path: str) -> int:
+def create(path: str) -> int:
     """Like :func:`claim`, but for a file that is there already is not opened; its length in bytes.
 
     Whoever closes any descriptor of a file drops all locks that SQLite has on it in this process.
@@ -171,14 +171,14 @@ def make(path: str) -> int:
     try:
         status = os.lstat(path)
     except FileNotFoundError:
-        return claim(path).status.st_size
+        return open_or_create(path).status.st_size
     if (
         stat.S_ISREG(status.st_mode)
         and status.st_uid == os.geteuid()
         and status.st_mode & 0o600 == 0o600
     ):
         return status.st_size
-    return claim(path).status.st_size
+    return open_or_create(path).status.st_size
 
 
 def names(directory: str, is_ours: Callable[[str], object]) -> list[str]:
@@ -220,7 +220,7 @@ def allocated_in(directory: str, passed_over: Callable[[str], object]) -> int:
                 except FileNotFoundError:
                     continue
     except OSError as error:  # gone, or not to be looked into
-        let_through(error)
+        reraise_interrupt(error)
         return total
     return total
 

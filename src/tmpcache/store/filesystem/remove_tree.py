@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from ...common.interruption import let_through
+from ...common.interruption import reraise_interrupt
 from .files import DIRECTORY, Descriptor
 
 
@@ -23,7 +23,7 @@ def remove_tree(path: str) -> bool:
     except FileNotFoundError:
         return True
     except OSError as error:  # a link, a file, or somebody else's
-        let_through(error)
+        reraise_interrupt(error)
         return False
     try:
         resisted: set[str] = set()
@@ -34,7 +34,7 @@ def remove_tree(path: str) -> bool:
     try:
         os.rmdir(path)
     except OSError as error:
-        let_through(error)
+        reraise_interrupt(error)
         return False
     return True
 
@@ -54,7 +54,7 @@ def _opened(name: str, directory: int | None = None) -> Descriptor:
     try:
         os.fchmod(opened.fd, 0o700)
     except OSError as error:
-        let_through(error)
+        reraise_interrupt(error)
         opened.close()
         raise
     return opened
@@ -68,7 +68,7 @@ def _remove_one(top: int, name: str) -> bool:
             return True
         directory = _opened(name, top)
     except OSError as error:
-        let_through(error)
+        reraise_interrupt(error)
         return False
     try:
         for inner in os.listdir(directory.fd):
@@ -80,12 +80,12 @@ def _remove_one(top: int, name: str) -> bool:
                 else:
                     os.unlink(inner, dir_fd=directory.fd)
             except OSError as error:
-                let_through(error)
+                reraise_interrupt(error)
                 continue
         os.rmdir(name, dir_fd=top)
         return True
     except OSError as error:
-        let_through(error)
+        reraise_interrupt(error)
         return False
     finally:
         directory.close()

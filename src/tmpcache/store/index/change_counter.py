@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 from array import array
 
-from ...common.interruption import let_through
+from ...common.interruption import reraise_interrupt
 from ..filesystem import files
 
 TYPE_CHECKING = False
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 _WORD, _SIZE, _MOST = 8, 16, 2**62
 
 
-class Changes:
+class ChangeCounter:
     """The number of the last change begun, and of the last one known to be committed.
 
     Read and written, not mapped: a mapping kills if somebody truncates the file.
     """
 
     def __init__(self, path: str) -> None:
-        self._path, self._file = path, files.claim(path)
+        self._path, self._file = path, files.open_or_create(path)
         self._before = self._number = 0
 
     @property
@@ -79,7 +79,7 @@ class Changes:
         try:
             begun, ended = self._read()
         except OSError as error:  # a daemon has closed all that was open
-            let_through(error)
+            reraise_interrupt(error)
             return -1
         return begun if begun == ended else -1
 

@@ -139,7 +139,7 @@ class Index:
         #: Bytes of pages in use at which objects are evicted only because of their rows.
         self.share = quota // 8
         # Before SQLite does, which would let the umask decide; -wal and -shm follow it.
-        size = files.make(path)
+        size = files.create(path)
         self._connection = sqlite3.connect(
             path, timeout=busy_timeout, isolation_level=None, check_same_thread=False
         )

@@ -29,7 +29,7 @@ import os
 import time
 from array import array
 
-from ...common.forking import here, put_right
+from ...common.forking import here, recover_from_fork
 from ...errors import UnsafeRootError
 from ..filesystem.files import Descriptor, StrangeFileError, allocated, names, open_file, remove
 
@@ -87,7 +87,7 @@ class Lease:
     def release(self) -> None:
         """End the lease. May be called again."""
         if not here[0]:
-            put_right()
+            recover_from_fork()
         try:
             slot = self.slot
             del self.slot  # of two threads, one gets past here
@@ -193,10 +193,10 @@ class Session:
         self.free.extend(self._set_aside)
         self._set_aside = []
 
-    def take(self, lease: int) -> Lease | None:
+    def acquire(self, lease: int) -> Lease | None:
         """Protect a blob; None when the table is full (then :meth:`grow`)."""
         if not here[0]:
-            put_right()
+            recover_from_fork()
         try:
             slot = self.free.pop()
         except IndexError:
@@ -224,15 +224,15 @@ class Session:
         """Whether any slot is taken."""
         return len(self.free) + _HEADER < self.length
 
-    def twin(self) -> Session:
+    def child_session(self) -> Session:
         """A second session with the same leases in the same slots: for a child about to fork."""
-        twin = Session(self._directory)
-        while twin.length < self.length:
-            twin.grow()
-        twin.table[_HEADER:] = self.table[_HEADER:]
-        return twin
+        child_session = Session(self._directory)
+        while child_session.length < self.length:
+            child_session.grow()
+        child_session.table[_HEADER:] = self.table[_HEADER:]
+        return child_session
 
-    def become(self, twin: Session | None) -> None:
+    def continue_in(self, child_session: Session | None) -> None:
         """In a forked child: leave the parent's session and live on in `twin`.
 
         The leases that the child inherited point at this object, so they move along untouched.
@@ -242,12 +242,16 @@ class Session:
         """
         taken = {*range(_HEADER, self.length)}.difference(self.free)
         self._file = None
-        if twin is None:
+        if child_session is None:
             self.table = memoryview(bytearray(self.size)).cast("q")
             self.free, self._set_aside = [], self.free
         else:
-            self.path, self._file, self.table = twin.path, twin._file, twin.table
-            twin._file = None
+            self.path, self._file, self.table = (
+                child_session.path,
+                child_session._file,
+                child_session.table,
+            )
+            child_session._file = None
         for slot in taken:
             self.table[slot] = self._leases[slot]
 
@@ -281,7 +285,7 @@ def _mapped(fd: int, size: int) -> memoryview:
     return memoryview(mmap.mmap(fd, size)).cast("q")
 
 
-class Sessions:
+class LiveSessions:
     """The session files under a root, looked at one after the other, under the index's write lock.
 
     Those of a few processes stay open: their leases can be read, and their locks looked at, when
