@@ -209,7 +209,7 @@ def test_a_lease_taken_while_a_fork_is_prepared_is_the_childs_too(
         thread.join()
         return made
 
-    monkeypatch.setattr(Session, "twin", then_another)
+    monkeypatch.setattr(Session, "child_session", then_another)
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
