@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -25,8 +25,8 @@ def elsewhere() -> Iterator[HandmadeS3]:
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.2"])
-def test_no_redirect_leads_to_another_host(
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.2", "127.0.0.1"])
+def test_no_redirect_leads_to_another_host_or_port(
     elsewhere: HandmadeS3, root: Path, monkeypatch: pytest.MonkeyPatch, status: int, host: str
 ) -> None:
     port = elsewhere.endpoint.rpartition(":")[2]
@@ -39,6 +39,36 @@ def test_no_redirect_leads_to_another_host(
         with pytest.raises(OriginError, match=r"s3://models/a: .*redirect.*check the endpoint URL"):
             cache.fetch("models", "a")
     assert elsewhere.log == []
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_no_signature_follows_a_redirect_to_another_port(
+    elsewhere: HandmadeS3, root: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """Without a session token obstore asks, and does go there, but with empty hands."""
+    headers = {"Location": f"{elsewhere.endpoint}/elsewhere/x"}
+    with ExitStack() as stack:
+        server = stack.enter_context(handmade(lambda asked: Answer(status, b"", headers)))
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.endpoint)
+        cache = stack.enter_context(Cache(root, quota="4 MiB"))
+        with suppress(OriginError):
+            cache.fetch("models", "a")
+    assert "authorization" in server.log[0].headers
+    for asked in elsewhere.log:
+        sent = [*asked.headers, asked.query, asked.headers.get("referer", "")]
+        assert not any("authorization" in text or "Signature" in text for text in sent)
+
+
+def test_a_session_token_is_sent_through_obstore_to_aws_alone(
+    monkeypatch: pytest.MonkeyPatch, elsewhere: HandmadeS3
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
+    aws = "https://s3.us-east-1.amazonaws.com"
+    for endpoint, asks in [(aws, True), (elsewhere.endpoint, False)]:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+        origin = ObstoreOrigin()
+        assert (origin._store("models", ("models", "a", None), 1.0)[0] is not None) is asks
+        origin.close()
 
 
 def test_a_proxy_is_used_through_boto3(

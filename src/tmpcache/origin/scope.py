@@ -172,6 +172,15 @@ def origin_name(endpoint: str, region: str | None) -> str:
     return partition
 
 
+def is_aws(name: str) -> bool:
+    """Whether an origin of this name is S3 itself, at a host of AWS's own.
+
+    >>> is_aws("aws-cn"), is_aws("http://127.0.0.1:9000")
+    (True, False)
+    """
+    return "://" not in name
+
+
 def _partition(endpoint: str) -> str | None:
     """The partition that an endpoint is S3's own of; None for all others."""
     domain = next((domain for domain in _DOMAINS if domain in endpoint), None)

@@ -11,7 +11,9 @@ What is different from boto3:
 
 * Checksums that S3 sends along are not seen, so not compared. The length is.
 * A read that waits for bytes ends at its time-out at the latest (20 s), not at an interrupt.
-* Redirects that name their target are followed if it is the same host.
+* Redirects that name their target are followed if it is the same host. The signature does not go
+  along to another port, as obstore's HTTP client takes it for a secret. The session token would:
+  so only AWS's own hosts are sent one, and boto3 asks others.
 * Where a proxy is to be used, boto3 asks.
 * In a forked child boto3 takes over if obstore was there before: its threads stay in the parent.
 """
@@ -30,7 +32,7 @@ from ...errors import OriginUnavailableError
 from .. import Reply, Unchanged
 from ..s3.errors import named, refuses_condition, translated
 from ..s3.origin import S3Origin, read_timeout
-from ..scope import ANONYMOUS
+from ..scope import ANONYMOUS, is_aws
 from .errors import as_botocore_error, is_elsewhere, is_stale_connection
 from .stores import address_of, make_store, tls_options
 
@@ -150,7 +152,7 @@ class ObstoreOrigin(S3Origin):
         self._stores, self._addresses = {}, {}
 
     def _store(self, bucket: str, subject: Subject, timeout: float) -> tuple[Any, str | None]:
-        """What obstore asks through, and the scope that signs; None if this bucket is boto3's."""
+        """What obstore asks through, and the scope that signs; None if boto3 is to ask."""
         signer = self._signing()
         client = signer.client
         try:
@@ -164,6 +166,8 @@ class ObstoreOrigin(S3Origin):
             frozen = credentials.get_frozen_credentials() if credentials is not None else None
             if frozen != self._credentials:
                 self._stores, self._credentials = {}, frozen
+            if frozen is not None and frozen.token and not is_aws(signer.name):
+                return None, None
             store = self._stores.get((bucket, timeout))
             if store is None:
                 payer = "RequestPayer" in self._options

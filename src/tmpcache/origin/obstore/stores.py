@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 #: Where nobody can listen. obstore follows redirects, and S3's session token goes along in a header
-#: that its HTTP client does not know for a secret. So all other hosts are behind this proxy.
+#: that its HTTP client does not know for a secret. So all other hosts are behind this proxy. Other
+#: ports of the same host are not: whoever is excluded from a proxy is named without one.
 NOWHERE = "0.0.0.0:0"
 
 
