@@ -252,6 +252,7 @@ def test_every_error_is_also_the_builtin_and_survives_pickling() -> None:
         "ConfigError": ValueError,
         "UnsafeRootError": PermissionError,
         "QuotaExceededError": OSError,
+        "TooManyFilesError": OSError,
         "DeadlineExceededError": TimeoutError,
         "ObjectNotFoundError": FileNotFoundError,
         "AccessDeniedError": PermissionError,

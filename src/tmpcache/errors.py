@@ -6,6 +6,7 @@
     ├── ConfigError (ValueError)                a setting or an argument that cannot be
     ├── UnsafeRootError (PermissionError)       the root is not safely ours
     ├── QuotaExceededError (OSError, ENOSPC)    no room, whatever is evicted
+    ├── TooManyFilesError (OSError, EMFILE)     this process may open no more files
     ├── IntegrityError                          the bytes are not what the origin says they are
     ├── DeadlineExceededError (TimeoutError)    not done in the time the caller has
     ├── FetchManyError (ExceptionGroup)         some of many objects could not be fetched
@@ -26,6 +27,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, Self
+
+
+#: What is wrong, and what to do.
+TOO_MANY_FILES = (
+    "this process has too many open files: close some, or raise their limit (ulimit -n)"
+)
 
 
 class TmpCacheError(Exception):
@@ -57,6 +64,28 @@ class QuotaExceededError(TmpCacheError, OSError):
         super().__init__(message)
         self.errno = errno.ENOSPC
         self.needed, self.quota, self.used, self.leased = needed, quota, used, leased
+
+
+class TooManyFilesError(TmpCacheError, OSError):
+    """The process has as many files open as it may; nothing was thrown away for that."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.errno = errno.EMFILE
+
+
+def too_many_files(subject: object) -> TooManyFilesError:
+    """The error for what needs a file more than this process may open."""
+    return TooManyFilesError(f"{subject}: {TOO_MANY_FILES}.")
+
+
+def is_out_of_files(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, says that no more files may be opened."""
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 class IntegrityError(TmpCacheError):

@@ -15,7 +15,13 @@ from threading import RLock
 
 from ..common.interruption import reraise_interrupt
 from ..config import checked_quota, parse_size
-from ..errors import DeadlineExceededError, QuotaExceededError, TmpCacheError
+from ..errors import (
+    DeadlineExceededError,
+    QuotaExceededError,
+    TmpCacheError,
+    is_out_of_files,
+    too_many_files,
+)
 from .content import reconciliation
 from .content.quota import FULL, Quota, exceeded, totals
 from .filesystem import files
@@ -101,7 +107,11 @@ class IndexFile:
                     if error.errno == errno.EBADF and attempt < _ATTEMPTS:
                         self.abandon()  # a daemon has closed all that was open
                         continue
-                    if error.errno not in FULL or isinstance(error, TmpCacheError):
+                    if isinstance(error, TmpCacheError):
+                        raise
+                    if is_out_of_files(error):
+                        raise too_many_files(self.root.index) from error
+                    if error.errno not in FULL:
                         raise
                     if attempt == _ATTEMPTS:
                         raise self._full() from error
@@ -134,10 +144,7 @@ class IndexFile:
         elif full:
             self._relieve_for_index()
         elif code == sqlite3.SQLITE_CANTOPEN and not _can_open(_DESCRIPTORS):
-            raise TmpCacheError(
-                f"{self.root.index} cannot be opened: this process has too many open files. Close "
-                "some, or raise their limit (ulimit -n)."
-            ) from error
+            raise too_many_files(self.root.index) from error
         else:
             if not isinstance(error, UnfitIndexError):
                 self.count("index")

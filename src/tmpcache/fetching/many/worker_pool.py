@@ -18,9 +18,10 @@ from queue import Empty, SimpleQueue
 
 from ...common.interruption import reraise_interrupt
 from ...common.threads import LOOK, Worker, join_all
-from ...errors import QuotaExceededError
+from ...errors import QuotaExceededError, is_out_of_files
 from ...store.downloads.partial_file import PartialLostError
 from ...store.downloads.publish_many import MOST
+from ...store.filesystem.files import spare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class WorkerPool:
         self._failure: BaseException | None = None
         self._workers: list[Worker] = []
         self._told_at = time.monotonic()
+        self._most = MOST  # partials that may be open at a time
         self._put = 0  # jobs that are or were in the queue
         self._heard = 0  # jobs that came back
         self._pace = _FAST  # seconds from the end of one job to that of the next
@@ -104,10 +106,17 @@ class WorkerPool:
                 self._waiting.append(job)
 
     def run(self, threads: int) -> None:
-        """Have all done by at most so many `threads`; none of them is left afterwards."""
+        """Have all done by at most so many `threads`; none of them is left afterwards.
+
+        A process that may open few files more has fewer threads, each with a connection of its
+        own, and fewer partials locked ahead.
+        """
         reason: BaseException | None = None
+        files = spare()
+        threads = max(1, min(threads, len(self._jobs), files // 3))
+        self._most = max(1, files - threads)
         try:
-            self._coordinate(self._start(min(threads, len(self._jobs))))
+            self._coordinate(self._start(threads))
             reason = self._failure
         except BaseException as error:
             reason = error
@@ -180,7 +189,9 @@ class WorkerPool:
         fast = self._pace < _FAST
         while self._waiting and self._batched is not None:
             room = len(self._workers) + (MOST if fast else 1) - (self._put - ended)
-            if room <= (MOST // 2 if fast else 0):
+            after_writers = len(self._finished) + len(self._again)  # what has arrived is still open
+            room = min(room, self._most - (self._put - after_writers))
+            if room <= (min(MOST, self._most) // 2 if fast else 0):
                 break
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), room, MOST))]
             others = self._batched.lock(batch)
@@ -268,4 +279,5 @@ class WorkerPool:
 
     def _finish(self, job: Job) -> None:
         again = type(job.error) in (QuotaExceededError, PartialLostError)
+        again = again or is_out_of_files(job.error)
         (self._again if again else self._finished).append(job)

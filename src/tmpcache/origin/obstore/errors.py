@@ -7,6 +7,8 @@ for debugging.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from html import unescape
 
@@ -63,7 +65,10 @@ def as_botocore_error(error: Exception, key: str) -> Exception | None:
     if kind is not None and kind.group(1) == "Unknown" and system is None:
         return None  # such as a header that is not ASCII
     reason = system or kind
-    return OSError(text[text.find(_LOST) :] + (f": {reason.group(1)}" if reason else ""))
+    text = text[text.find(_LOST) :] + (f": {reason.group(1)}" if reason else "")
+    if reason is not None and reason.group(1) == os.strerror(errno.EMFILE):
+        return OSError(errno.EMFILE, text)
+    return OSError(text)
 
 
 def is_elsewhere(error: Exception) -> bool:

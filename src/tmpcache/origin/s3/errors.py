@@ -8,6 +8,7 @@ import sys
 from ...common.interruption import reraise_interrupt
 from ...common.objects import ObjectName
 from ...errors import (
+    TOO_MANY_FILES,
     AccessDeniedError,
     ConfigError,
     IntegrityError,
@@ -16,6 +17,7 @@ from ...errors import (
     OriginError,
     OriginUnavailableError,
     TmpCacheError,
+    is_out_of_files,
 )
 
 TYPE_CHECKING = False
@@ -139,6 +141,10 @@ def _translated(error: Exception, asked: Subject, right: str) -> TmpCacheError:
     if isinstance(error, RecursionError) or isinstance(wrapped, RecursionError):
         return OriginError(f"{subject}: {_REDIRECTED}.", bucket=bucket, key=key)
     lost = (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, OSError)
+    if is_out_of_files(error):
+        return OriginUnavailableError(
+            f"{subject}: S3 cannot be asked ({error}): {TOO_MANY_FILES}.", bucket=bucket, key=key
+        )
     if isinstance(error, lost) or type(error).__module__.startswith(("urllib3.", "http.")):
         return OriginUnavailableError(
             f"{subject}: S3 cannot be reached ({error}). Check network, endpoint, region and "

@@ -9,7 +9,13 @@ import os
 from contextlib import contextmanager
 
 from ...common.interruption import reraise_interrupt
-from ...errors import DeadlineExceededError, OriginUnavailableError, TmpCacheError
+from ...errors import (
+    DeadlineExceededError,
+    OriginUnavailableError,
+    TmpCacheError,
+    is_out_of_files,
+    too_many_files,
+)
 from ..content.quota import FULL, exceeded, totals
 from ..filesystem.files import Descriptor
 from . import download_lock
@@ -144,7 +150,9 @@ class Downloads:
 
     @contextmanager
     def explain_full_disk(self, subject: object) -> Iterator[None]:
-        """Say of a disk that stays full what it is in the way of, and what to do."""
+        """Say of a disk that stays full, or of too many open files, what they are in the way of,
+        and what to do.
+        """
         try:
             yield
         except OSError as error:
@@ -153,6 +161,8 @@ class Downloads:
 
     def _explain(self, subject: object, error: OSError) -> None:
         ours = isinstance(error, TmpCacheError) and str(subject) in str(error)
+        if not ours and is_out_of_files(error):
+            raise too_many_files(subject) from error
         if not ours and error.errno in FULL:
             advice = f"the file system says {os.strerror(error.errno)!r}: free space on it"
             raise exceeded(subject, advice, needed=0, **self._amounts()) from error

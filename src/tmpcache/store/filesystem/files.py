@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import sys
 from functools import partial
 
 from ...common.interruption import reraise_interrupt
@@ -28,6 +29,24 @@ DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 #: Numbers below are those of the standard streams. Where these are closed, whatever prints would
 #: write into a file that got one of them.
 _FIRST = 3
+
+
+#: Files that this process may open besides those that are counted out: the index (5), sessions of
+#: other processes, connections for parts of large objects, whatever its other threads do.
+_LEFT = 24
+
+
+def spare() -> int:
+    """How many files more this process may open, but for some that are left for other needs."""
+    import resource
+
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    try:
+        opened = len(os.listdir("/dev/fd"))
+    except OSError as error:  # not even the directory may be opened
+        reraise_interrupt(error)
+        return 0
+    return sys.maxsize if most == resource.RLIM_INFINITY else max(0, most - opened - _LEFT)
 
 
 class StrangeFileError(TmpCacheError, FileNotFoundError):
