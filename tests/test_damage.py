@@ -6,18 +6,21 @@ import os
 import random
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from support.anywhere import LoadedObjects
 from support.content import assert_accounts_balance
 from support.disk import allocated
 from support.processes import spawn, wait_until
 
 import tmpcache
 from tmpcache import Outcome
-from tmpcache.errors import QuotaExceededError
+from tmpcache.errors import QuotaExceededError, UnsafeRootError
 from tmpcache.store import root as store_root
+from tmpcache.store.index.index import Index
 from tmpcache.testing import Bucket
 
 BODY = random.Random(1).randbytes(100_000)
@@ -301,6 +304,95 @@ def test_a_file_that_no_row_knows_is_removed_by_gc(cache: tmpcache.Cache, root: 
     assert cache.gc() >= 12_288
     assert not stray.exists()
     wait_until(lambda: cache.usage().used == allocated(root))
+
+
+def hit_in_the_index(cache: tmpcache.Cache) -> None:
+    cache._known.clear()
+    cache.fetch("b", "10-a")
+
+
+_USES: dict[str, Callable[[tmpcache.Cache], object]] = {
+    "a remembered hit": lambda cache: cache.fetch("b", "10-a"),
+    "a hit": hit_in_the_index,
+    "a large object": lambda cache: cache.fetch("b", "300000-b"),
+    "small": lambda cache: cache.fetch("b", "10-b"),
+    "many": lambda cache: cache.fetch_many("b", ["10-c", "300000-c"]),
+    "scratch": lambda cache: cache.scratch().remove(),
+    "gc": lambda cache: cache.gc(),
+    "evict": lambda cache: cache.evict("b"),
+    "usage": lambda cache: cache.usage(),
+    "verify": lambda cache: cache.verify(),
+    "make_room": lambda cache: cache.make_room("7 MiB"),
+    "clear": lambda cache: cache.clear(),
+    "entries": lambda cache: [*cache.entries()],
+}
+
+
+@pytest.mark.parametrize("use", _USES)
+@pytest.mark.parametrize("mode", [0o000, 0o500, 0o600])
+@pytest.mark.parametrize("name", [".", "blobs", "partial", "sessions", "scratch"])
+def test_rights_that_are_lost_while_in_use_are_given_back(
+    root: Path, name: str, mode: int, use: str
+) -> None:
+    """For an ordinary user."""
+    with tmpcache.Cache(root, quota="8 MiB", max_age=60, origin=LoadedObjects()) as cache:
+        cache.fetch("b", "10-a").release()
+        cache.scratch().remove()
+        (root / name).chmod(mode)
+        try:
+            _USES[use](cache)
+        finally:
+            root.chmod(0o700)
+        assert cache.fetch("b", "10-d").size == 10
+
+
+def test_rights_that_nobody_here_can_give_back_are_told(root: Path, tmp_path: Path) -> None:
+    """By an ordinary user. Once they are back, all is as it was."""
+    above = tmp_path / "above"
+    with tmpcache.Cache(above / "root", quota="8 MiB", max_age=60, origin=LoadedObjects()) as cache:
+        cache.fetch("b", "10-a").release()
+        above.chmod(0o000)
+        try:
+            if os.database(above, os.X_OK):
+                pytest.skip("root may do all")
+            for use in (hit_in_the_index, _USES["small"], _USES["gc"], _USES["scratch"]):
+                with pytest.raises(UnsafeRootError, match="Give user .* rights .* back"):
+                    use(cache)
+        finally:
+            above.chmod(0o700)
+        assert cache.fetch("b", "10-a").outcome is Outcome.HIT
+        assert cache.stats().damaged == {}
+
+
+@pytest.mark.parametrize("verb", ["read", "write"])
+def test_a_bad_parameter_is_no_damage(root: Path, cache: tmpcache.Cache, verb: str) -> None:
+    """A mistake of ours, or of another origin, says nothing of the index."""
+    fetched(cache)
+    inode, use = (root / "index.sqlite").stat().st_ino, getattr(cache._store.database, verb)
+    with pytest.raises(sqlite3.ProgrammingError):
+        use(lambda index: index.run("SELECT ?", object()))
+    assert cache.stats().damaged == {}
+    assert (root / "index.sqlite").stat().st_ino == inode
+    assert cache.fetch("models", "model.npz", max_age=60).outcome is Outcome.HIT
+
+
+def test_an_index_that_is_closed_in_the_middle_of_its_use_is_no_damage(
+    root: Path, cache: tmpcache.Cache
+) -> None:
+    """By a signal handler that closes the cache."""
+    fetched(cache)
+    inode, tries = (root / "index.sqlite").stat().st_ino, []
+
+    def operation(index: Index) -> int:
+        tries.append(index)
+        if len(tries) == 1:
+            cache.close()
+        return len(index.rows("SELECT 1 FROM ledger"))
+
+    assert cache._store.database.read(operation) == 1
+    assert len(tries) == 2
+    assert cache.stats().damaged == {}
+    assert (root / "index.sqlite").stat().st_ino == inode
 
 
 @pytest.mark.parametrize("left", range(8))

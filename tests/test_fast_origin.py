@@ -445,24 +445,28 @@ def test_a_listing_costs_a_request_per_thousand(bucket: Bucket) -> None:
 # ---- fork -------------------------------------------------------------------------------------
 
 
-def test_a_forked_child_fetches_through_boto3(bucket: Bucket, root: Path) -> None:
-    """The threads of obstore are in the parent: without care the child would wait for ever."""
+@pytest.mark.parametrize("fork", ["os.fork()", "ctypes.PyDLL(None).fork()"])
+def test_a_forked_child_fetches_through_boto3(bucket: Bucket, root: Path, fork: str) -> None:
+    """The threads of obstore are in the parent: without care the child would wait for ever.
+
+    A server in C, such as uWSGI, forks without Python's hooks.
+    """
     bucket.put("a", BODY)
     bucket.put("b", BODY[:1000])
     code = """
-        import tmpcache
+        import ctypes, tmpcache
         cache = tmpcache.Cache(root, origin="obstore")
         cache.fetch("models", "a")
-        if os.fork() == 0:
+        if eval(fork) == 0:
             cache.fetch("models", "a")
             say([cache.fetch("models", "b").outcome.name, "child"])
             cache.close()
             say([cache.fetch("models", "b").outcome.name, "closed child"])
-            sys.exit()
+            os._exit(0)
         os.wait()
         say([cache.fetch("models", "b").outcome.name, "parent"])
     """
-    with spawn(code, root=str(root)) as child:
+    with spawn(code, root=str(root), fork=fork) as child:
         heard = [child.hear(30) for _ in range(3)]
     assert heard == [
         ["FETCHED", "child"],

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,13 @@ def cache(root: Path, bucket: Bucket) -> tmpcache.Cache:
 
 def leftovers(root: Path) -> list[Path]:
     return list(root.glob("scratch/*/*"))
+
+
+def test_the_search_for_a_free_name_is_no_generator() -> None:
+    """Python finalizes one that is not read to its end, and drops what a handler raises there."""
+    names = tmpcache.invocations.scratch._free_names("/work/a.tar.gz")
+    assert not isinstance(names, Generator)
+    assert [*islice(names, 3)] == ["/work/a.tar.gz", "/work/a-1.tar.gz", "/work/a-2.tar.gz"]
 
 
 def test_a_private_directory_that_is_a_path_and_goes(cache: tmpcache.Cache, root: Path) -> None:

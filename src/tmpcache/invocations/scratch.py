@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 from contextlib import suppress
+from itertools import chain, count
 from pathlib import Path, PosixPath
 
 from ..cached_file import CachedFile, cached_file
@@ -17,7 +18,7 @@ from ..store.content.quota import FULL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
     from typing import Any, Self, TypeVar
 
@@ -216,11 +217,19 @@ def with_room(store: Store, subject: str, call: Callable[[], T]) -> T:
         return call()
 
 
-def _free_names(path: str) -> Any:
-    stem, dot, rest = os.path.basename(path).partition(".")
-    yield path
-    for number in range(1, sys.maxsize):
-        yield os.path.join(os.path.dirname(path), f"{stem}-{number}{dot}{rest}")
+def _free_names(path: str) -> Iterator[str]:
+    """The path, and others beside it, for as long as they are taken.
+
+    No generator: one that is not read to its end is finalized, and Python drops what a signal
+    handler raises in there.
+    """
+    directory, name = os.path.split(path)
+    stem, dot, rest = name.partition(".")
+
+    def numbered(number: int) -> str:
+        return os.path.join(directory, f"{stem}-{number}{dot}{rest}")
+
+    return chain((path,), map(numbered, count(1)))
 
 
 def _link(found: CachedFile, wanted: str) -> str | None:
@@ -255,7 +264,7 @@ def _copy(found: CachedFile, wanted: str, writable: bool) -> str:
                 os.unlink(path)
             raise
         return str(path)
-    raise FileExistsError(wanted)
+    raise AssertionError("there is always another name")
 
 
 def fill(target: int, found: CachedFile, mode: int) -> None:

@@ -19,6 +19,7 @@ from ..errors import (
     DeadlineExceededError,
     QuotaExceededError,
     TmpCacheError,
+    UnsafeRootError,
     is_out_of_files,
     too_many_files,
 )
@@ -29,7 +30,7 @@ from .index.change_counter import ChangeCounter
 from .index.index import Index, IndexTooLargeError, UnfitIndexError
 from .index.staging import merge
 from .leases.sessions import try_lock
-from .root import boot_id
+from .root import boot_id, denied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,12 +97,19 @@ class IndexFile:
                         index.roll_back()
                     index.wait_at_most(patience)
                     return operation(index)
+                except sqlite3.ProgrammingError:  # no word about the index
+                    if self._index is not None or attempt == _ATTEMPTS:
+                        raise  # else a signal handler, or a finalizer, has closed it meanwhile
                 except sqlite3.Error as error:
                     self._repair(error, last=attempt == _ATTEMPTS)
-                except FileNotFoundError:  # somebody deleted a directory
-                    if attempt == _ATTEMPTS:
+                except (FileNotFoundError, PermissionError) as error:
+                    reraise_interrupt(error)  # else somebody took a directory, or our rights on it
+                    if attempt < _ATTEMPTS and not isinstance(error, UnsafeRootError):
+                        self.root.restore()
+                    elif isinstance(error, PermissionError):
+                        raise denied(self.root.base, error) from error
+                    else:
                         raise
-                    self.root.prepare()
                 except OSError as error:
                     reraise_interrupt(error)
                     if error.errno == errno.EBADF and attempt < _ATTEMPTS:

@@ -97,6 +97,7 @@ def verify(store: Store) -> Verification:
     """Read and hash every blob; throw away what is damaged."""
     store.flush()
     database, damaged, count, size = store.database, [], 0, 0
+    database.root.restore()
     for name, *expected in database.read(_fingerprints):
         path = os.path.join(database.root.blobs, name)
         lease = store.lease(lease_of(name))

@@ -76,6 +76,16 @@ class Root:
             make_private(directory)
         self._keep_cleaners_away()
 
+    def restore(self) -> None:
+        """While the root is in use: make what is missing, and give what is ours its rights back.
+
+        Raises :class:`UnsafeRootError` where this user may not.
+        """
+        try:
+            self.prepare()
+        except PermissionError as error:
+            raise denied(self.base, error) from error
+
     def is_ours(self, name: str) -> bool:
         """Whether an entry of :attr:`path` is one that is accounted for by its name."""
         return name in (*_DIRECTORIES, *_FILES, "CACHEDIR.TAG") or is_elsewhere(name)
@@ -145,6 +155,17 @@ class Root:
             files.remove(os.path.join(self.path, name))
         if self.path != self.base:
             remove_tree(self.path)
+
+
+def denied(base: str, error: OSError) -> UnsafeRootError:
+    """The error for rights that are missing under a root, and cannot be given back here."""
+    if isinstance(error, UnsafeRootError):
+        return error
+    return UnsafeRootError(
+        f"{base} cannot be used any more: {error.strerror or error} ({error.filename}). Give user "
+        f"{os.geteuid()} all rights on it and on what is in it back, or choose another root "
+        "(root=…, TMPCACHE_ROOT)."
+    )
 
 
 def is_elsewhere(name: str) -> bool:

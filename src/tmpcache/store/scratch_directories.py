@@ -16,7 +16,7 @@ from ..errors import UnsafeRootError
 from .filesystem.files import DIRECTORY, Descriptor
 from .filesystem.remove_tree import remove_tree
 from .leases.sessions import is_session, try_lock
-from .root import make_private
+from .root import denied, make_private
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Directory:
 
     def __init__(self, root: Root, home: Home | None) -> None:
         self._owner, self.path = os.getpid(), ""
-        for _ in range(_TRIES):
+        for tries_left in reversed(range(_TRIES)):
             try:
                 self.home = home if home is not None and home.is_usable else Home(root)
                 path = os.path.join(self.home.path, os.urandom(6).hex())
@@ -64,7 +64,13 @@ class Directory:
                 return
             except FileNotFoundError:  # another thread's last scratch has just gone, or all has
                 home = None
-                root.prepare()
+                root.restore()
+            except PermissionError as error:
+                reraise_interrupt(error)
+                if not tries_left or isinstance(error, UnsafeRootError):
+                    raise denied(root.base, error) from error
+                home = None
+                root.restore()
         raise UnsafeRootError(f"{root.scratch} is deleted again and again by somebody else")
 
     def remove(self) -> None:

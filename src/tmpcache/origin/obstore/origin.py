@@ -20,13 +20,13 @@ What is different from boto3:
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import sys
 import time
 from functools import partial
 
+from ...common.forking import here, recover_from_fork, reset_in_children
 from ...common.interruption import reraise_interrupt
 from ...errors import OriginUnavailableError
 from .. import Reply, Unchanged
@@ -89,6 +89,8 @@ class ObstoreOrigin(S3Origin):
         deadline: Deadline | None = None,
     ) -> Reply | Unchanged:
         """One GetObject."""
+        if not here[0]:
+            recover_from_fork()
         ask_boto3 = partial(
             super().get,
             bucket,
@@ -290,9 +292,14 @@ _lost_in_fork = False
 _abandoned: list[object] = []
 
 
-def _note_fork() -> None:
-    global _lost_in_fork
-    _lost_in_fork = "obstore" in sys.modules
+class _Threads:
+    """Those of obstore."""
+
+    def forked(self) -> None:
+        """In a child, also of a server in C that forks without Python's hooks."""
+        global _lost_in_fork
+        _lost_in_fork = "obstore" in sys.modules
 
 
-os.register_at_fork(after_in_child=_note_fork)
+_threads = _Threads()
+reset_in_children(_threads)

@@ -92,7 +92,7 @@ class Downloads:
         try:
             held, path, waited = hold()
         except FileNotFoundError:  # somebody deleted the directory
-            database.root.prepare()
+            database.root.restore()
             held, path, waited = hold()
         except OSError as error:
             if error.errno not in FULL:

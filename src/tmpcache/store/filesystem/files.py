@@ -83,7 +83,11 @@ class Descriptor:
 
     def is_still(self, path: str) -> bool:
         """Whether the path leads to this very file, and it is open."""
-        return inode(path) == self.status.st_ino and self._is_ours()
+        try:
+            return inode(path) == self.status.st_ino and self._is_ours()
+        except PermissionError as error:  # of a directory above
+            reraise_interrupt(error)
+            return False
 
     def close(self) -> None:
         """Close it; again, if that was done before, does nothing."""
