@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.anywhere import LoadedObjects
+from support.anywhere import InMemoryOrigin
 from support.content import assert_accounts_balance
 from support.disk import allocated
 from support.processes import spawn, wait_until
@@ -335,7 +335,7 @@ def test_rights_that_are_lost_while_in_use_are_given_back(
     root: Path, name: str, mode: int, use: str
 ) -> None:
     """For an ordinary user."""
-    with tmpcache.Cache(root, quota="8 MiB", max_age=60, origin=LoadedObjects()) as cache:
+    with tmpcache.Cache(root, quota="8 MiB", max_age=60, origin=InMemoryOrigin()) as cache:
         cache.fetch("b", "10-a").release()
         cache.scratch().remove()
         (root / name).chmod(mode)
@@ -349,11 +349,13 @@ def test_rights_that_are_lost_while_in_use_are_given_back(
 def test_rights_that_nobody_here_can_give_back_are_told(root: Path, tmp_path: Path) -> None:
     """By an ordinary user. Once they are back, all is as it was."""
     above = tmp_path / "above"
-    with tmpcache.Cache(above / "root", quota="8 MiB", max_age=60, origin=LoadedObjects()) as cache:
+    with tmpcache.Cache(
+        above / "root", quota="8 MiB", max_age=60, origin=InMemoryOrigin()
+    ) as cache:
         cache.fetch("b", "10-a").release()
         above.chmod(0o000)
         try:
-            if os.database(above, os.X_OK):
+            if os.access(above, os.X_OK):
                 pytest.skip("root may do all")
             for use in (hit_in_the_index, _USES["small"], _USES["gc"], _USES["scratch"]):
                 with pytest.raises(UnsafeRootError, match="Give user .* rights .* back"):
