@@ -10,7 +10,7 @@ from support.processes import spawn
 #: Fills, evicts, replaces and forgets; and looks whether a store is as it should be.
 USES = """
     import random, shutil, signal, sys, tmpcache
-    from support.anywhere import Memory, forked, strike_at
+    from support.anywhere import MemoryOrigin, forked, strike_at
     from support.content import assert_accounts_balance
 
     def open_cache(origin):

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.anywhere import InMemoryOrigin
+from support.anywhere import MemoryOrigin
 from support.content import assert_accounts_balance
 from support.disk import allocated
 from support.processes import spawn, wait_until
@@ -335,7 +335,7 @@ def test_rights_that_are_lost_while_in_use_are_given_back(
     root: Path, name: str, mode: int, use: str
 ) -> None:
     """For an ordinary user."""
-    with tmpcache.Cache(root, quota="8 MiB", max_age=60, origin=InMemoryOrigin()) as cache:
+    with tmpcache.Cache(root, quota="8 MiB", max_age=60, origin=MemoryOrigin()) as cache:
         cache.fetch("b", "10-a").release()
         cache.scratch().remove()
         (root / name).chmod(mode)
@@ -349,9 +349,7 @@ def test_rights_that_are_lost_while_in_use_are_given_back(
 def test_rights_that_nobody_here_can_give_back_are_told(root: Path, tmp_path: Path) -> None:
     """By an ordinary user. Once they are back, all is as it was."""
     above = tmp_path / "above"
-    with tmpcache.Cache(
-        above / "root", quota="8 MiB", max_age=60, origin=InMemoryOrigin()
-    ) as cache:
+    with tmpcache.Cache(above / "root", quota="8 MiB", max_age=60, origin=MemoryOrigin()) as cache:
         cache.fetch("b", "10-a").release()
         above.chmod(0o000)
         try:
@@ -403,9 +401,9 @@ def test_too_many_open_files_are_no_damage(root: Path, cache: tmpcache.Cache, le
     fetched(cache)
     code = """
         import os, resource, tmpcache
-        from support.anywhere import Memory
+        from support.anywhere import MemoryOrigin
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-        with tmpcache.Cache(f"{root}-warm-up", quota="1 MiB", origin=Memory()) as other:
+        with tmpcache.Cache(f"{root}-warm-up", quota="1 MiB", origin=MemoryOrigin()) as other:
             other.fetch("b", "10-a")  # all modules are loaded
             other.stats()
         cache = tmpcache.Cache(root, quota="4 MiB", max_age=3600)

@@ -39,7 +39,7 @@ DOWNLOAD = """
 def test_processes_that_begin_together_make_one_root(tmp_path: Path) -> None:
     code = """
         import tmpcache
-        from support.anywhere import Memory
+        from support.anywhere import MemoryOrigin
         origin = Memory()
         for number in range(rounds):
             say()
