@@ -40,7 +40,7 @@ def test_processes_that_begin_together_make_one_root(tmp_path: Path) -> None:
     code = """
         import tmpcache
         from support.anywhere import MemoryOrigin
-        origin = Memory()
+        origin = MemoryOrigin()
         for number in range(rounds):
             say()
             hear()
