@@ -41,7 +41,7 @@ def reader(root: Path, shelf: Shelf) -> tmpcache.Cache:
 
 def waits_for_the_index(thread: threading.Thread) -> bool:
     frame = sys._current_frames().get(thread.ident or 0)
-    while frame is not None and frame.f_code.co_qualname != "Keeper.use":
+    while frame is not None and frame.f_code.co_qualname != "IndexFile.use":
         frame = frame.f_back
     return frame is not None
 

@@ -363,7 +363,10 @@ def test_threads_that_find_no_free_lease_at_once_widen_the_table_once(
 
     def waits(thread: threading.Thread) -> bool:
         frame = sys._current_frames().get(thread.ident or 0)
-        while frame is not None and frame.f_code.co_qualname not in ("Access.write", "Keeper.use"):
+        while frame is not None and frame.f_code.co_qualname not in (
+            "Database.write",
+            "IndexFile.use",
+        ):
             frame = frame.f_back
         return frame is not None
 
