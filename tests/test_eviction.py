@@ -15,7 +15,7 @@ from support.shelf import Shelf
 import tmpcache
 from tmpcache.store.content import eviction
 from tmpcache.store.filesystem import files
-from tmpcache.store.leases.sessions import LiveSessions
+from tmpcache.store.leases.live_sessions import LiveSessions
 
 KIB = 1024
 

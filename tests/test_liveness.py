@@ -196,7 +196,7 @@ def test_a_lease_taken_while_a_fork_is_prepared_is_the_childs_too(
     cache: tmpcache.Cache, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By another thread, after the child's session was made and before there was a child."""
-    from tmpcache.store.leases.sessions import Session
+    from tmpcache.store.leases.session import Session
 
     cache.fetch("b", "b").release()
     held = [cache.fetch("b", "a")]

@@ -15,7 +15,7 @@ from .content.blobs import is_name
 from .filesystem.files import Descriptor, names
 from .index.staging import is_waiting, merge
 from .index_file import IndexFile, ReplacedError
-from .leases.sessions import PAGE, Lease, Session
+from .leases.session import PAGE, Lease, Session
 from .root import Root
 
 TYPE_CHECKING = False

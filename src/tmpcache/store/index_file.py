@@ -22,7 +22,7 @@ from .filesystem import files
 from .index.change_counter import ChangeCounter
 from .index.index import Index, IndexTooLargeError, UnfitIndexError
 from .index.staging import merge
-from .leases.sessions import try_lock
+from .leases.file_lock import try_lock
 from .root import boot_id
 
 TYPE_CHECKING = False

@@ -17,7 +17,7 @@ from ..errors import UnsafeRootError
 from .filesystem import files
 from .filesystem.files import Descriptor, allocated
 from .index.index import FORMAT
-from .leases.sessions import LiveSessions
+from .leases.live_sessions import LiveSessions
 
 #: First line as https://bford.info/cachedir/ demands: backup programs skip such directories.
 _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55

@@ -15,7 +15,8 @@ from ..common.interruption import reraise_interrupt
 from ..errors import UnsafeRootError
 from .filesystem.files import DIRECTORY, Descriptor
 from .filesystem.remove_tree import remove_tree
-from .leases.sessions import is_session, try_lock
+from .leases.file_lock import try_lock
+from .leases.session import is_session
 from .root import make_private
 
 TYPE_CHECKING = False

@@ -13,7 +13,7 @@ from ..errors import TmpCacheError
 from .content import blobs, eviction
 from .database import Database
 from .index.index import DamagedIndexError
-from .leases.sessions import lease_id
+from .leases.session import lease_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..common.objects import ObjectName
     from .downloads.downloads import Downloads
     from .index.index import Index
-    from .leases.sessions import Lease
+    from .leases.session import Lease
     from .scratch_directories import Directory
 
 #: After this many seconds, uses of blobs are written down even if nothing else is: other

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from ..filesystem.files import remove
-from ..leases.sessions import EVICTED_AT_ONCE, lease_id
+from ..leases.session import EVICTED_AT_ONCE, lease_id
 from . import blobs
 
 TYPE_CHECKING = False

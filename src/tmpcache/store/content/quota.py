@@ -18,7 +18,7 @@ import time
 from ...errors import QuotaExceededError
 from ..filesystem.files import allocated, allocated_in
 from ..index.index import DamagedIndexError, IndexTooLargeError
-from ..leases.sessions import PAGE, is_session, lease_id
+from ..leases.session import PAGE, is_session, lease_id
 from ..root import Root, is_elsewhere
 from . import blobs, eviction, reconciliation
 

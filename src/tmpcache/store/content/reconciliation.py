@@ -11,7 +11,8 @@ import os
 from ..filesystem.files import allocated, names, open_file, remove
 from ..index.index import DamagedIndexError
 from ..index.staging import merge
-from ..leases.sessions import lease_id, try_lock
+from ..leases.file_lock import try_lock
+from ..leases.session import lease_id
 from . import blobs, eviction
 
 TYPE_CHECKING = False

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from ...common.checksum import Checksum
     from ..index.index import Index
-    from ..leases.sessions import Lease
+    from ..leases.session import Lease
 
     class Room(Protocol):
         """What a partial needs of the store."""

@@ -8,14 +8,14 @@ from ...common.objects import Copy
 from ..content import blobs
 from ..filesystem.files import inode
 from ..index.staging import merge, stage
-from ..leases.sessions import lease_id
+from ..leases.session import lease_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...common.objects import ObjectName
     from ..database import Database
     from ..index.index import Index
-    from ..leases.sessions import Lease
+    from ..leases.session import Lease
     from .partial_file import Partial
 
     #: A copy and its lease.

@@ -7,7 +7,7 @@ from ...errors import TmpCacheError
 from ..content import blobs
 from ..filesystem.files import inode
 from ..index.staging import merge
-from ..leases.sessions import lease_id
+from ..leases.session import lease_id
 from .publish import row_of
 
 TYPE_CHECKING = False

@@ -27,31 +27,22 @@ import fcntl
 import mmap
 import os
 import time
-from array import array
 
 from ...common.forking import here, recover_from_fork
-from ...errors import UnsafeRootError
-from ..filesystem.files import Descriptor, StrangeFileError, allocated, names, open_file, remove
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from ..filesystem.files import Descriptor, open_file, remove
+from .file_lock import refuse_file_system_without_locks
 
 #: A table begins with a page, 447 leases, and doubles.
 PAGE = 4096
-_WORD = 8
+WORD = 8
 #: Blobs that one call of :func:`announce` may name.
 EVICTED_AT_ONCE = 64
 #: The header: how many lease ids follow, 0 if nothing is being evicted; then the ids.
-_HEADER = 1 + EVICTED_AT_ONCE
+HEADER = 1 + EVICTED_AT_ONCE
 #: Seconds after which the file's mtime is renewed, for cleaners that go by age.
 _RENEWED_AFTER = 60.0
-#: Session files of other processes that this one keeps open.
-_KEPT_OPEN = 32
 #: Seconds after which it is looked at whether the table can be smaller again.
 _SHRUNK_AFTER = 1.0
-#: A stretch of a table that is looked at as a whole first: most of a large one is free.
-_FREE = bytes(PAGE)
 
 
 def lease_id(name: str) -> int:
@@ -119,7 +110,7 @@ class Session:
         self.table, self.length = memoryview(b""), 0
         self._file: Descriptor | None = None
         self._begin(PAGE)
-        self.free.extend(range(_HEADER, self.length))
+        self.free.extend(range(HEADER, self.length))
 
     def _begin(self, size: int) -> None:
         """Make a file of `size` bytes, lock it, and live in it."""
@@ -127,7 +118,7 @@ class Session:
         file = open_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         try:
             fcntl.flock(file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _refuse_a_file_system_without_locks(path)
+            refuse_file_system_without_locks(path)
             table = _mapped(file.fd, size)
         except BaseException:
             remove(path)
@@ -140,7 +131,7 @@ class Session:
     @property
     def size(self) -> int:
         """Length of the file in bytes: what :meth:`grow` needs more."""
-        return self.length * _WORD
+        return self.length * WORD
 
     def grow(self) -> None:
         """Double the table. Leases in it stay where they are."""
@@ -159,16 +150,16 @@ class Session:
         """
         now, slots, half = time.monotonic(), self.length, self.length // 2
         mostly_free = len(self.free) > slots * 3 // 4
-        if slots <= PAGE // _WORD or not mostly_free or now - self._shrunk < _SHRUNK_AFTER:
+        if slots <= PAGE // WORD or not mostly_free or now - self._shrunk < _SHRUNK_AFTER:
             return
         assert self._file is not None
         self._shrunk = now
         self.free.sort(reverse=True)
         if self.free[: slots - half] == [*range(slots - 1, half - 1, -1)]:
             del self.free[: slots - half]
-            self.table = memoryview(mmap.mmap(self._file.fd, half * _WORD)).cast("q")
+            self.table = memoryview(mmap.mmap(self._file.fd, half * WORD)).cast("q")
             self.length = half
-            os.ftruncate(self._file.fd, half * _WORD)
+            os.ftruncate(self._file.fd, half * WORD)
 
     @property
     def is_in_place(self) -> bool:
@@ -186,8 +177,8 @@ class Session:
         old, before = self.table, self.table.tolist()
         length = self.length
         self._begin(self.size)
-        self.table[_HEADER:length] = old[_HEADER:length]
-        for slot in range(_HEADER, length):  # what other threads did to the old one meanwhile
+        self.table[HEADER:length] = old[HEADER:length]
+        for slot in range(HEADER, length):  # what other threads did to the old one meanwhile
             if old[slot] != before[slot]:
                 self.table[slot] = old[slot]
         self.free.extend(self._set_aside)
@@ -209,7 +200,7 @@ class Session:
 
     def is_evicted(self, lease: int) -> bool:
         """Whether a blob is just being evicted by anybody, or was when somebody died of that."""
-        return self.table[0] != 0 and lease in self.table[1:_HEADER].tolist()
+        return self.table[0] != 0 and lease in self.table[1:HEADER].tolist()
 
     def forget_evicted(self) -> None:
         """Under the index's write lock nobody evicts: what is announced still was by the dead."""
@@ -222,14 +213,14 @@ class Session:
 
     def holds_any(self) -> bool:
         """Whether any slot is taken."""
-        return len(self.free) + _HEADER < self.length
+        return len(self.free) + HEADER < self.length
 
     def child_session(self) -> Session:
         """A second session with the same leases in the same slots: for a child about to fork."""
         child_session = Session(self._directory)
         while child_session.length < self.length:
             child_session.grow()
-        child_session.table[_HEADER:] = self.table[_HEADER:]
+        child_session.table[HEADER:] = self.table[HEADER:]
         return child_session
 
     def continue_in(self, child_session: Session | None) -> None:
@@ -240,7 +231,7 @@ class Session:
         that the child still has. Without a twin there are no free slots until the session has been
         renewed.
         """
-        taken = {*range(_HEADER, self.length)}.difference(self.free)
+        taken = {*range(HEADER, self.length)}.difference(self.free)
         self._file = None
         if child_session is None:
             self.table = memoryview(bytearray(self.size)).cast("q")
@@ -283,117 +274,3 @@ def _mapped(fd: int, size: int) -> memoryview:
     while old < size:
         old += os.pwrite(fd, bytes(size - old), old)
     return memoryview(mmap.mmap(fd, size)).cast("q")
-
-
-class LiveSessions:
-    """The session files under a root, looked at one after the other, under the index's write lock.
-
-    Those of a few processes stay open: their leases can be read, and their locks looked at, when
-    somebody has deleted the files. Not all: a thousand processes may share a root.
-    """
-
-    def __init__(self, directory: str) -> None:
-        self._directory = directory
-        self._known: dict[str, Descriptor] = {}
-        #: Names of sessions whose processes are gone.
-        self.dead: list[str] = []
-
-    def _living(self) -> Iterator[Descriptor]:
-        self.dead = []
-        for name in {*names(self._directory, is_session), *self._known}:
-            try:
-                file = self._known.pop(name, None) or open_file(
-                    os.path.join(self._directory, name), os.O_RDWR
-                )
-            except FileNotFoundError:  # it ended just now, or is no session
-                continue
-            if try_lock(file.fd):
-                self.dead.append(name)
-                file.close()
-                continue
-            yield file
-            if len(self._known) < _KEPT_OPEN:
-                self._known[name] = file
-            else:
-                file.close()
-
-    def forget(self) -> None:
-        """Close what is open."""
-        self._known.clear()
-
-    def leased(self) -> set[int]:
-        """The lease ids of all blobs in use right now."""
-        leased: set[int] = set()
-        for file in self._living():
-            leased.update(_leases(file.fd))
-        leased.discard(0)
-        return leased
-
-    def are_any_alive(self) -> bool:
-        """Whether any process uses this root just now."""
-        return any(True for _ in self._living())
-
-    def announce(self, evicted: list[int]) -> set[int]:
-        """Tell all processes which blobs are about to go, then say which of these are in use.
-
-        At most :data:`EVICTED_AT_ONCE` of them. :meth:`withdraw` ends it.
-        """
-        words = array("q", evicted)
-        words.extend([0] * (EVICTED_AT_ONCE - len(evicted)))
-        count = array("q", [len(evicted)])
-        in_use: set[int] = set()
-        for file in self._living():
-            if os.fstat(file.fd).st_size < PAGE:
-                continue
-            os.pwrite(file.fd, words, _WORD)
-            os.pwrite(file.fd, count, 0)
-            in_use.update(_leases(file.fd))
-        return in_use.intersection(evicted)
-
-    def withdraw(self) -> None:
-        """What was announced is over."""
-        for file in self._living():
-            if os.fstat(file.fd).st_size >= PAGE:
-                os.pwrite(file.fd, bytes(_WORD), 0)
-
-    def remove_dead(self) -> None:
-        """Remove the files of the dead."""
-        for name in self.dead:
-            remove(os.path.join(self._directory, name))
-        self.dead = []
-
-    def allocated(self) -> int:
-        """Allocated bytes of all session files."""
-        found = names(self._directory, is_session)
-        return sum(allocated(os.path.join(self._directory, name)) for name in found)
-
-
-def _leases(fd: int) -> Iterator[int]:
-    table = os.pread(fd, os.fstat(fd).st_size, _HEADER * _WORD)
-    for start in range(0, len(table) & -_WORD, PAGE):
-        page = table[start : start + PAGE]
-        if page != _FREE:
-            yield from memoryview(page[: len(page) & -_WORD]).cast("q")
-
-
-def try_lock(fd: int, mode: int = fcntl.LOCK_EX) -> bool:
-    """Try to lock; not filelock's call, whose import would cost a first hit 29 ms."""
-    try:
-        fcntl.flock(fd, mode | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _refuse_a_file_system_without_locks(path: str) -> None:
-    try:
-        probe = open_file(path)
-    except StrangeFileError:
-        return
-    keeps_none = try_lock(probe.fd)
-    probe.close()
-    if keeps_none:
-        raise UnsafeRootError(
-            f"the file system of {path} does not keep locks (flock), so nothing on it can be "
-            "protected from eviction: choose a root on a local disk"
-        )
