@@ -340,7 +340,7 @@ def test_a_cache_that_outlives_its_modules_goes_quietly(
     cache = tmpcache.Cache(root)
     database = cache._store.database
     database.session()
-    modules = "database", "filesystem.files", "index_file", "root", "leases.sessions"
+    modules = "database", "filesystem.files", "index_file", "root", "leases.session"
     for module in modules:
         monkeypatch.setattr(f"tmpcache.store.{module}.os", None, raising=False)
     database.__del__()

@@ -191,7 +191,7 @@ class Database:
 
     def is_session_hidden(self) -> bool:
         """Whether somebody has deleted the session's file: the next transaction makes it anew."""
-        return self._session is not None and not self._session.is_in_place
+        return self._session is not None and not self._session.is_visible()
 
     def session(self) -> Session:
         """The session of this process, begun if need be."""
@@ -216,9 +216,9 @@ class Database:
         session = self._session
         if session is None:
             return
-        session.forget_evicted()
+        session.clear_announcement()
         session.shrink()
-        if not session.is_in_place:
+        if not session.is_visible():
             self._make_room_for_session(index, session.size)
             session.renew()
 
@@ -307,7 +307,7 @@ class Database:
         ):  # or the parent's partials would stay locked as long as we live
             file.close()
         self.held.clear()
-        self.root.session_files.forget()
+        self.root.session_files.close()
         if self._session is not None:
             self._session.continue_in(self._child_session)
             self._child_session = None

@@ -114,7 +114,7 @@ class Root:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
-        self.session_files.forget()
+        self.session_files.close()
 
     def measured(self) -> int:
         """Allocated bytes of all but index, content and sessions, strangers in them included."""

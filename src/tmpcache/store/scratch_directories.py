@@ -16,7 +16,7 @@ from ..errors import UnsafeRootError
 from .filesystem.files import DIRECTORY, Descriptor
 from .filesystem.remove_tree import remove_tree
 from .leases.file_lock import try_lock
-from .leases.session import is_session
+from .leases.live_sessions import is_session
 from .root import make_private
 
 TYPE_CHECKING = False

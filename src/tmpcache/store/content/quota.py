@@ -18,7 +18,8 @@ import time
 from ...errors import QuotaExceededError
 from ..filesystem.files import allocated, allocated_in
 from ..index.index import DamagedIndexError, IndexTooLargeError
-from ..leases.session import PAGE, is_session, lease_id
+from ..leases.live_sessions import is_session
+from ..leases.session import PAGE, lease_id
 from ..root import Root, is_elsewhere
 from . import blobs, eviction, reconciliation
 

@@ -1,4 +1,12 @@
-"""The sessions of all processes that use a root: what an evictor reads and announces."""
+"""The sessions of all live processes: an evictor reads their leases and announces what it evicts.
+
+A session file whose lock can be had belongs to a dead process: its leases do not count. Evicting
+blobs and removing such files need the index's write lock: so there is one evictor at a time, and no
+session file that its process has created but not locked yet.
+
+:mod:`.session` has the layout of the files, and says why announcing and reading protect the users
+of a blob.
+"""
 
 from __future__ import annotations
 
@@ -7,104 +15,114 @@ from array import array
 
 from ..filesystem.files import Descriptor, allocated, names, open_file, remove
 from .file_lock import try_lock
-from .session import EVICTED_AT_ONCE, HEADER, PAGE, WORD, is_session
+from .session import EVICTED_AT_ONCE, HEADER, PAGE, WORD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Session files of other processes that this one keeps open.
-_KEPT_OPEN = 32
-#: A stretch of a table that is looked at as a whole first: most of a large one is free.
-_FREE = bytes(PAGE)
+#: How many session files of other processes this one keeps open at most.
+_MAX_OPEN = 32
+#: A table is read by the page, as most pages of a large one have no lease.
+_FREE_PAGE = bytes(PAGE)
+
+
+def is_session(name: str) -> bool:
+    """Return whether a file of this name can be a session.
+
+    >>> is_session("0123456789abcdef"), is_session("notes")
+    (True, False)
+    """
+    return len(name) == 16 and not name.strip("0123456789abcdef")
 
 
 class LiveSessions:
-    """The session files under a root, looked at one after the other, under the index's write lock.
+    """The session files under a root.
 
-    Those of a few processes stay open: their leases can be read, and their locks looked at, when
-    somebody has deleted the files. Not all: a thousand processes may share a root.
+    Those of a few processes stay open, so that their leases and locks can be read after somebody
+    has deleted the files. Not all: a thousand processes may share a root.
     """
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
-        self._known: dict[str, Descriptor] = {}
-        #: Names of sessions whose processes are gone.
-        self.dead: list[str] = []
+        self._open_files: dict[str, Descriptor] = {}
+        #: Names of the sessions that were found dead when the sessions were last gone through.
+        self._dead: list[str] = []
 
-    def _living(self) -> Iterator[Descriptor]:
-        self.dead = []
-        for name in {*names(self._directory, is_session), *self._known}:
+    def _live_files(self) -> Iterator[Descriptor]:
+        """Open the session files of live processes, one after the other."""
+        self._dead = []
+        for name in {*names(self._directory, is_session), *self._open_files}:
             try:
-                file = self._known.pop(name, None) or open_file(
+                file = self._open_files.pop(name, None) or open_file(
                     os.path.join(self._directory, name), os.O_RDWR
                 )
-            except FileNotFoundError:  # it ended just now, or is no session
+            except FileNotFoundError:  # the session ended just now, or this is none
                 continue
             if try_lock(file.fd):
-                self.dead.append(name)
+                self._dead.append(name)
                 file.close()
                 continue
             yield file
-            if len(self._known) < _KEPT_OPEN:
-                self._known[name] = file
+            if len(self._open_files) < _MAX_OPEN:
+                self._open_files[name] = file
             else:
                 file.close()
 
-    def forget(self) -> None:
-        """Close what is open."""
-        self._known.clear()
+    def close(self) -> None:
+        """Close the session files that are kept open."""
+        self._open_files.clear()
 
     def leased(self) -> set[int]:
-        """The lease ids of all blobs in use right now."""
+        """Return the lease ids of all blobs in use."""
         leased: set[int] = set()
-        for file in self._living():
-            leased.update(_leases(file.fd))
+        for file in self._live_files():
+            leased.update(_read_leases(file.fd))
         leased.discard(0)
         return leased
 
     def are_any_alive(self) -> bool:
-        """Whether any process uses this root just now."""
-        return any(True for _ in self._living())
+        """Return whether any process uses this root."""
+        return any(True for _ in self._live_files())
 
     def announce(self, evicted: list[int]) -> set[int]:
-        """Tell all processes which blobs are about to go, then say which of these are in use.
+        """Tell all live sessions which blobs are about to be deleted; return those in use.
 
-        At most :data:`EVICTED_AT_ONCE` of them. :meth:`withdraw` ends it.
+        `evicted` are at most :data:`EVICTED_AT_ONCE` lease ids. :meth:`withdraw` must follow.
         """
         words = array("q", evicted)
         words.extend([0] * (EVICTED_AT_ONCE - len(evicted)))
         count = array("q", [len(evicted)])
         in_use: set[int] = set()
-        for file in self._living():
+        for file in self._live_files():
             if os.fstat(file.fd).st_size < PAGE:
                 continue
             os.pwrite(file.fd, words, WORD)
             os.pwrite(file.fd, count, 0)
-            in_use.update(_leases(file.fd))
+            in_use.update(_read_leases(file.fd))
         return in_use.intersection(evicted)
 
     def withdraw(self) -> None:
-        """What was announced is over."""
-        for file in self._living():
+        """End what :meth:`announce` began: no blob is about to be deleted any more."""
+        for file in self._live_files():
             if os.fstat(file.fd).st_size >= PAGE:
                 os.pwrite(file.fd, bytes(WORD), 0)
 
     def remove_dead(self) -> None:
-        """Remove the files of the dead."""
-        for name in self.dead:
+        """Remove the files of the sessions that the last call found dead."""
+        for name in self._dead:
             remove(os.path.join(self._directory, name))
-        self.dead = []
+        self._dead = []
 
     def allocated(self) -> int:
-        """Allocated bytes of all session files."""
+        """Return the allocated bytes of all session files."""
         found = names(self._directory, is_session)
         return sum(allocated(os.path.join(self._directory, name)) for name in found)
 
 
-def _leases(fd: int) -> Iterator[int]:
+def _read_leases(fd: int) -> Iterator[int]:
     table = os.pread(fd, os.fstat(fd).st_size, HEADER * WORD)
     for start in range(0, len(table) & -WORD, PAGE):
         page = table[start : start + PAGE]
-        if page != _FREE:
+        if page != _FREE_PAGE:
             yield from memoryview(page[: len(page) & -WORD]).cast("q")

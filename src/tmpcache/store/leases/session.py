@@ -1,24 +1,51 @@
-"""Who is alive, and which blobs are in use: one locked file for each process.
+"""The session of this process: one locked file that says that it lives and which blobs it uses.
 
-A session is a file under ``sessions/`` that its process keeps locked (``flock``) and mapped into
-memory. The lock says that the process lives: the kernel drops it with the process, however that
-ends, and keeps it while the process is frozen. No pid, no heartbeat, no time-out.
+Each process that uses a root creates a file under ``sessions/``, keeps it locked (``flock``) and
+maps it into memory. The lock says that the process lives: the kernel drops it when the process
+ends, however that happens, and keeps it while the process is frozen. So there are no pids, no
+heartbeats and no time-outs.
 
-The content is a table of 64-bit words: a header, then the leases, 0 for a free slot, else the
-`lease id` of a blob in use. A lease costs one store into shared memory, no system call; every other
-process reads the tables before it evicts. Taking a lease races with eviction; both sides write
-first and look second:
+The file is a table of 64-bit words: a header, then the slots of leases. A slot holds the `lease id`
+of a blob in use, or 0. So a lease costs one store into shared memory and no system call, and an
+evictor in any process reads the tables before it deletes a blob (:mod:`.live_sessions`).
 
-* the user writes the lease, then looks at the header of its own table and at the file: a blob that
-  is gone, or being evicted, is a miss;
-* the evictor writes the lease ids of the blobs into the header of every table, then reads the
-  leases (:func:`announce`): what is leased is spared.
+# Leases against eviction
 
-Whoever comes second sees the first, so no path is handed out for a file that is about to go. The
-file itself, and links that users made of it, are not touched for that.
+Acquiring a lease races with an evictor in another process. Both write first and look second:
 
-A session whose file was deleted by somebody who cleans /tmp protects nothing: its process looks
-for it in every transaction, and makes it anew with the same leases (:meth:`Session.renew`).
+* The user of a blob writes the lease. Then it looks at the header of its own table and at the file.
+  A blob that is gone, or is being evicted, is a miss.
+* The evictor writes the lease ids of the blobs into the header of every table. Then it reads the
+  leases, and spares the blobs that are leased.
+
+The one that looks later sees what the other has written, so no path is returned for a file that is
+about to be deleted. Neither touches the file or the links that users made of it.
+
+# How a lease ends
+
+* `CachedFile.release` is called, or the ``with`` block of the path ends.
+* The path object is garbage-collected, and with it the lease.
+* The invocation ends in which the path was returned: it releases the paths that are still held. So
+  does a scratch directory, when it is removed, with the paths that were fetched into it.
+* The process ends or calls ``exec``. The kernel drops the lock of the session, so other processes
+  ignore its leases, and one of them removes its file.
+
+Two events do not end it:
+
+* A fork. Before it, the parent makes a session for the child, with the same leases in the same
+  slots. From then on each process ends its own. A child that was forked without Python's hooks, or
+  for which there was no room, makes its session in its first transaction; until then only the
+  parent's session protects what both use.
+* The deletion of the session file, by somebody who cleans /tmp. Processes that have the file open
+  still read its leases; to others they are invisible. The owner looks for the file in every write
+  transaction and now and then with a hit, and creates it anew with the same leases
+  (:meth:`Session.renew`).
+
+# Locking
+
+One thread at a time creates, grows, shrinks and renews a session, under the index's write lock: so
+nobody takes a file that is not locked yet for that of a dead process. The caller has made room for
+its bytes. Acquiring and releasing leases needs no lock: each is a single step on a list.
 """
 
 from __future__ import annotations
@@ -32,42 +59,35 @@ from ...common.forking import here, recover_from_fork
 from ..filesystem.files import Descriptor, open_file, remove
 from .file_lock import refuse_file_system_without_locks
 
-#: A table begins with a page, 447 leases, and doubles.
+#: Bytes of a new table: room for 447 leases. It grows by doubling.
 PAGE = 4096
+#: Bytes of a slot.
 WORD = 8
-#: Blobs that one call of :func:`announce` may name.
+#: How many blobs an evictor can announce at a time.
 EVICTED_AT_ONCE = 64
-#: The header: how many lease ids follow, 0 if nothing is being evicted; then the ids.
+#: Words of the header: how many lease ids follow, 0 if nothing is being evicted; then the ids.
 HEADER = 1 + EVICTED_AT_ONCE
-#: Seconds after which the file's mtime is renewed, for cleaners that go by age.
+#: Seconds after which the file's mtime is renewed, because some cleaners go by age.
 _RENEWED_AFTER = 60.0
-#: Seconds after which it is looked at whether the table can be smaller again.
+#: Seconds between two attempts to shrink the table.
 _SHRUNK_AFTER = 1.0
 
 
 def lease_id(name: str) -> int:
-    """The lease id of a blob file: 60 bits of its digest, never 0.
+    """Return the lease id of a blob file: 60 bits of its digest, never 0.
 
-    It depends on the name alone, so leases stay valid when the index is lost and built anew. Two
-    blobs with the same id would only protect each other.
+    It depends on the name alone, so leases stay valid when the index is lost and rebuilt. Two blobs
+    with the same id only protect each other.
     """
     return int(name[:15], 16) or 1
-
-
-def is_session(name: str) -> bool:
-    """Whether a file of this name can be a session.
-
-    >>> is_session("0123456789abcdef"), is_session("notes")
-    (True, False)
-    """
-    return len(name) == 16 and not name.strip("0123456789abcdef")
 
 
 class Lease:
     """Protects one blob from eviction until it is released, at the latest with this object.
 
-    Neither taking nor releasing has a point at which an exception of a signal handler could lose
-    it: CPython runs handlers after calls and jumps, and there are none in between.
+    An interrupt can lose a lease neither when it is acquired nor when it is released: CPython runs
+    signal handlers after calls and jumps, and between the steps that matter there are none. At
+    worst a free slot is lost.
     """
 
     __slots__ = ("session", "slot")
@@ -81,7 +101,7 @@ class Lease:
             recover_from_fork()
         try:
             slot = self.slot
-            del self.slot  # of two threads, one gets past here
+            del self.slot  # of two threads, one gets past this line
         except AttributeError:
             return
         session = self.session
@@ -93,60 +113,58 @@ class Lease:
 
 
 class Session:
-    """The life and the leases of this process.
-
-    Made, grown and renewed by one thread at a time, under the index's write lock (so that nobody
-    sweeps a file that is not locked yet) and after room was made for it. Taking and releasing
-    leases needs no lock: each is a single step on a list.
-    """
+    """The session of this process, and its leases."""
 
     def __init__(self, directory: str) -> None:
         self._directory, self.path = directory, ""
-        #: Free slots; the words of the file, and how many there are.
+        #: Free slots, and those that become free when the session is renewed.
         self.free: list[int] = []
-        self._set_aside: list[int] = []
-        #: What was last written to each slot, in memory that a forked child has for itself.
-        self._leases: list[int] = []
+        self._free_once_renewed: list[int] = []
+        #: The lease id last written to each slot. A forked child shares the table with its parent,
+        #: which may release leases that the child still has; this list is the child's own.
+        self._lease_ids: list[int] = []
+        #: The words of the file, and how many there are.
         self.table, self.length = memoryview(b""), 0
         self._file: Descriptor | None = None
-        self._begin(PAGE)
+        self._create_file(PAGE)
         self.free.extend(range(HEADER, self.length))
 
-    def _begin(self, size: int) -> None:
-        """Make a file of `size` bytes, lock it, and live in it."""
+    def _create_file(self, size: int) -> None:
+        """Create a file of `size` bytes, lock it, and make it the file of this session."""
         path = os.path.join(self._directory, os.urandom(8).hex())
         file = open_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         try:
             fcntl.flock(file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             refuse_file_system_without_locks(path)
-            table = _mapped(file.fd, size)
+            table = _map_file(file.fd, size)
         except BaseException:
             remove(path)
             raise
         self.path, self._file = path, file
         self._touched = self._shrunk = time.monotonic()
         self.table, self.length = table, len(table)
-        self._leases.extend([0] * (self.length - len(self._leases)))
+        self._lease_ids.extend([0] * (self.length - len(self._lease_ids)))
 
     @property
     def size(self) -> int:
-        """Length of the file in bytes: what :meth:`grow` needs more."""
+        """Length of the file in bytes, which is also what :meth:`grow` adds."""
         return self.length * WORD
 
     def grow(self) -> None:
-        """Double the table. Leases in it stay where they are."""
+        """Double the table. Leases stay in their slots."""
         assert self._file is not None
         slots = self.length
-        self.table = _mapped(self._file.fd, 2 * self.size)
+        self.table = _map_file(self._file.fd, 2 * self.size)
         self.length = len(self.table)
-        self._leases.extend([0] * slots)
+        self._lease_ids.extend([0] * slots)
         self.free.extend(range(slots, self.length))
 
     def shrink(self) -> None:
-        """Give back the upper half of a table that is mostly free, if all of that is free.
+        """Give back the upper half of a table that is mostly free, if no lease is in that half.
 
-        Other threads take slots from the end of the list and put them there. They see no list
-        that is half sorted (nothing else runs meanwhile), and the lowest slots are their next ones.
+        Other threads take slots from the end of the list and put them back there. They never see
+        the list half sorted, as no other thread runs during the sort. Afterwards they take the
+        lowest slots first.
         """
         now, slots, half = time.monotonic(), self.length, self.length // 2
         mostly_free = len(self.free) > slots * 3 // 4
@@ -161,62 +179,70 @@ class Session:
             self.length = half
             os.ftruncate(self._file.fd, half * WORD)
 
-    @property
-    def is_in_place(self) -> bool:
-        """Whether others can see it: its file has not been deleted."""
+    def is_visible(self) -> bool:
+        """Return whether other processes can find the session: nobody has deleted its file.
+
+        Renew the file's mtime once a minute: on tmpfs, writing through the map does not.
+        """
         if self._file is None or not self._file.is_still(self.path):
             return False
         now = time.monotonic()
         if now - self._touched > _RENEWED_AFTER:
             self._touched = now
-            os.utime(self._file.fd)  # writing through the map does not on tmpfs
+            os.utime(self._file.fd)
         return True
 
     def renew(self) -> None:
-        """Make the file anew, with the same leases in the same slots, after somebody deleted it."""
+        """Create the file anew, with the same leases in the same slots, after it was deleted."""
         old, before = self.table, self.table.tolist()
         length = self.length
-        self._begin(self.size)
+        self._create_file(self.size)
         self.table[HEADER:length] = old[HEADER:length]
-        for slot in range(HEADER, length):  # what other threads did to the old one meanwhile
+        for slot in range(HEADER, length):  # what other threads wrote to the old table meanwhile
             if old[slot] != before[slot]:
                 self.table[slot] = old[slot]
-        self.free.extend(self._set_aside)
-        self._set_aside = []
+        self.free.extend(self._free_once_renewed)
+        self._free_once_renewed = []
 
-    def acquire(self, lease: int) -> Lease | None:
-        """Protect a blob; None when the table is full (then :meth:`grow`)."""
+    def acquire(self, lease_id: int) -> Lease | None:
+        """Lease a blob by its lease id; return None if the table is full (then :meth:`grow`)."""
         if not here[0]:
             recover_from_fork()
         try:
             slot = self.free.pop()
         except IndexError:
             return None
-        held = Lease()
-        held.session, held.slot = self, slot
-        self._leases[slot] = lease
-        self.table[slot] = lease
-        return held
+        lease = Lease()
+        lease.session, lease.slot = self, slot
+        self._lease_ids[slot] = lease_id
+        self.table[slot] = lease_id
+        return lease
 
-    def is_evicted(self, lease: int) -> bool:
-        """Whether a blob is just being evicted by anybody, or was when somebody died of that."""
-        return self.table[0] != 0 and lease in self.table[1:HEADER].tolist()
+    def is_evicted(self, lease_id: int) -> bool:
+        """Return whether an evictor has announced the blob, and has not withdrawn that.
 
-    def forget_evicted(self) -> None:
-        """Under the index's write lock nobody evicts: what is announced still was by the dead."""
+        An evictor that died meanwhile may have announced it.
+        """
+        return self.table[0] != 0 and lease_id in self.table[1:HEADER].tolist()
+
+    def clear_announcement(self) -> None:
+        """Under the index's write lock: remove what an evictor announced before it died.
+
+        An evictor holds that lock, so no living one has announced anything.
+        """
         self.table[0] = 0
 
     @property
     def is_full(self) -> bool:
-        """Whether every slot is taken."""
+        """Whether no slot is free."""
         return not self.free
 
     def holds_any(self) -> bool:
-        """Whether any slot is taken."""
+        """Return whether any slot is in use."""
         return len(self.free) + HEADER < self.length
 
     def child_session(self) -> Session:
-        """A second session with the same leases in the same slots: for a child about to fork."""
+        """Return a session with the same leases in the same slots, for a child about to fork."""
         child_session = Session(self._directory)
         while child_session.length < self.length:
             child_session.grow()
@@ -224,36 +250,33 @@ class Session:
         return child_session
 
     def continue_in(self, child_session: Session | None) -> None:
-        """In a forked child: leave the parent's session and live on in `twin`.
+        """In a forked child: leave the parent's session, and take over `child_session`.
 
-        The leases that the child inherited point at this object, so they move along untouched.
-        Other threads of the parent may have taken some since the twin was made, or released some
-        that the child still has. Without a twin there are no free slots until the session has been
+        The leases that the child inherited refer to this object, so they need not be changed.
+        Since `child_session` was made, other threads of the parent may have acquired leases that
+        the child has, or released some that it still has: so all are written once more. Without a
+        `child_session` the leases are in private memory, and no slot is free, until the session is
         renewed.
         """
-        taken = {*range(HEADER, self.length)}.difference(self.free)
+        in_use = {*range(HEADER, self.length)}.difference(self.free)
         self._file = None
         if child_session is None:
             self.table = memoryview(bytearray(self.size)).cast("q")
-            self.free, self._set_aside = [], self.free
+            self.free, self._free_once_renewed = [], self.free
         else:
-            self.path, self._file, self.table = (
-                child_session.path,
-                child_session._file,
-                child_session.table,
-            )
-            child_session._file = None
-        for slot in taken:
-            self.table[slot] = self._leases[slot]
+            self.path, self._file = child_session.path, child_session._file
+            self.table, child_session._file = child_session.table, None
+        for slot in in_use:
+            self.table[slot] = self._lease_ids[slot]
 
     def leave(self) -> None:
-        """In the parent: the session belongs to the child now."""
+        """In the parent: close the session that now belongs to the child. Its file stays."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
     def close(self) -> None:
-        """End the session: its leases end, its file goes."""
+        """End the session and its leases, and remove its file."""
         if self._file is not None:
             if self._file.is_still(self.path):
                 remove(self.path)
@@ -268,8 +291,9 @@ class Session:
             return
 
 
-def _mapped(fd: int, size: int) -> memoryview:
-    # Written, not truncated to size: a hole in a full file system would be a SIGBUS later.
+def _map_file(fd: int, size: int) -> memoryview:
+    """Map a file, after lengthening it to `size` bytes."""
+    # Written, as a hole would be a SIGBUS later if the file system were full then.
     old = os.fstat(fd).st_size
     while old < size:
         old += os.pwrite(fd, bytes(size - old), old)
