@@ -286,18 +286,18 @@ def test_an_index_that_grows_by_itself_is_watched_however_much_room_there_is(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What writes but makes no room, such as confirmations, may not grow the index unseen."""
-    from tmpcache.store.index.index import Index
+    from tmpcache.store.index.size import IndexSize
 
     with tmpcache.Cache(root, quota="256 MiB", origin=LoadedObjects()) as cache:
         cache.fetch("b", "100-a").release()  # there is ample room
         looks: list[bool] = []
-        has_grown = Index.has_grown
+        has_grown = IndexSize.has_grown
 
-        def look(index: Index) -> bool:
-            looks.append(has_grown(index))
+        def look(size: IndexSize) -> bool:
+            looks.append(has_grown(size))
             return looks[-1]
 
-        monkeypatch.setattr(Index, "has_grown", look)
+        monkeypatch.setattr(IndexSize, "has_grown", look)
         for _ in range(200):
             cache._store.database.write(lambda index: None)
         assert len(looks) > 100

@@ -15,6 +15,7 @@ import time
 
 from ..filesystem import files
 from . import FORMAT
+from .size import IndexSize, max_rows, preferred_page_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,18 +24,8 @@ if TYPE_CHECKING:
 
 #: Seconds for which the file is taken to be where it was: the few steps of one fetch.
 _TRUSTED = 0.0005
-#: Pages that the index may grow by between two measurements.
-_SPARE_PAGES = 8
-#: A quota below this gets pages of 1 KiB, others of 4 KiB.
-_SMALL_QUOTA = 64 * 1024 * 1024
-#: B-trees that one object's rows are in, with a page for the rest of a long key where there is one.
-_PAGES_OF_A_ROW = 12
-#: Pages of an index that holds nothing.
-_LEAST_PAGES = 24
 #: Seconds to wait for readers when the log is to be cut.
 _LOG_PATIENCE = 0.05
-#: SQLite writes this many bytes before each page in the log.
-_FRAME = 24
 
 
 class DamagedIndexError(sqlite3.DatabaseError):
@@ -58,16 +49,11 @@ class Index:
     def __init__(self, path: str, *, quota: int, busy_timeout: float) -> None:
         """Open, or create, the index at `path`; `busy_timeout` in seconds."""
         self._path, self._patience = path, busy_timeout
-        # A small cache gets small pages, and a log of 1/64 of its quota (at most 1,000 pages,
-        # SQLite's own default), so that even 1 MiB holds mostly content.
-        page_size = 1024 if quota < _SMALL_QUOTA else 4096
-        self.log_bytes = min(max(quota // 64, 16 * page_size), 1000 * page_size)
+        page_size = preferred_page_size(quota)
         #: Rows of objects that one transaction adds or deletes at most.
-        self.batch = 16 if quota < _SMALL_QUOTA else 64
-        #: Bytes of pages in use at which objects are evicted only because of their rows.
-        self.share = quota // 8
+        self.batch = max_rows(quota)
         # Before SQLite does, which would let the umask decide; -wal and -shm follow it.
-        size = files.create(path)
+        file_size = files.create(path)
         self._connection = sqlite3.connect(
             path, timeout=busy_timeout, isolation_level=None, check_same_thread=False
         )
@@ -78,16 +64,15 @@ class Index:
             run("PRAGMA journal_mode=WAL")
             run("PRAGMA synchronous=OFF")
             run("PRAGMA cache_spill=OFF")  # nothing reaches the disk before it is known how much
-            self.page_size: int = run("PRAGMA page_size").fetchone()[0]
-            if self.page_size > page_size or size > quota // 2:
+            self.size = IndexSize(path, self._connection, quota)
+            if self.size.page > page_size or file_size > quota // 2:
                 raise UnfitIndexError("the index was made for a larger quota")
-            run(f"PRAGMA wal_autocheckpoint={self.log_bytes // self.page_size}")
-            run(f"PRAGMA journal_size_limit={self.log_bytes}")
+            run(f"PRAGMA wal_autocheckpoint={self.size.log // self.size.page}")
+            run(f"PRAGMA journal_size_limit={self.size.log}")
             #: Whether the file was made just now.
             self.created = run("PRAGMA user_version").fetchone()[0] != FORMAT
             if self.created:
                 self._create()
-            self._pages = 0
             self.inode = files.inode(path)
             self._log_inodes = self._inodes_of_log()
             self._looked_at = 0.0
@@ -168,58 +153,12 @@ class Index:
         """Execute a statement once for each tuple."""
         self._connection.executemany(sql, values)
 
-    def has_grown(self) -> bool:
-        """Whether the file has used up what :meth:`measured` last left room for."""
-        pages: int = self.one("PRAGMA page_count")[0]
-        return pages > self._pages + _SPARE_PAGES
-
-    def excess_rows(self) -> int:
-        """Bytes of pages in use beyond the index's share of the quota."""
-        used = self.one("PRAGMA page_count")[0] - self._free_pages()
-        return int(used) * self.page_size - self.share
-
-    def _free_pages(self) -> int:
-        return int(self.one("PRAGMA freelist_count")[0])
-
-    def measured(self) -> tuple[int, int]:
-        """Bytes allocated for the index now, and what it may grow to before it is measured again.
-
-        The second counts pages that are in the log only (a checkpoint will add them to the file),
-        the log at its full length, and one more transaction.
-        """
-        file, log, shared = (files.allocated(self._path + end) for end in ("", "-wal", "-shm"))
-        self._pages = pages = self.one("PRAGMA page_count")[0]
-        shared_least = 32 * 1024
-        most = (
-            max(file, self._file_with(pages)) + max(log, self.log_bytes) + self._transaction(pages)
-        )
-        return file + log + shared, most + max(shared, shared_least)
-
-    def _file_with(self, pages: int) -> int:
-        return (pages + _SPARE_PAGES) * self.page_size
-
-    def _transaction(self, pages: int) -> int:
-        """What one transaction adds to the log: no more pages than there are, nor than its rows."""
-        touched = min(pages, 2 * self.batch * _PAGES_OF_A_ROW) + _SPARE_PAGES
-        return touched * (self.page_size + _FRAME)
-
-    def shrinkable(self, rows_left: int) -> int:
-        """Bytes by which :meth:`measured` may fall if no more than `rows_left` blobs stay."""
-        pages = self._pages
-        file = max(files.allocated(self._path), self._file_with(pages))
-        least = min(pages, _LEAST_PAGES + rows_left)
-        return file - self._file_with(least) + self._transaction(pages) - self._transaction(least)
-
-    def is_loose(self) -> bool:
-        """Whether much of the file is free pages."""
-        return self._free_pages() > _LEAST_PAGES + self._pages // 4
-
     def shrink(self) -> None:
         """Give free pages, and the log, back to the file system; in no transaction."""
-        while before := self._free_pages():
+        while before := self.size.free_pages():
             self.rows(f"PRAGMA incremental_vacuum({4 * self.batch})")
             self.rows("PRAGMA wal_checkpoint(PASSIVE)")
-            if self._free_pages() >= before:
+            if self.size.free_pages() >= before:
                 break
         # Who reads just now is waited for, but not for long: he may be stopped.
         self.wait_at_most(_LOG_PATIENCE)
