@@ -16,7 +16,7 @@ from ..common.interruption import reraise_interrupt
 from ..errors import UnsafeRootError
 from .filesystem import files
 from .filesystem.files import Descriptor, allocated
-from .index.index import FORMAT
+from .index import FORMAT
 from .leases.live_sessions import LiveSessions
 
 #: First line as https://bford.info/cachedir/ demands: backup programs skip such directories.

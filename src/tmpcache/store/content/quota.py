@@ -89,7 +89,7 @@ class Quota:
         self._trust = _TRUST
         fixed = self._root.measured() + self._root.session_files.allocated()
         fixed += self._of_strangers()
-        now, most = index.measured()
+        now, most = index.size.measured()
         self._overhead = fixed + most
         return fixed + now, fixed + most
 
@@ -131,8 +131,8 @@ class Quota:
         self._trust -= 1
         if self._is_ample and self._trust >= 0:
             return
-        self.wants_to_trim_rows = index.excess_rows() > 0
-        if index.has_grown():
+        self.wants_to_trim_rows = index.size.excess_rows() > 0
+        if index.size.has_grown():
             while not self.make_room(index, 0, "the index"):
                 if self._has_nothing_left:
                     raise IndexTooLargeError("free pages are to be given back first")
@@ -207,7 +207,7 @@ class Quota:
         freed = sum(size for _, _, size in gone)
         self.evicted += len(gone)
         self.evicted_bytes += freed
-        if gone and index.is_loose():
+        if gone and index.size.is_loose():
             self.wants_shrink = True
         return freed
 
@@ -253,7 +253,9 @@ class Quota:
         victims, found, held, in_use = self._choose_victims(index, leased, shortage)
         if found >= shortage:
             return victims
-        if found + index.shrinkable(held) >= shortage and (victims or not self._has_nothing_left):
+        if found + index.size.shrinkable(held) >= shortage and (
+            victims or not self._has_nothing_left
+        ):
             return victims
         self._has_nothing_left = False
         content, reserved = totals(index)

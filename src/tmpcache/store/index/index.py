@@ -14,99 +14,18 @@ import sqlite3
 import time
 
 from ..filesystem import files
+from . import FORMAT
+from .size import IndexSize, max_rows, preferred_page_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-#: Of the tables, and of all that lies beside the index: see :mod:`.root` for what follows from it.
-FORMAT = 4
 #: Seconds for which the file is taken to be where it was: the few steps of one fetch.
 _TRUSTED = 0.0005
-#: Pages that the index may grow by between two measurements.
-_SPARE_PAGES = 8
-#: Confirmations kept for one object, one for each set of credentials, the newest: roles change
-#: their keys every few hours, and each set is a new one.
-SCOPES_KEPT = 8
-#: A quota below this gets pages of 1 KiB, others of 4 KiB.
-_SMALL_QUOTA = 64 * 1024 * 1024
-#: B-trees that one object's rows are in, with a page for the rest of a long key where there is one.
-_PAGES_OF_A_ROW = 12
-#: Pages of an index that holds nothing.
-_LEAST_PAGES = 24
 #: Seconds to wait for readers when the log is to be cut.
 _LOG_PATIENCE = 0.05
-#: SQLite writes this many bytes before each page in the log.
-_FRAME = 24
-
-# `superseded`: no object refers to the blob any more. `boot`: the boot during which the blob was
-# last known to be whole. `ledger.changes`: see :mod:`.changes`. The triggers keep the rest of
-# `ledger`, and `superseded`, true in the very transaction that changes what they are derived from.
-_SCHEMA = (
-    """CREATE TABLE blobs (
-        id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size INTEGER NOT NULL,
-        allocated INTEGER NOT NULL, inode INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-        used_at REAL NOT NULL, superseded INTEGER NOT NULL DEFAULT 0, boot TEXT NOT NULL)""",
-    "CREATE INDEX blobs_by_use ON blobs (superseded DESC, used_at)",
-    """CREATE TABLE objects (
-        id INTEGER PRIMARY KEY, origin TEXT NOT NULL, bucket TEXT NOT NULL, key TEXT NOT NULL,
-        version TEXT NOT NULL, etag TEXT NOT NULL, version_id TEXT, received_at REAL NOT NULL,
-        used_at REAL NOT NULL, blob INTEGER NOT NULL, UNIQUE (bucket, key, version, origin))""",
-    "CREATE INDEX objects_by_blob ON objects (blob)",
-    "CREATE INDEX objects_by_use ON objects (used_at)",
-    """CREATE TABLE validations (
-        object INTEGER NOT NULL, scope TEXT NOT NULL, validated_at REAL NOT NULL,
-        PRIMARY KEY (object, scope)) WITHOUT ROWID""",
-    # Filled and emptied by :mod:`.staging`; the columns of one new copy, its confirmation included.
-    """CREATE TABLE staged (
-        bucket TEXT NOT NULL, key TEXT NOT NULL, version TEXT NOT NULL, origin TEXT NOT NULL,
-        etag TEXT NOT NULL, version_id TEXT, received_at REAL NOT NULL, scope TEXT,
-        name TEXT NOT NULL, size INTEGER NOT NULL, allocated INTEGER NOT NULL,
-        inode INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, used_at REAL NOT NULL,
-        boot TEXT NOT NULL, PRIMARY KEY (bucket, key, version, origin)) WITHOUT ROWID""",
-    """CREATE TABLE partials (
-        name TEXT PRIMARY KEY, reserved INTEGER NOT NULL, etag TEXT, size INTEGER, checksum TEXT,
-        received INTEGER, digest TEXT, islands TEXT, inode INTEGER, boot TEXT)
-        WITHOUT ROWID""",
-    """CREATE TABLE ledger (
-        blobs INTEGER NOT NULL, bytes INTEGER NOT NULL, boot TEXT NOT NULL,
-        changes INTEGER NOT NULL)""",
-    "INSERT INTO ledger VALUES (0, 0, '', 0)",
-    """CREATE TRIGGER blob_added AFTER INSERT ON blobs BEGIN
-        UPDATE ledger SET blobs = blobs + 1, bytes = bytes + NEW.allocated;
-    END""",
-    """CREATE TRIGGER blob_replaced AFTER UPDATE OF allocated ON blobs BEGIN
-        UPDATE ledger SET bytes = bytes + NEW.allocated - OLD.allocated;
-    END""",
-    """CREATE TRIGGER blob_gone AFTER DELETE ON blobs BEGIN
-        UPDATE ledger SET blobs = blobs - 1, bytes = bytes - OLD.allocated;
-        DELETE FROM objects WHERE blob = OLD.id;
-    END""",
-    """CREATE TRIGGER object_added AFTER INSERT ON objects BEGIN
-        UPDATE blobs SET superseded = 0 WHERE id = NEW.blob AND superseded;
-    END""",
-    """CREATE TRIGGER object_replaced AFTER UPDATE OF blob ON objects WHEN OLD.blob <> NEW.blob
-    BEGIN
-        UPDATE blobs SET superseded = 0 WHERE id = NEW.blob AND superseded;
-        UPDATE blobs SET superseded = 1 WHERE id = OLD.blob
-            AND NOT EXISTS (SELECT 1 FROM objects WHERE blob = OLD.blob);
-    END""",
-    """CREATE TRIGGER object_changed AFTER UPDATE OF etag ON objects WHEN OLD.etag <> NEW.etag BEGIN
-        DELETE FROM validations WHERE object = NEW.id;
-    END""",
-    f"""CREATE TRIGGER validation_added AFTER INSERT ON validations
-    WHEN (SELECT count(*) FROM validations WHERE object = NEW.object) > {SCOPES_KEPT} BEGIN
-        DELETE FROM validations WHERE object = NEW.object AND scope NOT IN (
-            SELECT scope FROM validations WHERE object = NEW.object
-            ORDER BY scope = NEW.scope DESC, validated_at DESC LIMIT {SCOPES_KEPT});
-    END""",
-    """CREATE TRIGGER object_gone AFTER DELETE ON objects BEGIN
-        DELETE FROM validations WHERE object = OLD.id;
-        UPDATE blobs SET superseded = 1 WHERE id = OLD.blob
-            AND NOT EXISTS (SELECT 1 FROM objects WHERE blob = OLD.blob);
-    END""",
-)
 
 
 class DamagedIndexError(sqlite3.DatabaseError):
@@ -130,16 +49,11 @@ class Index:
     def __init__(self, path: str, *, quota: int, busy_timeout: float) -> None:
         """Open, or create, the index at `path`; `busy_timeout` in seconds."""
         self._path, self._patience = path, busy_timeout
-        # A small cache gets small pages, and a log of 1/64 of its quota (at most 1,000 pages,
-        # SQLite's own default), so that even 1 MiB holds mostly content.
-        page_size = 1024 if quota < _SMALL_QUOTA else 4096
-        self.log_bytes = min(max(quota // 64, 16 * page_size), 1000 * page_size)
+        page_size = preferred_page_size(quota)
         #: Rows of objects that one transaction adds or deletes at most.
-        self.batch = 16 if quota < _SMALL_QUOTA else 64
-        #: Bytes of pages in use at which objects are evicted only because of their rows.
-        self.share = quota // 8
+        self.batch = max_rows(quota)
         # Before SQLite does, which would let the umask decide; -wal and -shm follow it.
-        size = files.create(path)
+        file_size = files.create(path)
         self._connection = sqlite3.connect(
             path, timeout=busy_timeout, isolation_level=None, check_same_thread=False
         )
@@ -150,16 +64,15 @@ class Index:
             run("PRAGMA journal_mode=WAL")
             run("PRAGMA synchronous=OFF")
             run("PRAGMA cache_spill=OFF")  # nothing reaches the disk before it is known how much
-            self.page_size: int = run("PRAGMA page_size").fetchone()[0]
-            if self.page_size > page_size or size > quota // 2:
+            self.size = IndexSize(path, self._connection, quota)
+            if self.size.page > page_size or file_size > quota // 2:
                 raise UnfitIndexError("the index was made for a larger quota")
-            run(f"PRAGMA wal_autocheckpoint={self.log_bytes // self.page_size}")
-            run(f"PRAGMA journal_size_limit={self.log_bytes}")
+            run(f"PRAGMA wal_autocheckpoint={self.size.log // self.size.page}")
+            run(f"PRAGMA journal_size_limit={self.size.log}")
             #: Whether the file was made just now.
             self.created = run("PRAGMA user_version").fetchone()[0] != FORMAT
             if self.created:
                 self._create()
-            self._pages = 0
             self.inode = files.inode(path)
             self._log_inodes = self._inodes_of_log()
             self._looked_at = 0.0
@@ -168,11 +81,13 @@ class Index:
             raise
 
     def _create(self) -> None:
+        from .schema import SCHEMA
+
         with self.transaction():
             found = self.one("PRAGMA user_version")[0]
             if found or self.one("SELECT count(*) FROM sqlite_master")[0]:
                 raise sqlite3.DatabaseError(f"the index has format {found}, not {FORMAT}")
-            for statement in _SCHEMA:
+            for statement in SCHEMA:
                 self._connection.execute(statement)
             self._connection.execute(f"PRAGMA user_version={FORMAT}")
 
@@ -238,58 +153,12 @@ class Index:
         """Execute a statement once for each tuple."""
         self._connection.executemany(sql, values)
 
-    def has_grown(self) -> bool:
-        """Whether the file has used up what :meth:`measured` last left room for."""
-        pages: int = self.one("PRAGMA page_count")[0]
-        return pages > self._pages + _SPARE_PAGES
-
-    def excess_rows(self) -> int:
-        """Bytes of pages in use beyond the index's share of the quota."""
-        used = self.one("PRAGMA page_count")[0] - self._free_pages()
-        return int(used) * self.page_size - self.share
-
-    def _free_pages(self) -> int:
-        return int(self.one("PRAGMA freelist_count")[0])
-
-    def measured(self) -> tuple[int, int]:
-        """Bytes allocated for the index now, and what it may grow to before it is measured again.
-
-        The second counts pages that are in the log only (a checkpoint will add them to the file),
-        the log at its full length, and one more transaction.
-        """
-        file, log, shared = (files.allocated(self._path + end) for end in ("", "-wal", "-shm"))
-        self._pages = pages = self.one("PRAGMA page_count")[0]
-        shared_least = 32 * 1024
-        most = (
-            max(file, self._file_with(pages)) + max(log, self.log_bytes) + self._transaction(pages)
-        )
-        return file + log + shared, most + max(shared, shared_least)
-
-    def _file_with(self, pages: int) -> int:
-        return (pages + _SPARE_PAGES) * self.page_size
-
-    def _transaction(self, pages: int) -> int:
-        """What one transaction adds to the log: no more pages than there are, nor than its rows."""
-        touched = min(pages, 2 * self.batch * _PAGES_OF_A_ROW) + _SPARE_PAGES
-        return touched * (self.page_size + _FRAME)
-
-    def shrinkable(self, rows_left: int) -> int:
-        """Bytes by which :meth:`measured` may fall if no more than `rows_left` blobs stay."""
-        pages = self._pages
-        file = max(files.allocated(self._path), self._file_with(pages))
-        least = min(pages, _LEAST_PAGES + rows_left)
-        return file - self._file_with(least) + self._transaction(pages) - self._transaction(least)
-
-    def is_loose(self) -> bool:
-        """Whether much of the file is free pages."""
-        return self._free_pages() > _LEAST_PAGES + self._pages // 4
-
     def shrink(self) -> None:
         """Give free pages, and the log, back to the file system; in no transaction."""
-        while before := self._free_pages():
+        while before := self.size.free_pages():
             self.rows(f"PRAGMA incremental_vacuum({4 * self.batch})")
             self.rows("PRAGMA wal_checkpoint(PASSIVE)")
-            if self._free_pages() >= before:
+            if self.size.free_pages() >= before:
                 break
         # Who reads just now is waited for, but not for long: he may be stopped.
         self.wait_at_most(_LOG_PATIENCE)
