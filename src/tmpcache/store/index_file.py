@@ -17,7 +17,8 @@ from ..common.interruption import reraise_interrupt
 from ..config import checked_quota, parse_size
 from ..errors import DeadlineExceededError, QuotaExceededError, TmpCacheError
 from .content import reconciliation
-from .content.quota import FULL, Quota, exceeded, totals
+from .content.ledger import totals
+from .content.quota import FULL, Quota, exceeded
 from .filesystem import files
 from .index.change_counter import ChangeCounter
 from .index.index import Index, IndexTooLargeError, UnfitIndexError

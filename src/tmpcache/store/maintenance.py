@@ -10,7 +10,7 @@ from ..reports import Entry, Usage, Verification
 from . import scratch_directories
 from .content import blobs, reconciliation
 from .content.blobs import is_name
-from .content.quota import lease_of, totals
+from .content.ledger import lease_of, totals
 from .store import problem
 
 TYPE_CHECKING = False

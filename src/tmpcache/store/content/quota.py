@@ -19,9 +19,10 @@ from ...errors import QuotaExceededError
 from ..filesystem.files import allocated, allocated_in
 from ..index.index import DamagedIndexError, IndexTooLargeError
 from ..leases.live_sessions import is_session
-from ..leases.session import PAGE, lease_id
+from ..leases.session import PAGE
 from ..root import Root, is_elsewhere
 from . import blobs, eviction, reconciliation
+from .ledger import byte_count, lease_of, totals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ _TRUST, _TOO_SMALL = 64, 64 * 1024 * 1024
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 #: Kept free for directories that grow by a block, and for a few more processes' sessions.
 _SLACK = 4 * PAGE
-#: No file system is larger: what claims to be was not written here.
-_LARGEST = 2**60
 #: How often as long as it took to look for strangers they are taken to be what they were.
 _STRANGERS_TRUSTED = 100
 
@@ -199,7 +198,7 @@ class Quota:
     def evict(self, index: Index, victims: Sequence[Victim]) -> int:
         """Evict those of the blobs that are not in use; bytes freed."""
         for _, name, size in victims:
-            if not isinstance(name, str) or not blobs.is_name(name) or _number(size) < 0:
+            if not isinstance(name, str) or not blobs.is_name(name) or byte_count(size) < 0:
                 raise DamagedIndexError(f"{name!r} is not the name of a blob")
         in_use = eviction.unlink(self._root, [name for _, name, _ in victims])
         gone = [victim for victim in victims if victim[1] not in in_use]
@@ -224,7 +223,7 @@ class Quota:
         if not self.min_free and not on_disk:
             return over
         unwritten = sum(
-            max(0, _number(size) - allocated(os.path.join(self._root.partial, name)))
+            max(0, byte_count(size) - allocated(os.path.join(self._root.partial, name)))
             for name, size in index.rows("SELECT name, reserved FROM partials")
             if blobs.is_partial(name)
         )
@@ -239,10 +238,10 @@ class Quota:
             "SELECT id, name, allocated FROM blobs ORDER BY superseded DESC, used_at"
         ):
             if lease_of(name) in leased:
-                held, in_use = held + 1, in_use + _number(size)
+                held, in_use = held + 1, in_use + byte_count(size)
                 continue
             victims.append((id, name, size))
-            found += _number(size)
+            found += byte_count(size)
             if found >= shortage:
                 break
         return victims, found, held, in_use
@@ -278,29 +277,6 @@ class Quota:
             used=content + reserved + now,
             leased=in_use,
         )
-
-
-def lease_of(name: object) -> int:
-    """The lease id of a blob that the index names; a name that is none was not written here."""
-    if not isinstance(name, str) or not blobs.is_name(name):
-        raise DamagedIndexError(f"{name!r} is not the name of a blob")
-    return lease_id(name)
-
-
-def totals(index: Index) -> tuple[int, int]:
-    """Allocated bytes of all blobs, and bytes reserved by downloads under way."""
-    content, reserved = index.one(
-        "SELECT bytes + (SELECT coalesce(sum(allocated), 0) FROM staged), "
-        "(SELECT coalesce(sum(reserved), 0) FROM partials) FROM ledger"
-    )
-    return _number(content), _number(reserved)
-
-
-def _number(value: object) -> int:
-    """A number of bytes as the index has it."""
-    if not isinstance(value, int) or not 0 <= value < _LARGEST:
-        raise DamagedIndexError(f"{value!r} is not a number of bytes")
-    return value
 
 
 def exceeded(

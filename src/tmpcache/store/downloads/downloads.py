@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 from ...common.interruption import reraise_interrupt
 from ...errors import DeadlineExceededError, OriginUnavailableError, TmpCacheError
-from ..content.quota import FULL, exceeded, totals
+from ..content.ledger import totals
+from ..content.quota import FULL, exceeded
 from ..filesystem.files import Descriptor
 from . import download_lock
 from .partial_file import Partial
