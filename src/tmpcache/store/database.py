@@ -202,7 +202,7 @@ class Database:
         if self._session is not None and not self._session.is_full:  # another thread was here
             return self._session
         if self._session is None:
-            reconciliation.reclaim(index, self.root, resumable=False)
+            reconciliation.reclaim(index, self.root, keep_resumable=True)
         size = PAGE if self._session is None else self._session.size
         self._make_room_for_session(index, size)
         if self._session is None:
@@ -228,7 +228,7 @@ class Database:
 
     def sweep(self) -> None:
         """Remove what the dead left and nobody can use: sessions, scratch directories, partials."""
-        self.write(lambda index: reconciliation.reclaim(index, self.root, resumable=False))
+        self.write(lambda index: reconciliation.reclaim(index, self.root, keep_resumable=True))
         scratch_directories.sweep(self.root)
 
     def sweep_if_needed(self) -> None:
@@ -307,7 +307,7 @@ class Database:
         ):  # or the parent's partials would stay locked as long as we live
             file.close()
         self.held.clear()
-        self.root.session_files.close()
+        self.root.live_sessions.close()
         if self._session is not None:
             self._session.continue_in(self._child_session)
             self._child_session = None

@@ -16,7 +16,7 @@ from threading import RLock
 from ..common.interruption import reraise_interrupt
 from ..config import checked_quota, parse_size
 from ..errors import DeadlineExceededError, QuotaExceededError, TmpCacheError
-from .content import reconciliation
+from .content import eviction, reconciliation
 from .content.ledger import totals
 from .content.quota import FULL, Quota, exceeded
 from .filesystem import files
@@ -240,7 +240,7 @@ class IndexFile:
     def _remove_other_formats(self) -> None:
         """Remove what another release has left here, once none of its processes lives."""
         for other in self.root.other_formats():
-            if not other.session_files.are_any_alive():
+            if not other.live_sessions.are_any_alive():
                 other.remove()
 
     def _limits(self, cached: int) -> tuple[int, int]:
@@ -282,7 +282,7 @@ class IndexFile:
         if self._index is None:
             if self.changes is not None:
                 self.changes.forget()  # whoever opens the index compares
-            reconciliation.evict_without_index(self.root, _RELIEF)
+            eviction.evict_without_index(self.root, _RELIEF)
             return
         for _ in range(2):
             try:
