@@ -45,8 +45,17 @@ class Root:
     """The paths under a root. All are str, because building a Path would slow down a hit."""
 
     __slots__ = (
-        *("_lock", "_tag", "base", "blobs", "live_sessions", "changes", "index", "partial", "path"),
-        *("scratch", "sessions"),
+        "_lock",
+        "_tag",
+        "base",
+        "blobs",
+        "changes",
+        "index",
+        "live_sessions",
+        "partial",
+        "path",
+        "scratch",
+        "sessions",
     )
 
     def __init__(self, base: str, version: int = FORMAT) -> None:
@@ -85,7 +94,7 @@ class Root:
         self._keep_cleaners_away()
 
     def is_ours(self, name: str) -> bool:
-        """Return whether an entry of :attr:`path` is not a foreign file, to be counted as such."""
+        """Return whether an entry of :attr:`path` is counted by its name, not as a foreign file."""
         return name in (*_DIRECTORIES, *_FILES, "CACHEDIR.TAG") or is_excluded(name)
 
     def _tag_directory(self) -> None:

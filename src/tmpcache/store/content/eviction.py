@@ -87,9 +87,9 @@ def evict(root: Root, index: Index, victims: Sequence[Victim]) -> list[Victim]:
         lease_of(name)
         byte_count(size)
     in_use = unlink(root, [name for _, name, _ in victims])
-    gone = [victim for victim in victims if victim[1] not in in_use]
-    index.run_many("DELETE FROM blobs WHERE id = ?", [(id,) for id, _, _ in gone])
-    return gone
+    evicted = [victim for victim in victims if victim[1] not in in_use]
+    index.run_many("DELETE FROM blobs WHERE id = ?", [(id,) for id, _, _ in evicted])
+    return evicted
 
 
 def evict_without_index(root: Root, needed: int) -> None:

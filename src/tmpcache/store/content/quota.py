@@ -194,11 +194,11 @@ class Quota:
 
     def evict(self, index: Index, victims: Sequence[Victim]) -> int:
         """Evict the victims that are not in use, and count them; return the bytes freed."""
-        gone = eviction.evict(self._root, index, victims)
-        freed = sum(size for _, _, size in gone)
-        self.evicted += len(gone)
+        evicted = eviction.evict(self._root, index, victims)
+        freed = sum(size for _, _, size in evicted)
+        self.evicted += len(evicted)
         self.evicted_bytes += freed
-        if gone and index.size.is_loose():
+        if evicted and index.size.is_loose():
             self.wants_shrink = True
         return freed
 
@@ -226,10 +226,10 @@ class Quota:
         whether more have to follow.
         """
         oldest = "SELECT id FROM objects ORDER BY used_at LIMIT ?"
-        gone = index.run(f"DELETE FROM objects WHERE id IN ({oldest})", index.batch)
+        deleted = index.run(f"DELETE FROM objects WHERE id IN ({oldest})", index.batch)
         unused = "SELECT id, name, allocated FROM blobs WHERE superseded LIMIT ?"
         self.evict(index, index.rows(unused, index.batch))
-        return gone
+        return deleted
 
 
 def exceeded(

@@ -222,7 +222,7 @@ def allocated_in(directory: str, is_excluded: Callable[[str], object]) -> int:
                 try:
                     total += entry.stat(follow_symlinks=False).st_blocks * 512
                     if entry.is_dir(follow_symlinks=False):
-                        total += allocated_in(entry.path, _none)
+                        total += allocated_in(entry.path, _exclude_nothing)
                 except FileNotFoundError:
                     continue
     except OSError as error:  # it is gone, or may not be read
@@ -231,7 +231,7 @@ def allocated_in(directory: str, is_excluded: Callable[[str], object]) -> int:
     return total
 
 
-def _none(name: str) -> bool:
+def _exclude_nothing(name: str) -> bool:
     return False
 
 

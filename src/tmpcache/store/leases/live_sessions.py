@@ -46,7 +46,7 @@ class LiveSessions:
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self._open_files: dict[str, Descriptor] = {}
-        #: Names of the sessions that were found dead when the sessions were last gone through.
+        #: Names of the dead sessions that were found when the files were last gone through.
         self._dead: list[str] = []
 
     def _live_files(self) -> Iterator[Descriptor]:

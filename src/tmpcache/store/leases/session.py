@@ -36,10 +36,10 @@ Two events do not end it:
   slots. From then on each process ends its own. A child that was forked without Python's hooks, or
   for which there was no room, makes its session in its first transaction; until then only the
   parent's session protects what both use.
-* The deletion of the session file, by somebody who cleans /tmp. Processes that have the file open
-  still read its leases; to others they are invisible. The owner looks for the file in every write
-  transaction and now and then with a hit, and creates it anew with the same leases
-  (:meth:`Session.renew`).
+* The deletion of the session file, by a cleaner of /tmp. Processes that have the file open still
+  read its leases; another one does not see them, and may evict the blob. The owner looks for the
+  file in every write transaction, and with a hit when it last looked 0.1 s ago, and creates it anew
+  with the same leases (:meth:`Session.renew`).
 
 # Locking
 
