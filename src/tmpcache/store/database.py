@@ -9,13 +9,13 @@ from weakref import WeakSet
 
 from ..common.forking import here, recover_from_fork, reset_in_children
 from ..errors import QuotaExceededError, TmpCacheError
-from . import scratch_directories
+from . import scratch_directories, session_file
 from .content import eviction, reconciliation
 from .content.blobs import is_name
 from .filesystem.files import Descriptor, names
-from .index.staging import is_waiting, merge
+from .index.staging import is_waiting, merge, record_uses
 from .index_file import IndexFile, ReplacedError
-from .leases.sessions import PAGE, Lease, Session
+from .leases.sessions import Lease, Session
 from .root import Root
 
 TYPE_CHECKING = False
@@ -127,16 +127,7 @@ class Database:
         """In a transaction: bring into the tables what waits for that, copies and their uses."""
         merge(index)
         used, self.used, self.flushed_at = self.used, {}, self.clock()
-        if used:
-            index.run_many(
-                "UPDATE blobs SET used_at = max(used_at, ?) WHERE name = ?",
-                [(at, copy.name) for copy, at in used.values()],
-            )
-            index.run_many(
-                "UPDATE objects SET used_at = max(used_at, ?) "
-                "WHERE bucket = ? AND key = ? AND version = ? AND origin = ?",
-                [(at, *copy.identity) for copy, at in used.values()],
-            )
+        record_uses(index, used)
 
     def _refuse_reentry(self) -> None:
         if not here[0]:
@@ -163,7 +154,8 @@ class Database:
                     self.merge_staged(index)
                 if unfinished:  # files went, or came, in a transaction that came to nothing
                     reconciliation.reconcile(index, self.root)
-                self._keep_session_visible(index)
+                if self._session is not None:
+                    session_file.keep_visible(index, self.quota, self._session)
                 try:
                     result = operation(index)
                     self.quota.watch(index)
@@ -199,32 +191,11 @@ class Database:
 
     def _grow_session(self, index: Index) -> Session:
         """Begin the session of this process, or give it another page of leases."""
-        if self._session is not None and not self._session.is_full:  # another thread was here
-            return self._session
         if self._session is None:
-            reconciliation.reclaim(index, self.root, resumable=False)
-        size = PAGE if self._session is None else self._session.size
-        self._make_room_for_session(index, size)
-        if self._session is None:
-            self._session = Session(self.root.sessions)
-        else:
-            self._session.grow()
+            self._session = session_file.begin(index, self.root, self.quota)
+        elif self._session.is_full:  # else another thread was here
+            session_file.grow(index, self.quota, self._session)
         return self._session
-
-    def _keep_session_visible(self, index: Index) -> None:
-        """See that others can see it; somebody may have deleted its file."""
-        session = self._session
-        if session is None:
-            return
-        session.forget_evicted()
-        session.shrink()
-        if not session.is_in_place:
-            self._make_room_for_session(index, session.size)
-            session.renew()
-
-    def _make_room_for_session(self, index: Index, size: int) -> None:
-        while not self.quota.make_room(index, size, "a session", slack=0):
-            continue
 
     def sweep(self) -> None:
         """Remove what the dead left and nobody can use: sessions, scratch directories, partials."""
@@ -281,14 +252,10 @@ class Database:
         if session is not None and session.holds_any():
             try:
                 self._child_session = self.write(
-                    lambda index: self._child_session_for(index, session)
+                    lambda index: session_file.child_session(index, self.quota, session)
                 )
             except TmpCacheError:
                 self.count("lease lost at fork")
-
-    def _child_session_for(self, index: Index, session: Session) -> Session:
-        self._make_room_for_session(index, session.size)
-        return session.child_session()
 
     def after_fork_in_parent(self) -> None:
         """The child has its session; this process need not keep it alive."""
