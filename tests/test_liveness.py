@@ -286,7 +286,7 @@ def test_releases_of_two_formats_use_one_root(root: Path, tmp_path: Path) -> Non
     """A rolling upgrade: each threw the other's index away, and nobody ever had a hit."""
     package = Path(tmpcache.__file__).parent
     shutil.copytree(package, tmp_path / "next" / "tmpcache")
-    module = tmp_path / "next" / "tmpcache" / "store" / "index.py"
+    module = tmp_path / "next" / "tmpcache" / "store" / "index" / "__init__.py"
     text = module.read_text()
     assert "\nFORMAT = 4\n" in text
     module.write_text(text.replace("\nFORMAT = 4\n", "\nFORMAT = 5\n"))

@@ -72,6 +72,8 @@ class Store:
     ) -> None:
         """`time_left`: seconds that the caller has, for what it waits for other processes."""
         self.database = Database(root, quota, min_free, clock, statvfs, time_left)
+        self._transactions = self.database.transactions
+        self._session_checked_at = clock()
         self._downloads: Downloads | None = None
         #: What was last looked for in vain (the very name), and the change before that.
         self._missing: tuple[ObjectName | None, int] = None, -1
@@ -135,16 +137,17 @@ class Store:
 
     def touch(self, copy: Copy, now: float) -> None:
         """Remember that a copy was used; written down later, with something else."""
-        database = self.database
-        database.used[copy.identity] = copy, now
-        if not 0 <= now - database.looked_at < _LOOK_AFTER:
-            database.looked_at = now
-            if database.is_session_hidden() or not 0 <= now - database.flushed_at < _FLUSH_AFTER:
+        transactions = self._transactions
+        transactions.unrecorded_uses[copy.identity] = copy, now
+        if not 0 <= now - self._session_checked_at < _LOOK_AFTER:
+            self._session_checked_at = now
+            is_due = not 0 <= now - transactions.flushed_at < _FLUSH_AFTER
+            if is_due or self.database.is_session_hidden():
                 self.flush()
 
     def close(self) -> None:
         """Write down what is still to be written, and let go of everything."""
-        if self.database.used:
+        if self._transactions.unrecorded_uses:
             self.flush()
         self.database.close()
 
@@ -153,7 +156,7 @@ class Store:
         try:
             self.database.write(lambda index: None)
         except TmpCacheError:
-            self.database.flushed_at = self.database.clock()
+            self._transactions.flushed_at = self.database.clock()
 
     def confirm(self, name: ObjectName, copy: Copy, at: float) -> Copy:
         """The origin told ``copy.scope`` that the copy is still right: the same, confirmed now.

@@ -93,7 +93,7 @@ class Downloads:
                 raise
             self.free_disk_space(1)
             held, path, waited = hold()
-        database.held.add(held)
+        database.locked_partials.add(held)
         partial = Partial(held, path, waited, _Reservation(self, name))
         if held.status.st_size:
             asked = (partial.file_name, partial.inode, database.boot)
@@ -114,7 +114,7 @@ class Downloads:
             return None
         if held is None or held.status.st_size:
             return None
-        database.held.add(held)
+        database.locked_partials.add(held)
         return Partial(held, path, False, _Reservation(self, name))
 
     def end(self, partial: Partial, error: BaseException | None = None) -> None:

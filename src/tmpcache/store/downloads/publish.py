@@ -83,7 +83,7 @@ def publish(database: Database, arrival: Arrival) -> Published:
     choice: tuple[str, int, bool] = (digest + suffix, 0, False)  # in most cases nobody's
     try:
         while True:
-            copy = database.write(_Commit(database, arrival, *choice), merge_staged=False)
+            copy = database.stage(_Commit(database, arrival, *choice))
             if copy is not None:
                 arrival.partial.published = True
                 return copy, lease
