@@ -42,8 +42,8 @@ from ..common.forking import here, recover_from_fork
 from ..errors import QuotaExceededError, TmpCacheError
 from . import session_file
 from .content import reconciliation
+from .index.index import ReplacedError
 from .index.staging import is_waiting, merge, record_uses
-from .index_file import ReplacedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Transactions:
                 lambda index: self._transact(index, operation, merge_first)
             )
             self._trim_rows()
-            self._index_file.use(lambda _: self._index_file.shrink_if_wanted())
+            self._index_file.use(self._shrink_if_wanted)
         return result
 
     def _trim_rows(self) -> None:
@@ -147,6 +147,12 @@ class Transactions:
             )
             if not trimmed or not self._quota.wants_to_trim_rows:
                 break
+
+    def _shrink_if_wanted(self, index: Index) -> None:
+        """In no transaction: give back the pages that eviction has freed."""
+        if self._quota.wants_shrink:
+            self._quota.wants_shrink = False
+            index.shrink()
 
     def _refuse_reentry(self) -> None:
         if not here[0]:

@@ -32,6 +32,10 @@ class DamagedIndexError(sqlite3.DatabaseError):
     """The index holds what was never written to it: it is thrown away, like one that is garbage."""
 
 
+class ReplacedError(sqlite3.DatabaseError):
+    """The index that is open is no longer the file at the path."""
+
+
 class UnfitIndexError(sqlite3.DatabaseError):
     """The index was made for a much larger quota: it is thrown away, and that is no damage."""
 
