@@ -337,6 +337,8 @@ def test_what_a_fragmented_file_system_takes_more_is_reserved(
     root: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Extents have blocks of their own: here it takes a quarter more than was asked."""
+    from tmpcache.store.downloads.reservation import Reservation
+
     fallocate = os.posix_fallocate
     monkeypatch.setattr(
         "os.posix_fallocate", lambda fd, at, size: fallocate(fd, at, size + size // 4)
@@ -344,12 +346,12 @@ def test_what_a_fragmented_file_system_takes_more_is_reserved(
     bucket.put("a", bytes(1_000_000))
     with tmpcache.Cache(root, quota="2 MiB") as cache:
         seen: list[int] = []
-        settle = cache._store.downloads.reserve
+        reserve_quota = Reservation.reserve_quota
 
-        def note(file: str, total: int, subject: object) -> None:
-            settle(file, total, subject)
+        def note(reservation: Reservation, total: int) -> None:
+            reserve_quota(reservation, total)
             seen.append(cache.usage().reserved)
 
-        monkeypatch.setattr(cache._store.downloads, "reserve", note)
+        monkeypatch.setattr(Reservation, "reserve_quota", note)
         assert cache.fetch("models", "a").size == 1_000_000
         assert seen[0] < 1_250_000 <= seen[-1]
