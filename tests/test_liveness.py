@@ -192,6 +192,28 @@ def test_a_child_forked_without_hooks_takes_nothing_from_its_parent(root: Path) 
     assert allocated(root) <= 1024 * KIB
 
 
+def test_a_session_begins_while_another_process_looks_who_is_alive(
+    cache: tmpcache.Cache, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its `usage` locks a session file that is not locked yet, to see whether its process lives."""
+    from tmpcache.store.filesystem import files
+    from tmpcache.store.leases import file_lock
+
+    looking: list[files.Descriptor] = []
+
+    def open_then_look(path: str, flags: int = os.O_RDONLY) -> files.Descriptor:
+        file = files.open_file(path, flags)
+        if flags & os.O_EXCL and not looking:
+            looking.append(files.open_file(path))
+            assert file_lock.try_lock(looking[0].fd)
+        return file
+
+    monkeypatch.setattr(file_lock, "open_file", open_then_look)
+    assert cache.fetch("b", "a").outcome is Outcome.FETCHED
+    assert looking, "nobody looked"
+    assert len(os.listdir(root / "sessions")) == 1
+
+
 def test_a_lease_taken_while_a_fork_is_prepared_is_the_childs_too(
     cache: tmpcache.Cache, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,9 +7,10 @@ process that holds it. So no lock outlives its process, however that ends.
 from __future__ import annotations
 
 import fcntl
+import os
 
 from ...errors import UnsafeRootError
-from ..filesystem.files import StrangeFileError, open_file
+from ..filesystem.files import Descriptor, StrangeFileError, open_file, remove
 
 
 def try_lock(fd: int, mode: int = fcntl.LOCK_EX) -> bool:
@@ -22,6 +23,25 @@ def try_lock(fd: int, mode: int = fcntl.LOCK_EX) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def create_locked(directory: str) -> tuple[str, Descriptor]:
+    """Create a file of a random name in a directory and lock it; return its path and the file.
+
+    A process that looks which sessions are alive may lock the new file first, for a moment. It does
+    so without the index's write lock where it only reports. Then another file is created.
+    """
+    while True:
+        path = os.path.join(directory, os.urandom(8).hex())
+        file = open_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        try:
+            if try_lock(file.fd):
+                return path, file
+        except BaseException:
+            remove(path)
+            raise
+        remove(path)
+        file.close()
 
 
 def refuse_file_system_without_locks(path: str) -> None:

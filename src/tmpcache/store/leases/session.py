@@ -50,14 +50,13 @@ its bytes. Acquiring and releasing leases needs no lock: each is a single step o
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 import time
 
 from ...common.forking import here, recover_from_fork
-from ..filesystem.files import Descriptor, open_file, remove
-from .file_lock import refuse_file_system_without_locks
+from ..filesystem.files import Descriptor, remove
+from .file_lock import create_locked, refuse_file_system_without_locks
 
 #: Bytes of a new table: room for 447 leases. It grows by doubling.
 PAGE = 4096
@@ -131,10 +130,8 @@ class Session:
 
     def _create_file(self, size: int) -> None:
         """Create a file of `size` bytes, lock it, and make it the file of this session."""
-        path = os.path.join(self._directory, os.urandom(8).hex())
-        file = open_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        path, file = create_locked(self._directory)
         try:
-            fcntl.flock(file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             refuse_file_system_without_locks(path)
             table = _map_file(file.fd, size)
         except BaseException:
