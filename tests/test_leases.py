@@ -19,6 +19,8 @@ from support.processes import spawn, wait_until
 
 import tmpcache
 from tmpcache import CachedFile, Outcome
+from tmpcache.store.index_file import IndexFile
+from tmpcache.store.transactions import Transactions
 from tmpcache.testing import Bucket
 from tmpcache.testing.faults import INTERNAL_ERROR
 
@@ -340,7 +342,7 @@ def test_a_cache_that_outlives_its_modules_goes_quietly(
     cache = tmpcache.Cache(root)
     database = cache._store.database
     database.session()
-    modules = "database", "filesystem.files", "index_file", "root", "leases.sessions"
+    modules = "database", "filesystem.files", "index_file", "root", "leases.session"
     for module in modules:
         monkeypatch.setattr(f"tmpcache.store.{module}.os", None, raising=False)
     database.__del__()
@@ -361,9 +363,11 @@ def test_threads_that_find_no_free_lease_at_once_widen_the_table_once(
     for thread in threads:
         thread.start()
 
+    writes = Transactions.write.__code__, IndexFile.use.__code__
+
     def waits(thread: threading.Thread) -> bool:
         frame = sys._current_frames().get(thread.ident or 0)
-        while frame is not None and frame.f_code.co_qualname not in ("Access.write", "Keeper.use"):
+        while frame is not None and frame.f_code not in writes:
             frame = frame.f_back
         return frame is not None
 

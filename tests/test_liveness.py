@@ -192,11 +192,33 @@ def test_a_child_forked_without_hooks_takes_nothing_from_its_parent(root: Path) 
     assert allocated(root) <= 1024 * KIB
 
 
+def test_a_session_begins_while_another_process_looks_who_is_alive(
+    cache: tmpcache.Cache, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its `usage` locks a session file that is not locked yet, to see whether its process lives."""
+    from tmpcache.store.filesystem import files
+    from tmpcache.store.leases import file_lock
+
+    looking: list[files.Descriptor] = []
+
+    def open_then_look(path: str, flags: int = os.O_RDONLY) -> files.Descriptor:
+        file = files.open_file(path, flags)
+        if flags & os.O_EXCL and not looking:
+            looking.append(files.open_file(path))
+            assert file_lock.try_lock(looking[0].fd)
+        return file
+
+    monkeypatch.setattr(file_lock, "open_file", open_then_look)
+    assert cache.fetch("b", "a").outcome is Outcome.FETCHED
+    assert looking, "nobody looked"
+    assert len(os.listdir(root / "sessions")) == 1
+
+
 def test_a_lease_taken_while_a_fork_is_prepared_is_the_childs_too(
     cache: tmpcache.Cache, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By another thread, after the child's session was made and before there was a child."""
-    from tmpcache.store.leases.sessions import Session
+    from tmpcache.store.leases.session import Session
 
     cache.fetch("b", "b").release()
     held = [cache.fetch("b", "a")]
@@ -286,7 +308,7 @@ def test_releases_of_two_formats_use_one_root(root: Path, tmp_path: Path) -> Non
     """A rolling upgrade: each threw the other's index away, and nobody ever had a hit."""
     package = Path(tmpcache.__file__).parent
     shutil.copytree(package, tmp_path / "next" / "tmpcache")
-    module = tmp_path / "next" / "tmpcache" / "store" / "index.py"
+    module = tmp_path / "next" / "tmpcache" / "store" / "index" / "__init__.py"
     text = module.read_text()
     assert "\nFORMAT = 4\n" in text
     module.write_text(text.replace("\nFORMAT = 4\n", "\nFORMAT = 5\n"))

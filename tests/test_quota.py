@@ -286,18 +286,18 @@ def test_an_index_that_grows_by_itself_is_watched_however_much_room_there_is(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What writes but makes no room, such as confirmations, may not grow the index unseen."""
-    from tmpcache.store.index.index import Index
+    from tmpcache.store.index.size import IndexSize
 
     with tmpcache.Cache(root, quota="256 MiB", origin=MemoryOrigin()) as cache:
         cache.fetch("b", "100-a").release()  # there is ample room
         looks: list[bool] = []
-        has_grown = Index.has_grown
+        has_grown = IndexSize.has_grown
 
-        def look(index: Index) -> bool:
-            looks.append(has_grown(index))
+        def look(size: IndexSize) -> bool:
+            looks.append(has_grown(size))
             return looks[-1]
 
-        monkeypatch.setattr(Index, "has_grown", look)
+        monkeypatch.setattr(IndexSize, "has_grown", look)
         for _ in range(200):
             cache._store.database.write(lambda index: None)
         assert len(looks) > 100
@@ -337,6 +337,8 @@ def test_what_a_fragmented_file_system_takes_more_is_reserved(
     root: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Extents have blocks of their own: here it takes a quarter more than was asked."""
+    from tmpcache.store.downloads.reservation import Reservation
+
     fallocate = os.posix_fallocate
     monkeypatch.setattr(
         "os.posix_fallocate", lambda fd, at, size: fallocate(fd, at, size + size // 4)
@@ -344,12 +346,12 @@ def test_what_a_fragmented_file_system_takes_more_is_reserved(
     bucket.put("a", bytes(1_000_000))
     with tmpcache.Cache(root, quota="2 MiB") as cache:
         seen: list[int] = []
-        settle = cache._store.downloads.reserve
+        reserve_quota = Reservation.reserve_quota
 
-        def note(file: str, total: int, subject: object) -> None:
-            settle(file, total, subject)
+        def note(reservation: Reservation, total: int) -> None:
+            reserve_quota(reservation, total)
             seen.append(cache.usage().reserved)
 
-        monkeypatch.setattr(cache._store.downloads, "reserve", note)
+        monkeypatch.setattr(Reservation, "reserve_quota", note)
         assert cache.fetch("models", "a").size == 1_000_000
         assert seen[0] < 1_250_000 <= seen[-1]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from .common.objects import Copy
-    from .store.leases.sessions import Lease
+    from .store.leases.session import Lease
 
 
 class Outcome(Enum):

@@ -170,7 +170,7 @@ def _open_under(directory: Path) -> Iterator[str]:
 
 def leases(cache: Cache) -> int:
     """Leases in the table of this process."""
-    session = cache._store.database._session
+    session = cache._store.database.transactions.session
     return 0 if session is None else sum(slot != 0 for slot in session.table[65:])
 
 

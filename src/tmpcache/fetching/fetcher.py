@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ..store import Store
     from ..store.downloads.partial_file import Partial
     from ..store.downloads.publish import Arrival
-    from ..store.leases.sessions import Lease
+    from ..store.leases.session import Lease
 
     #: A copy, how it was come by, and its lease.
     Answer = tuple[Copy, Outcome, Lease]

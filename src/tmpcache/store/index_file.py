@@ -1,8 +1,37 @@
-"""The index of one root as one process has it: opened when it is needed, mended when it is broken.
+"""The index file of one root: opened, and created anew when it is of no use any more.
 
-Damage ends here. An index that is garbage, of another format, or was deleted while open is thrown
-away and built anew; a full disk is relieved; then the operation runs once more. Operations must
-therefore be such that running them twice does no harm.
+:meth:`IndexFile.use` runs an operation on the open index. If that fails, it takes the step that
+fits the failure, and runs the operation again, five times at most. So an operation must do no harm
+when it runs twice.
+
+# Recovery
+
+* *Damaged*: garbage, a broken structure, values that were never written, or another format in
+  ``user_version``. The index is counted as damage, removed, and created anew.
+* *Made for a larger quota*: its pages or the file are too large for this one. It is removed, too,
+  but that is no damage.
+* *Deleted*, or without its log (``-wal``, ``-shm``), which holds what was committed last: counted
+  as damage, and created anew.
+* *Replaced* by another process: that index is opened.
+* *The file* ``changes`` *deleted or replaced*: index and ``changes`` are opened again.
+* *Descriptors closed* by a program that daemonizes (``EBADF``): all is opened again. The old
+  connection is never closed, as its descriptors may be other files by now.
+* *A directory deleted*: created again.
+* *Disk full*: 1 MiB of blobs is evicted. Where the index cannot even be opened, blobs go by their
+  mtime, and ``changes`` tells the next process that files and rows differ.
+* *Too large* for the quota with all its free pages: these are given back to the file system.
+
+Two failures are the caller's: the index is locked for longer than the call can wait, or the process
+has no descriptors left.
+
+A new index knows no object. :func:`.reconciliation.rebuild` removes the blobs that nobody leases,
+and accounts for leased blobs and partial files. The same happens if a change was not committed. An
+index from an earlier boot is checked first: a machine that lost power may have broken it.
+
+# Locking
+
+While a process opens, creates or removes the index file, it locks the directory ``sessions/``
+(``flock``). So two processes that find the same damage do not remove each other's new index.
 """
 
 from __future__ import annotations
@@ -16,20 +45,21 @@ from threading import RLock
 from ..common.interruption import reraise_interrupt
 from ..config import checked_quota, parse_size
 from ..errors import (
-    DeadlineExceededError,
     QuotaExceededError,
     TmpCacheError,
     UnsafeRootError,
     is_out_of_files,
     too_many_files,
 )
-from .content import reconciliation
-from .content.quota import FULL, Quota, exceeded, totals
+from . import index_errors
+from .content import eviction, reconciliation
+from .content.ledger import totals
+from .content.quota import FULL, Quota
 from .filesystem import files
 from .index.change_counter import ChangeCounter
 from .index.index import Index, IndexTooLargeError, UnfitIndexError
 from .index.staging import merge
-from .leases.sessions import try_lock
+from .index_wait import BUSY_TIMEOUT, IndexWait
 from .root import boot_id, denied
 
 TYPE_CHECKING = False
@@ -41,27 +71,16 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-#: Seconds to wait for the index's write lock, if the caller has so many. Transactions take under a
-#: millisecond; whoever holds it longer is stopped in the middle of one.
-_BUSY = 30.0
-#: Seconds of waiting that are not told to SQLite (2 µs).
-_NOTICED = 0.1
-#: What SQLite says, besides SQLITE_FULL, when a file of its own cannot grow. Its other input and
-#: output errors are about files that somebody has cut or deleted.
+#: What SQLite says, besides SQLITE_FULL, when a file of its own cannot grow. Its other I/O errors
+#: are about files that somebody has truncated or deleted.
 _CANNOT_GROW = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
-#: Evicted when a write of the index itself meets a full disk.
-_RELIEF = 1024 * 1024
-_ATTEMPTS = 5
-#: SQLite opens three; the others are for threads that close some just when it is looked at.
-_DESCRIPTORS = 8
-
-
-class ReplacedError(sqlite3.DatabaseError):
-    """The index that is open is not the one at the path any more."""
+#: Bytes to evict when a write of the index itself meets a full disk.
+_EVICTED_FOR_INDEX = 1024 * 1024
+_MAX_ATTEMPTS = 5
 
 
 class IndexFile:
-    """Keeps the index of a root fit for use, and knows how large everything may become."""
+    """The index of one root, as one process has it open, and the quota it is opened under."""
 
     def __init__(
         self,
@@ -71,194 +90,205 @@ class IndexFile:
         statvfs: Callable[[str], os.statvfs_result],
         time_left: Callable[[], float],
     ) -> None:
-        self.root, self.boot, self._time_left = root, boot_id(), time_left
-        #: What was found damaged, by reason, and how often.
+        self.root, self.boot, self._wait = root, boot_id(), IndexWait(root, time_left)
+        #: How often damage was found, by reason.
         self.damaged: dict[str, int] = {}
         #: Held by the thread that uses the index.
         self.lock = RLock()
         #: The thread that is in a transaction, 0 for none.
         self.writer = 0
-        #: Told of every change from the first use of the index on.
+        #: None until the index is opened for the first time.
         self.changes: ChangeCounter | None = None
         self._sizes, self._statvfs = (quota, min_free), statvfs
         self.quota = Quota(root, self._limits(cached=0), statvfs)
         self._index: Index | None = None
-        self._suspect = 0
+        #: The inode of the index that was opened last, or could not be opened.
+        self._last_inode = 0
 
     def use(self, operation: Callable[[Index], T]) -> T:
-        """Run an operation on the index; again, once what stood in its way is put right."""
+        """Run an operation on the index; after a failure, recover and run it again."""
         began = time.monotonic()
-        with self.lock:  # whoever has it does not wait longer than one of these
-            patience = self._lock_timeout(since=began)
-            for attempt in range(1, _ATTEMPTS + 1):
+        with self.lock:  # its holder waits for other processes once at most
+            timeout = self._wait.remaining(since=began)
+            for attempt in range(1, _MAX_ATTEMPTS + 1):
+                is_last = attempt == _MAX_ATTEMPTS
                 try:
                     index = self._opened()
                     if not self.writer:
                         index.roll_back()
-                    index.wait_at_most(patience)
+                    index.wait_at_most(timeout)
                     return operation(index)
-                except sqlite3.ProgrammingError:  # no word about the index
-                    if self._index is not None or attempt == _ATTEMPTS:
-                        raise  # else a signal handler, or a finalizer, has closed it meanwhile
+                except sqlite3.ProgrammingError:  # a mistake of ours says nothing about the index
+                    if self._index is not None or is_last:
+                        raise  # else a signal handler, or a finalizer, closed it meanwhile
                 except sqlite3.Error as error:
-                    self._repair(error, last=attempt == _ATTEMPTS)
+                    self._recover_from(error, is_last=is_last)
                 except (FileNotFoundError, PermissionError) as error:
-                    reraise_interrupt(error)  # else somebody took a directory, or our rights on it
-                    if attempt < _ATTEMPTS and not isinstance(error, UnsafeRootError):
-                        self.root.restore()
-                    elif isinstance(error, PermissionError):
-                        raise denied(self.root.base, error) from error
-                    else:
-                        raise
+                    reraise_interrupt(error)
+                    self._recover_from_lost_directory(error, is_last=is_last)
                 except OSError as error:
                     reraise_interrupt(error)
-                    if error.errno == errno.EBADF and attempt < _ATTEMPTS:
-                        self.abandon()  # a daemon has closed all that was open
-                        continue
-                    if isinstance(error, TmpCacheError):
+                    if not self._recover_from_os_error(error, is_last=is_last):
                         raise
-                    if is_out_of_files(error):
-                        raise too_many_files(self.root.index) from error
-                    if error.errno not in FULL:
-                        raise
-                    if attempt == _ATTEMPTS:
-                        raise self._full() from error
-                    self._relieve_for_index()
         raise AssertionError("the last attempt returns or raises")
 
-    def _repair(self, error: sqlite3.Error, last: bool) -> None:
+    def _recover_from(self, error: sqlite3.Error, *, is_last: bool) -> None:
+        """Take the step that fits what SQLite says; raise what the caller must deal with."""
         extended = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
         code = extended & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise self._locked() from error
-        too_large = isinstance(error, IndexTooLargeError)
-        full = too_large or code == sqlite3.SQLITE_FULL or extended in _CANNOT_GROW
-        if last:
-            if full:
-                raise self._full() from error
-            raise TmpCacheError(
-                f"{self.root.index} cannot be used ({error}), nor made anew: delete "
-                f"{self.root.path}"
-            ) from error
+            raise self._wait.timed_out() from error
+        is_too_large = isinstance(error, IndexTooLargeError)
+        is_full = is_too_large or code == sqlite3.SQLITE_FULL or extended in _CANNOT_GROW
+        if is_last:
+            if is_full:
+                raise self._disk_full() from error
+            raise index_errors.not_repaired(self.root, error) from error
+        # Its files first: what SQLite says of files that are not there any more means nothing.
         if self._index is not None and not self._index.in_place(now=True):
-            self._close_index(self._index)  # whatever it says: its files are not there any more
+            self._recover_from_replacement(self._index)
         elif self.changes is not None and not self.changes.is_in_place:
-            if self.changes.is_open:
-                self.close()
-            else:
-                self.abandon()
-        elif too_large and self._index is not None:
+            self._recover_from_lost_changes(self.changes)
+        elif is_too_large and self._index is not None:
             self._index.shrink()
-        elif full:
-            self._relieve_for_index()
-        elif code == sqlite3.SQLITE_CANTOPEN and not _can_open(_DESCRIPTORS):
+        elif is_full:
+            self._recover_from_full_disk()
+        elif code == sqlite3.SQLITE_CANTOPEN and not index_errors.has_descriptors_left():
             raise too_many_files(self.root.index) from error
         else:
             if not isinstance(error, UnfitIndexError):
                 self.count("index")
-            self._remove_index()
+            self._remove_damaged()
 
-    def _lock_timeout(self, since: float) -> float:
-        """Seconds that this caller can wait for others; it has done so `since` then."""
-        waited = time.monotonic() - since
-        return max(0.0, min(_BUSY - waited if waited > _NOTICED else _BUSY, self._time_left()))
+    def _recover_from_lost_directory(self, error: OSError, *, is_last: bool) -> None:
+        """Make the directories again, or give this user the rights on them back."""
+        if not is_last and not isinstance(error, UnsafeRootError):
+            self.root.restore()
+        elif isinstance(error, PermissionError):
+            raise denied(self.root.base, error) from error
+        else:
+            raise error
 
-    def _locked(self) -> TmpCacheError:
-        if self._time_left() <= 0:
-            return DeadlineExceededError(
-                f"{self.root.index} is locked by another process, and the time of this call is up"
-            )
-        return TmpCacheError(
-            f"{self.root.index} has been locked for {_BUSY:.0f} s: a process that uses it seems to "
-            "be stopped in the middle of a change. Continue or kill it."
-        )
+    def _recover_from_os_error(self, error: OSError, *, is_last: bool) -> bool:
+        """Recover from closed descriptors or a full disk; return False for any other error."""
+        if error.errno == errno.EBADF and not is_last:
+            self.abandon()
+            return True
+        if isinstance(error, TmpCacheError):
+            return False
+        if is_out_of_files(error):
+            raise too_many_files(self.root.index) from error
+        if error.errno not in FULL:
+            return False
+        if is_last:
+            raise self._disk_full() from error
+        self._recover_from_full_disk()
+        return True
 
-    def _remove_index(self) -> None:
-        """Remove the index that was looked at, unless another process has replaced it already."""
-        self.root.prepare()
-        with self._alone():
-            if files.inode(self.root.index) == self._suspect:
-                self.delete()
-        self.close()
-
-    def delete(self) -> None:
-        """Remove the index; all who have it open will see that it is not there any more."""
-        # The index first: a connection to one that has gone leaves the log's name alone.
-        for end in ("", "-wal", "-shm"):
-            files.remove(self.root.index + end)
-
-    def _full(self) -> QuotaExceededError:
-        used = self.root.measured()
-        return exceeded(
-            "the index and sessions",
-            "the disk is full of other files, or of paths still held: free space on it",
-            needed=_RELIEF,
-            quota=self.quota.quota,
-            used=used,
-            leased=0,
-        )
-
-    def count(self, reason: str) -> None:
-        """Count damage."""
-        self.damaged[reason] = self.damaged.get(reason, 0) + 1
-
-    def _opened(self) -> Index:
-        if self._index is not None:
-            if self._index.in_place():
-                return self._index
-            self._close_index(self._index)
-        self.root.prepare()
-        with self._alone():
-            if self.changes is None or not self.changes.is_in_place:
-                self.changes = ChangeCounter(self.root.changes)
-            self._suspect = files.inode(self.root.index)
-            index = Index(self.root.index, quota=self.quota.quota, busy_timeout=_BUSY)
-            self._suspect = index.inode
-            try:
-                with index.transaction():
-                    adopts = self._recover(index, self.changes)
-            except BaseException:
-                index.close()
-                raise
-            if adopts:
-                self.changes.end()
-            self._index = index
-        self._remove_other_formats()
-        return index
-
-    def _close_index(self, index: Index) -> None:
-        """Close an index that is not in place any more, or has lost its log, and so its content."""
+    def _recover_from_replacement(self, index: Index) -> None:
+        """Close an index that was deleted or replaced, or has lost its log and so its content."""
         found = files.inode(self.root.index)
         if not index.in_place(now=True):
             if found in (0, index.inode):  # else another process has replaced it
                 self.count("index")
             if found == index.inode:
-                self._suspect = found
-                self._remove_index()
+                self._last_inode = found
+                self._remove_damaged()
         self.close()
 
-    def _recover(self, index: Index, changes: ChangeCounter) -> bool:
-        """Account for what lies under the root but not in the index, if that was left to be done;
-        check an index of an earlier boot.
+    def _recover_from_lost_changes(self, changes: ChangeCounter) -> None:
+        """Open index and ``changes`` again: the latter was deleted, replaced or closed."""
+        if changes.is_open:
+            self.close()
+        else:
+            self.abandon()
+
+    def _recover_from_full_disk(self) -> None:
+        """Evict blobs although the index cannot be written: files go first, then their rows."""
+        if self._index is None:
+            if self.changes is not None:
+                self.changes.forget()  # so whoever opens the index reconciles
+            eviction.evict_without_index(self.root, _EVICTED_FOR_INDEX)
+            return
+        for _ in range(2):
+            try:
+                with self._index.transaction():
+                    merge(self._index)  # it needs room itself: the second time there is some
+                    self.quota.free_disk_space(self._index, _EVICTED_FOR_INDEX)
+                return
+            except sqlite3.OperationalError:
+                continue
+
+    def _remove_damaged(self) -> None:
+        """Remove the index that was opened last, unless another process has replaced it already."""
+        self.root.prepare()
+        with self._wait.lock_directory():
+            if files.inode(self.root.index) == self._last_inode:
+                self.delete()
+        self.close()
+
+    def delete(self) -> None:
+        """Remove the index. All processes that have it open see that its path leads elsewhere."""
+        # The index first: a connection to one that has gone leaves the log's name alone.
+        for end in ("", "-wal", "-shm"):
+            files.remove(self.root.index + end)
+
+    def count(self, reason: str) -> None:
+        """Count one damage found."""
+        self.damaged[reason] = self.damaged.get(reason, 0) + 1
+
+    def _disk_full(self) -> QuotaExceededError:
+        return index_errors.disk_full(self.root, self.quota.quota, _EVICTED_FOR_INDEX)
+
+    # ---- opening ------------------------------------------------------------------------------
+
+    def _opened(self) -> Index:
+        if self._index is not None:
+            if self._index.in_place():
+                return self._index
+            self._recover_from_replacement(self._index)
+        self.root.prepare()
+        with self._wait.lock_directory():
+            if self.changes is None or not self.changes.is_in_place:
+                self.changes = ChangeCounter(self.root.changes)
+            self._last_inode = files.inode(self.root.index)
+            index = Index(self.root.index, quota=self.quota.quota, busy_timeout=BUSY_TIMEOUT)
+            self._last_inode = index.inode
+            try:
+                with index.transaction():
+                    is_rebuilt = self._bring_up_to_date(index, self.changes)
+            except BaseException:
+                index.close()
+                raise
+            if is_rebuilt:
+                self.changes.end()
+            self._index = index
+        self._remove_other_formats()
+        return index
+
+    def _bring_up_to_date(self, index: Index, changes: ChangeCounter) -> bool:
+        """Rebuild a new index, and one whose last change was not committed; return whether it was.
+
+        Check one of an earlier boot.
         """
-        adopts = index.created or changes.is_unfinished(index)
-        if adopts:
+        is_rebuilt = index.created or changes.is_unfinished(index)
+        if is_rebuilt:
             changes.begin(index)
             reconciliation.rebuild(index, self.root, self.quota.blocks)
         elif index.one("SELECT boot FROM ledger")[0] != self.boot:
             index.check()
         index.run("UPDATE ledger SET boot = ? WHERE boot <> ?", self.boot, self.boot)
         self.quota.limit(*self._limits(cached=totals(index)[0]))
-        return adopts
+        return is_rebuilt
 
     def _remove_other_formats(self) -> None:
-        """Remove what another release has left here, once none of its processes lives."""
+        """Remove the directories of other releases' formats that no living process uses."""
         for other in self.root.other_formats():
-            if not other.session_files.are_any_alive():
+            if not other.live_sessions.are_any_alive():
                 other.remove()
 
     def _limits(self, cached: int) -> tuple[int, int]:
-        """The quota and what is to stay free, in bytes; some are told as a share of the disk."""
+        """Return quota and `min_free` in bytes: they may be given as shares of the disk."""
         quota, min_free = self._sizes
         status = self._statvfs(self.root.path)
         total, free = (status.f_frsize * count for count in (status.f_blocks, status.f_bavail))
@@ -267,14 +297,8 @@ class IndexFile:
             parse_size(min_free, total=total, name="min_free"),
         )
 
-    def shrink_if_wanted(self) -> None:
-        """After a transaction: give pages back that eviction has set free."""
-        if self.quota.wants_shrink and self._index is not None:
-            self.quota.wants_shrink = False
-            self._index.shrink()
-
     def abandon(self) -> None:
-        """Open everything anew. What SQLite has open is left alone: the numbers may be others'."""
+        """Forget what is open, without closing it: its descriptors may be other files by now."""
         self.changes = None
         if self._index is not None:
             self._index.abandon()
@@ -290,40 +314,3 @@ class IndexFile:
         """In a forked child: leave the index to the parent."""
         self.lock, self.writer = RLock(), 0
         self.abandon()
-
-    def _relieve_for_index(self) -> None:
-        """Evict although the index cannot be written: files go first, their rows when they can."""
-        if self._index is None:
-            if self.changes is not None:
-                self.changes.forget()  # whoever opens the index compares
-            reconciliation.evict_without_index(self.root, _RELIEF)
-            return
-        for _ in range(2):
-            try:
-                with self._index.transaction():
-                    merge(self._index)  # that needs room itself: only once files have gone
-                    self.quota.free_disk_space(self._index, _RELIEF)
-                return
-            except sqlite3.OperationalError:
-                continue
-
-    def _alone(self) -> files.Descriptor:
-        """A lock: while an index is made or thrown away, nobody else does either."""
-        lock, began = files.Descriptor(self.root.sessions, files.DIRECTORY), time.monotonic()
-        while not try_lock(lock.fd):
-            if not self._lock_timeout(since=began):
-                raise self._locked()
-            time.sleep(0.001)
-        return lock
-
-
-def _can_open(count: int) -> bool:
-    """Whether this process may open so many files more."""
-    opened: list[files.Descriptor] = []
-    try:
-        for _ in range(count):
-            opened.append(files.Descriptor(os.devnull, os.O_RDONLY))
-        return True
-    except OSError as error:
-        reraise_interrupt(error)
-        return False

@@ -1,8 +1,13 @@
-"""The cache directory: made safely, or refused. /tmp is shared with strangers.
+"""The root: the directory of a cache, with the paths in it. It is created safely, or refused.
 
-Nothing is created in, read from or deleted from a directory that another user owns, may read or
-may write, or that a symbolic link leads to; and a directory that holds somebody's files is not
-taken for a cache. Nor is one in a directory where others could put something else in its place.
+/tmp is shared with other users. A root is refused if
+
+* another user owns it, or may read or write it;
+* a symbolic link leads to it;
+* it holds files and has no ``CACHEDIR.TAG``, as these may be somebody's own;
+* another user could rename a directory on the path to it and put another one in its place.
+
+In a directory that is refused, nothing is created, read or deleted.
 """
 
 from __future__ import annotations
@@ -16,10 +21,10 @@ from ..common.interruption import reraise_interrupt
 from ..errors import UnsafeRootError
 from .filesystem import files
 from .filesystem.files import Descriptor, allocated
-from .index.index import FORMAT
-from .leases.sessions import LiveSessions
+from .index import FORMAT
+from .leases.live_sessions import LiveSessions
 
-#: First line as https://bford.info/cachedir/ demands: backup programs skip such directories.
+#: The first line follows https://bford.info/cachedir/: backup programs skip such directories.
 _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 # This directory is a cache of tmpcache. All in it can be fetched again, so it may be deleted as a
 # whole, best while no program uses it. index.sqlite lists what is here; blobs/ holds the content,
@@ -27,8 +32,8 @@ _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 # process that uses the cache; scratch/ private directories of those processes; changes counts
 # what is done to them.
 """
-#: The format whose files lie directly in the root. Releases of other formats, which may use the
-#: root at the same time, have a directory of their own in it, ``v5`` for example.
+#: The files of this format are directly in the root. Releases of other formats may use the root at
+#: the same time; each has a directory in it, ``v5`` for example.
 _FIRST_FORMAT = 4
 _DIRECTORIES = ("blobs", "partial", "sessions", "scratch")
 _INDEX, _CHANGES = "index.sqlite", "changes"
@@ -37,15 +42,24 @@ _OTHER_FORMAT = re.compile(r"v\d+")
 
 
 class Root:
-    """Paths under the cache directory, all of them str: the hot path has no time for Path."""
+    """The paths under a root. All are str, because building a Path would slow down a hit."""
 
     __slots__ = (
-        *("_lock", "_tag", "base", "blobs", "session_files", "changes", "index", "partial", "path"),
-        *("scratch", "sessions"),
+        "_lock",
+        "_tag",
+        "base",
+        "blobs",
+        "changes",
+        "index",
+        "live_sessions",
+        "partial",
+        "path",
+        "scratch",
+        "sessions",
     )
 
     def __init__(self, base: str, version: int = FORMAT) -> None:
-        #: What the user gave, and where the files of this format are.
+        #: The directory that the user named, and the one with the files of this format.
         self.base = base
         self.path = base if version == _FIRST_FORMAT else os.path.join(base, f"v{version}")
         self.blobs, self.partial, self.sessions, self.scratch = (
@@ -55,11 +69,14 @@ class Root:
         self.changes = os.path.join(self.path, _CHANGES)
         self._tag = os.path.join(base, "CACHEDIR.TAG")
         self._lock: Descriptor | None = None
-        #: Of all processes that use the root.
-        self.session_files = LiveSessions(self.sessions)
+        #: The sessions of all processes that use the root.
+        self.live_sessions = LiveSessions(self.sessions)
 
     def prepare(self) -> None:
-        """Create what is missing, check what is there; :class:`UnsafeRootError` if not ours."""
+        """Create what is missing, and check the rest.
+
+        Raise :class:`UnsafeRootError` if the root is refused.
+        """
         above = os.path.dirname(self.base)
         try:
             os.makedirs(above, mode=0o700, exist_ok=True)
@@ -77,9 +94,9 @@ class Root:
         self._keep_cleaners_away()
 
     def restore(self) -> None:
-        """While the root is in use: make what is missing, and give what is ours its rights back.
+        """Make directories that are missing, and give this user the rights on ours back.
 
-        Raises :class:`UnsafeRootError` where this user may not.
+        Raises :class:`UnsafeRootError` if this user may not.
         """
         try:
             self.prepare()
@@ -87,31 +104,31 @@ class Root:
             raise denied(self.base, error) from error
 
     def is_ours(self, name: str) -> bool:
-        """Whether an entry of :attr:`path` is one that is accounted for by its name."""
-        return name in (*_DIRECTORIES, *_FILES, "CACHEDIR.TAG") or is_elsewhere(name)
+        """Return whether an entry of :attr:`path` is counted by its name, not as a foreign file."""
+        return name in (*_DIRECTORIES, *_FILES, "CACHEDIR.TAG") or is_excluded(name)
 
     def _tag_directory(self) -> None:
-        """Tag the directory, unless it holds what is not ours: that must never be swept."""
+        """Tag the directory, unless it holds foreign files: these must never be deleted."""
         ours = {*_DIRECTORIES, *_FILES}
-        strangers = sorted(
+        foreign = sorted(
             name
             for name in os.listdir(self.base)
             if name not in ours and not _OTHER_FORMAT.fullmatch(name)
         )
         if os.path.lexists(self._tag):  # another process has tagged it meanwhile
             return
-        if strangers:
+        if foreign:
             raise UnsafeRootError(
-                f"{self.base} is not a cache directory: it holds {strangers[0]!r}. Choose a "
+                f"{self.base} is not a cache directory: it holds {foreign[0]!r}. Choose a "
                 "directory that is empty or does not exist yet as root."
             )
         tag = files.open_or_create(self._tag)
         os.pwrite(tag.fd, _TAG, 0)
 
     def _keep_cleaners_away(self) -> None:
-        """Lock the directory, shared: systemd-tmpfiles does not age what is in a locked one."""
+        """Hold a shared lock on the root: systemd-tmpfiles does not age files in a locked one."""
         if self._lock is None or not self._lock.is_still(self.base):
-            if self._lock is not None:  # first: the next one may get its number
+            if self._lock is not None:  # before opening: the new descriptor may get its number
                 self._lock.close()
             self._lock = Descriptor(self.base, files.DIRECTORY)
             try:
@@ -120,19 +137,19 @@ class Root:
                 return
 
     def close(self) -> None:
-        """Let cleaners in again."""
+        """Release the lock that keeps cleaners away, and close session files."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
-        self.session_files.forget()
+        self.live_sessions.close()
 
     def measured(self) -> int:
-        """Allocated bytes of all but index, content and sessions, strangers in them included."""
+        """Return the allocated bytes of the directories, the tag and the change counter."""
         paths = {self.base, self.path, self.blobs, self.partial, self.sessions, self._tag}
         return sum(map(allocated, (*paths, self.changes)))
 
     def other_formats(self) -> list[Root]:
-        """What releases of another format have here."""
+        """Return the roots of other formats that releases have created in this one."""
         try:
             found = [name for name in os.listdir(self.base) if _OTHER_FORMAT.fullmatch(name)]
         except OSError as error:
@@ -146,7 +163,7 @@ class Root:
         return [other for other in others if other.path != self.path]
 
     def remove(self) -> None:
-        """Remove all that is here, of a format that nobody uses any more."""
+        """Remove all files and directories of this format. No process may use them any more."""
         from .filesystem.remove_tree import remove_tree
 
         for directory in (self.blobs, self.partial, self.sessions, self.scratch):
@@ -158,7 +175,7 @@ class Root:
 
 
 def denied(base: str, error: OSError) -> UnsafeRootError:
-    """The error for rights that are missing under a root, and cannot be given back here."""
+    """Return the error for rights under a root that this user lost and cannot give back."""
     if isinstance(error, UnsafeRootError):
         return error
     return UnsafeRootError(
@@ -168,13 +185,16 @@ def denied(base: str, error: OSError) -> UnsafeRootError:
     )
 
 
-def is_elsewhere(name: str) -> bool:
-    """Whether an entry does not count for the format in whose directory it is."""
+def is_excluded(name: str) -> bool:
+    """Return whether an entry of a format's directory is not part of what that format occupies.
+
+    Scratch directories are outside the quota; those of other formats are counted by themselves.
+    """
     return name == "scratch" or _OTHER_FORMAT.fullmatch(name) is not None
 
 
 def boot_id() -> str:
-    """What tells one boot of this machine from another; "" where the system does not say."""
+    """Return the id of the running boot of this machine; "" where the system has none."""
     try:
         with open("/proc/sys/kernel/random/boot_id") as file:
             return file.read().strip()
@@ -184,7 +204,7 @@ def boot_id() -> str:
 
 
 def make_private(path: str) -> None:
-    """Create a directory of mode 0700, or check that the one there is ours alone."""
+    """Create a directory of mode 0700, or check that an existing one is this user's alone."""
     try:
         os.mkdir(path, 0o700)
         os.chmod(path, 0o700)  # whatever the umask
@@ -211,10 +231,10 @@ def make_private(path: str) -> None:
 
 
 def _refuse_what_others_may_replace(directory: str) -> None:
-    """Refuse a path in which others could rename a directory, and put their own in its place.
+    """Refuse a path on which others could rename a directory and put their own in its place.
 
-    As sshd does with the path to a file of keys. Where the sticky bit is set, as on /tmp, nobody
-    can rename what is not his.
+    sshd does the same with the path to a file of keys. In a directory with the sticky bit, such as
+    /tmp, users can rename only what they own.
     """
     above = os.path.realpath(directory)
     while True:

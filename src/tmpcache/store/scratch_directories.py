@@ -1,7 +1,8 @@
-"""Scratch directories on disk: each belongs to a process, and goes with it at the latest.
+"""Scratch directories on disk: each belongs to one process and is removed after it at the latest.
 
-They lie in a directory of their process, ``scratch/<random>/<random>``, which it keeps locked
-(``flock``) as long as there are any: whoever can lock it knows that its process is gone.
+A process has a *home*, ``scratch/<random>``, and its scratch directories are in that. It holds a
+shared lock (``flock``) on its home as long as any of them is in use. A home that another process
+can lock exclusively is not in use any more, and is removed.
 """
 
 from __future__ import annotations
@@ -15,19 +16,20 @@ from ..common.interruption import reraise_interrupt
 from ..errors import UnsafeRootError
 from .filesystem.files import DIRECTORY, Descriptor
 from .filesystem.remove_tree import remove_tree
-from .leases.sessions import is_session, try_lock
+from .leases.file_lock import try_lock
+from .leases.live_sessions import is_session
 from .root import denied, make_private
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .root import Root
 
-#: How often a directory is made anew that somebody deletes under our hands.
-_TRIES = 100
+#: How many times a directory is created that somebody deletes at once.
+_ATTEMPTS = 100
 
 
 class Home:
-    """The directory of this process that its scratch directories are in, locked."""
+    """The directory of this process that holds its scratch directories, locked."""
 
     def __init__(self, root: Root) -> None:
         make_private(root.scratch)
@@ -35,48 +37,49 @@ class Home:
         make_private(self.path)
         self._lock: Descriptor | None = Descriptor(self.path, DIRECTORY)
         if not try_lock(self._lock.fd, fcntl.LOCK_SH) or not self._lock.is_still(self.path):
-            raise FileNotFoundError(self.path)  # somebody swept it just now
+            raise FileNotFoundError(self.path)  # another process swept it before it was locked
         reset_in_children(self)
 
     def forked(self) -> None:
-        """In a child: the directory lives as long as the parent."""
+        """In a forked child: close the lock, so that the parent alone holds it."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
     @property
     def is_usable(self) -> bool:
-        """Whether more directories can be made in it, by this process."""
+        """Whether this process can create more directories in it."""
         return self._lock is not None and self._lock.is_still(self.path)
 
 
 class Directory:
-    """One private directory."""
+    """One scratch directory."""
 
     def __init__(self, root: Root, home: Home | None) -> None:
         self._owner, self.path = os.getpid(), ""
-        for tries_left in reversed(range(_TRIES)):
+        for attempts_left in reversed(range(_ATTEMPTS)):
             try:
                 self.home = home if home is not None and home.is_usable else Home(root)
                 path = os.path.join(self.home.path, os.urandom(6).hex())
                 make_private(path)
                 self.path = path
                 return
-            except FileNotFoundError:  # another thread's last scratch has just gone, or all has
+            except FileNotFoundError:
+                # Another thread removed the home with its last directory, or a cleaner everything.
                 home = None
                 root.restore()
             except PermissionError as error:
                 reraise_interrupt(error)
-                if not tries_left or isinstance(error, UnsafeRootError):
+                if not attempts_left or isinstance(error, UnsafeRootError):
                     raise denied(root.base, error) from error
                 home = None
                 root.restore()
         raise UnsafeRootError(f"{root.scratch} is deleted again and again by somebody else")
 
     def remove(self) -> None:
-        """Remove the directory with all in it; not in a forked child, whose it is not.
+        """Remove the directory with all in it. In a forked child, do nothing: it is the parent's.
 
-        What cannot be removed now (a mount, an immutable file) is tried again by whoever sweeps.
+        What cannot be removed now (a mount, an immutable file) is tried again by :func:`sweep`.
         """
         if self._owner != os.getpid():
             return
@@ -89,7 +92,7 @@ class Directory:
 
 
 class Scratches:
-    """Makes the scratch directories of one process under one root."""
+    """Creates the scratch directories of one process under one root."""
 
     def __init__(self, root: Root) -> None:
         self._root = root
@@ -97,19 +100,19 @@ class Scratches:
 
     @property
     def own(self) -> str:
-        """The name of this process's directory, "" if there is none."""
+        """The name of this process's home, "" if there is none."""
         home = None if self._home is None else self._home()
         return "" if home is None else os.path.basename(home.path)
 
     def new(self) -> Directory:
-        """A new private directory that belongs to this process."""
+        """Create a private directory that belongs to this process."""
         directory = Directory(self._root, None if self._home is None else self._home())
         self._home = ref(directory.home)
         return directory
 
 
 def homes(root: Root) -> set[str]:
-    """The names of all processes' directories."""
+    """Return the names of all processes' homes."""
     try:
         return {name for name in os.listdir(root.scratch) if is_session(name)}
     except OSError as error:
@@ -118,10 +121,10 @@ def homes(root: Root) -> set[str]:
 
 
 def sweep(root: Root) -> None:
-    """Remove the scratch directories of processes that are no more."""
+    """Remove the scratch directories of dead processes."""
     try:
         top = Descriptor(root.scratch, DIRECTORY)
-    except OSError as error:  # there is none, or what is there is not ours
+    except OSError as error:  # there is none, or it is not ours
         reraise_interrupt(error)
         return
     for name in os.listdir(top.fd):

@@ -21,7 +21,7 @@ from ...common.threads import LOOK, Worker, join_all
 from ...errors import QuotaExceededError, is_out_of_files
 from ...store.downloads.partial_file import PartialLostError
 from ...store.downloads.publish_many import MOST
-from ...store.filesystem.files import spare
+from ...store.filesystem.files import spare_descriptors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class WorkerPool:
         own, and fewer partials locked ahead.
         """
         reason: BaseException | None = None
-        files = spare()
+        files = spare_descriptors()
         threads = max(1, min(threads, len(self._jobs), files // 3))
         self._most = max(1, files - threads)
         try:

@@ -1,1 +1,1 @@
-"""Blobs, and the bytes they take up: their names, the quota, eviction, reconciliation."""
+"""The content under a root: blobs, the quota that bounds them, eviction, and crash recovery."""

@@ -1,8 +1,9 @@
-"""Content on disk: files named by their xxh3_128 hash, read-only, published by rename.
+"""Blobs: the files that hold content, read-only and named by their xxh3_128 hash.
 
-A blob is identified by inode, size and mtime_ns in the index; a file that differs is damage. The
-name of a blob is its hash plus the object's suffix, for the many programs that look at it; nothing
-else of a key ever reaches the disk.
+A blob is published by rename. The index records its inode, size and mtime_ns; a file that differs
+is damaged. The name of a blob is its hash, then a number if other bytes have the same hash, then
+the suffix of the object's key, because many programs look at that. No other part of a key reaches
+the disk.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from __future__ import annotations
 import os
 import re
 
-#: Mode of a blob. It says nothing about it: a file is a blob by its place and its row.
+#: Mode of a blob. A file is not a blob by its mode, but by its name and its row in the index.
 MODE = 0o444
 
 _CHUNK = 1024 * 1024
-#: What SQLite puts beside a database that is opened at its path in the cache.
-_SIBLING = "-(?:wal|shm|journal)"
+#: What SQLite appends to the path of a database to name the files that it puts beside it. A user
+#: may open a blob that is a database.
 SIBLINGS = ("-wal", "-shm", "-journal")
+_SIBLING = "-(?:wal|shm|journal)"
+#: The first bytes of a database.
 DATABASE = b"SQLite format 3\0"
 _SUFFIX = rf"(?!\.[\w-]*{_SIBLING}(?![\w-]))\.[A-Za-z0-9_-]{{1,16}}"
 _PARTIAL = r"[0-9a-f]{40}(\.[0-9a-f]{12})?"
@@ -25,7 +28,7 @@ _COMPRESSED = {".br", ".bz2", ".gz", ".lz4", ".xz", ".z", ".zst"}
 
 
 def suffix(key: str) -> str:
-    """The part of a key that names its file type, if it is one that is safe on any disk.
+    """Return the part of a key that names its file type; "" unless any disk can store it safely.
 
     >>> suffix("micr/e13b.npz"), suffix("a/model.tar.gz"), suffix("v1.2/data"), suffix("x.p df")
     ('.npz', '.tar.gz', '', '')
@@ -43,7 +46,7 @@ def suffix(key: str) -> str:
 
 
 def is_name(name: str) -> bool:
-    """Whether a file of this name can be a blob.
+    """Return whether a file of this name can be a blob.
 
     >>> is_name("0" * 32 + ".tar.gz"), is_name("0" * 32 + "-1"), is_name("notes.txt")
     (True, True, False)
@@ -52,16 +55,16 @@ def is_name(name: str) -> bool:
 
 
 def is_sibling(name: str) -> bool:
-    """Whether SQLite has put a file of this name beside a blob.
+    """Return whether a file of this name can be one that SQLite has put beside a blob.
 
     >>> is_sibling("0" * 32 + ".db-wal"), is_sibling("0" * 32 + ".db"), is_sibling("x-wal")
     (True, False, False)
     """
-    return any(name.endswith(one) and is_name(name.removesuffix(one)) for one in SIBLINGS)
+    return any(name.endswith(end) and is_name(name.removesuffix(end)) for end in SIBLINGS)
 
 
 def is_partial(name: str) -> bool:
-    """Whether a file of this name can be a download under way.
+    """Return whether a file of this name can be a partial.
 
     >>> is_partial("0" * 40), is_partial("0" * 40 + "." + "1" * 12), is_partial("../x")
     (True, True, False)
@@ -70,7 +73,7 @@ def is_partial(name: str) -> bool:
 
 
 def digest_of(path: str) -> str:
-    """The xxh3_128 hash of a file's content, 32 hexadecimal digits."""
+    """Return the xxh3_128 hash of a file's content, 32 hexadecimal digits."""
     import xxhash
 
     state = xxhash.xxh3_128()
@@ -83,7 +86,10 @@ def digest_of(path: str) -> str:
 
 
 def same_bytes(path: str, other: str) -> bool:
-    """Whether two files have the same content. A hash may lie on purpose, bytes do not."""
+    """Return whether two files have the same content.
+
+    Equal hashes do not prove that: somebody may have chosen bytes that have the hash of others.
+    """
     with open(path, "rb") as one, open(other, "rb") as two:
         if os.fstat(one.fileno()).st_size != os.fstat(two.fileno()).st_size:
             return False
@@ -94,6 +100,6 @@ def same_bytes(path: str, other: str) -> bool:
 
 
 def fingerprint(path: str) -> tuple[int, int, int]:
-    """Inode, size and mtime_ns: what a blob must still have to be what was published."""
+    """Return inode, size and mtime_ns; an undamaged blob has those with which it was published."""
     status = os.lstat(path)
     return status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,152 +1,120 @@
-"""The quota: room is made before the first byte is written, by evicting what was used longest ago.
+"""The quota: blobs are evicted to make room before the first byte of a download is written.
 
-The ledger (allocated bytes of all blobs), the reservations of downloads under way and the bytes of
-everything else under the root add up to at most the quota, in every transaction. So no process
-can write a byte that another has not left room for. Counted are blocks, as ``du`` counts them.
+In every transaction, these add up to at most the quota:
 
-Rows have a price, too. The index may take up an eighth of the quota: beyond that, objects are
-evicted only because of their rows, those used longest ago first, and when content needs the room,
-the pages that eviction set free are given back to the file system.
+* the ledger, which is the allocated bytes of all blobs;
+* the reservations of downloads under way;
+* the overhead, which is everything else under the root (:mod:`.disk_usage`).
+
+So no process can write a byte that another has not left room for. Scratch directories do not count.
+
+# Rows
+
+Rows have a price, too. The index may take up an eighth of the quota. Beyond that, objects are
+evicted only because of their rows, the least recently used first. When content needs the room, the
+pages that eviction has set free are given back to the file system.
+
+# Transactions
+
+Every method that takes an index runs inside a write transaction, but for the sums that reports
+show. One transaction evicts a bounded number of blobs, so that the log has room for it. Hence
+:meth:`Quota.make_room` may return False: then the caller commits what was evicted and calls again.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import time
 
 from ...errors import QuotaExceededError
-from ..filesystem.files import allocated, allocated_in
-from ..index.index import DamagedIndexError, IndexTooLargeError
-from ..leases.sessions import PAGE, is_session, lease_id
-from ..root import Root, is_elsewhere
+from ..filesystem.files import allocated
+from ..index.index import IndexTooLargeError
+from ..leases.session import PAGE
 from . import blobs, eviction, reconciliation
+from .disk_usage import DiskUsage
+from .ledger import byte_count, leased_bytes, totals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ..index.index import Index
+    from ..root import Root
+    from .eviction import Victim
 
-    #: Row id, file name and allocated bytes of a blob.
-    Victim = tuple[int, str, int]
-
-#: Steps (rooms made, transactions ended) of one process for which a measurement of what is not
-#: content is good enough, as long as there is ample room. A transaction adds a few hundred bytes,
-#: at most some 100 kB (a page of a listing); an eighth of the smallest quota that this is done for
-#: has room for 80 of those.
-_TRUST, _TOO_SMALL = 64, 64 * 1024 * 1024
+#: With a quota below this, the overhead is measured in every transaction: an eighth of it would
+#: not hold what can come to it between two measurements.
+_SMALL_QUOTA = 64 * 1024 * 1024
 #: What the kernel says when a file cannot grow.
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-#: Kept free for directories that grow by a block, and for a few more processes' sessions.
+#: Bytes kept free for directories that grow by a block, and for a few more processes' sessions.
 _SLACK = 4 * PAGE
-#: No file system is larger: what claims to be was not written here.
-_LARGEST = 2**60
-#: How often as long as it took to look for strangers they are taken to be what they were.
-_STRANGERS_TRUSTED = 100
 
 
 class Quota:
-    """How many bytes the root may occupy; every method runs inside a write transaction."""
+    """How many bytes a root may occupy, and what is evicted so that it does."""
 
     def __init__(
         self, root: Root, limits: tuple[int, int], statvfs: Callable[[str], os.statvfs_result]
     ) -> None:
-        self._root, self._statvfs = root, statvfs
-        self.block = statvfs(root.path).f_frsize
+        """`limits`: the quota and the bytes to keep free on the file system."""
+        self._root = root
+        self._usage = usage = DiskUsage(root, statvfs)
+        self.disk_free, self.blocks, self.overhead = usage.disk_free, usage.blocks, usage.overhead
         self.limit(*limits)
+        #: Blobs that this process has evicted, and their allocated bytes.
         self.evicted = self.evicted_bytes = 0
-        #: Whether objects are to be evicted for their rows, and whether the index is to be shrunk,
-        #: once no transaction is under way.
+        #: To be done after this transaction: evict objects for their rows; shrink the index.
         self.wants_to_trim_rows = self.wants_shrink = False
-        #: Whether all content went before the last shrinking: then nothing more can be done.
+        #: Whether nothing was left to evict when the index was last to be shrunk: if that did not
+        #: suffice, nothing does.
         self._has_nothing_left = False
+        #: Whether there was ample room when this was last looked at.
         self._is_ample = False
-        self._strangers = 0.0, 0
 
     def limit(self, quota: int, min_free: int) -> None:
-        """Keep to these bytes from now on."""
+        """Set the quota, and the bytes to keep free on the file system."""
         self.quota, self.min_free = quota, min_free
-        #: What all but content may have come to, and how often that is still good for.
-        self._overhead = self._trust = 0
+        self._usage.forget()
 
-    def disk_free(self) -> int:
-        """Bytes that the file system has left."""
-        status = self._statvfs(self._root.path)
-        return status.f_bavail * status.f_frsize
-
-    def blocks(self, size: int) -> int:
-        """Bytes that a file of `size` bytes may occupy: whole blocks, and a map of its extents.
-
-        The map is one block for each 340 extents on ext4; one for each 16 MiB is ample.
-        """
-        extents = size // (16 * 1024 * 1024)
-        return (-(-size // self.block) + extents + (size > 65536)) * self.block
-
-    def overhead(self, index: Index) -> tuple[int, int]:
-        """Bytes that all but content occupies now, and may occupy before it is measured again."""
-        self._trust = _TRUST
-        fixed = self._root.measured() + self._root.session_files.allocated()
-        fixed += self._of_strangers()
-        now, most = index.measured()
-        self._overhead = fixed + most
-        return fixed + now, fixed + most
-
-    def _of_strangers(self) -> int:
-        """Bytes of what others have put under the root, and of other formats."""
-        until, found = self._strangers
-        began = time.monotonic()
-        if began >= until:
-            root = self._root
-            found = allocated_in(root.blobs, blobs.is_name) + allocated_in(root.path, root.is_ours)
-            found += allocated_in(root.partial, blobs.is_partial)
-            found += allocated_in(root.sessions, is_session)
-            for other in root.other_formats():
-                found += allocated_in(other.path, is_elsewhere)
-            ended = time.monotonic()
-            self._strangers = ended + _STRANGERS_TRUSTED * (ended - began), found
-        return found
+    # ---- how much room there is ---------------------------------------------------------------
 
     def is_far_below_quota(self, index: Index, needed: int) -> bool:
-        """Whether an eighth of the quota would stay free: what is measured seldom is far less.
+        """Return whether an eighth of the quota stays free with `needed` bytes more.
 
-        Measuring costs 15 system calls (40 µs between two requests).
+        Then the overhead need not be measured: between two measurements far less comes to it.
         """
-        self._trust -= 1
         self._is_ample = (
-            self._trust >= 0
+            self._usage.step()
             and not self.min_free
-            and self.quota >= _TOO_SMALL
-            and sum(totals(index)) + self._overhead + needed < self.quota - self.quota // 8
+            and self.quota >= _SMALL_QUOTA
+            and sum(totals(index)) + self._usage.max_overhead + needed
+            < self.quota - self.quota // 8
         )
         return self._is_ample
 
-    def watch(self, index: Index) -> None:
-        """At the end of a transaction: make room for the index if it has grown by itself.
+    def room_left(self, index: Index) -> int:
+        """Return the bytes that fit without eviction; negative if something must be evicted."""
+        return -self._shortage(index, 0, _SLACK, False)
 
-        Not looked at (10 µs) in the few transactions for which there is ample room. What does not
-        fit, whatever is evicted, is an error: the transaction has not reached the disk yet.
-        """
-        self._trust -= 1
-        if self._is_ample and self._trust >= 0:
-            return
-        self.wants_to_trim_rows = index.excess_rows() > 0
-        if index.has_grown():
-            while not self.make_room(index, 0, "the index"):
-                if self._has_nothing_left:
-                    raise IndexTooLargeError("free pages are to be given back first")
+    def leased_bytes(self, index: Index) -> int:
+        """Return the allocated bytes of all blobs in use by any process."""
+        return leased_bytes(index, self._root.live_sessions.leased())
 
-    def trim_rows(self, index: Index) -> int:
-        """Evict the objects used longest ago because the index takes up more than its share.
+    def _shortage(self, index: Index, needed: int, slack: int, on_disk: bool) -> int:
+        """Return the bytes to evict so that `needed` and `slack` fit; not positive if they do."""
+        content, reserved = totals(index)
+        over = content + reserved + self.overhead(index)[1] + slack + needed - self.quota
+        if not self.min_free and not on_disk:
+            return over
+        unwritten = sum(
+            max(0, byte_count(size) - allocated(os.path.join(self._root.partial, name)))
+            for name, size in index.rows("SELECT name, reserved FROM partials")
+            if blobs.is_partial(name)
+        )
+        return max(over, needed + unwritten + self.min_free - self.disk_free())
 
-        As many as go into one transaction: their number. Whether that was enough, :meth:`watch`
-        sees.
-        """
-        oldest = "SELECT id FROM objects ORDER BY used_at LIMIT ?"
-        gone = index.run(f"DELETE FROM objects WHERE id IN ({oldest})", index.batch)
-        unused = "SELECT id, name, allocated FROM blobs WHERE superseded LIMIT ?"
-        self.evict(index, index.rows(unused, index.batch))
-        return gone
+    # ---- how room is made ---------------------------------------------------------------------
 
     def make_room(
         self,
@@ -157,153 +125,117 @@ class Quota:
         slack: int = _SLACK,
         on_disk: bool = False,
     ) -> bool:
-        """Evict until `needed` more bytes fit; False if another transaction has to go on.
+        """Evict until `needed` more bytes fit; return False if another transaction has to go on.
 
-        Either that or :class:`QuotaExceededError`, and then nothing was evicted: the plan is made
-        first. `subject` is what the bytes are for, to be named in the error. With `on_disk`, or a
-        `min_free`, what the file system has left counts as well.
+        Raise :class:`QuotaExceededError` if they cannot fit. Nothing is evicted then, as the
+        victims are chosen first. `subject` says what the bytes are for, in that error. With
+        `on_disk`, or a `min_free`, the file system must have room for them as well.
         """
         if not on_disk and self.is_far_below_quota(index, needed):
             return True
-        shortage = self._missing_bytes(index, needed, slack, on_disk)
-        if shortage <= 0:
+        if self._shortage(index, needed, slack, on_disk) <= 0:
             return True
         leased = reconciliation.reclaim(index, self._root)
-        shortage = self._missing_bytes(index, needed, slack, on_disk)
+        shortage = self._shortage(index, needed, slack, on_disk)
         if shortage <= 0:
             return True
         plan = self._plan(index, leased, needed, shortage, subject)
         self._has_nothing_left = not plan
         if self.evict(index, plan[: index.batch]) and (
-            self._missing_bytes(index, needed, slack, on_disk) <= 0
+            self._shortage(index, needed, slack, on_disk) <= 0
         ):
             return True
         self.wants_shrink = True
         return False
 
-    def room_left(self, index: Index) -> int:
-        """Bytes that fit without evicting anything; negative if something has to go already."""
-        return -self._missing_bytes(index, 0, _SLACK, False)
+    def _plan(
+        self, index: Index, leased: set[int], needed: int, shortage: int, subject: object
+    ) -> list[Victim]:
+        """Return the blobs to evict, if that makes enough room, together with a smaller index."""
+        victims = eviction.choose_victims(index, leased, shortage)
+        if victims.bytes >= shortage:
+            return victims.blobs
+        with_index = victims.bytes + index.size.shrinkable(victims.leased_blobs)
+        if with_index >= shortage and (victims.blobs or not self._has_nothing_left):
+            return victims.blobs
+        self._has_nothing_left = False
+        raise self._no_room(index, needed, subject, victims.leased_bytes)
+
+    def _no_room(
+        self, index: Index, needed: int, subject: object, leased: int
+    ) -> QuotaExceededError:
+        content, reserved = totals(index)
+        overhead, max_overhead = self.overhead(index)
+        if needed > self.quota - max_overhead:
+            advice = "it is larger than this quota can ever hold: raise quota="
+        elif self.disk_free() < needed + self.min_free:
+            advice = (
+                f"the disk has {_size(self.disk_free())}, {_size(self.min_free)} are to stay free"
+            )
+        elif leased:
+            advice = "release paths that are not needed any more, or raise quota="
+        else:
+            advice = "wait for the running downloads, or raise quota="
+        used = content + reserved + overhead
+        return exceeded(subject, advice, needed=needed, quota=self.quota, used=used, leased=leased)
 
     def free_disk_space(self, index: Index, needed: int) -> int:
-        """After a write met a full disk: evict at least `needed` bytes, or all that may go."""
+        """Evict at least `needed` bytes, or all that is not in use; return the bytes freed.
+
+        Called after a write met a full disk.
+        """
         before = sum(totals(index))
         leased = reconciliation.reclaim(index, self._root)
-        victims = self._choose_victims(index, leased, needed)[0]
+        victims = eviction.choose_victims(index, leased, needed).blobs
         while victims:
             self.evict(index, victims[: index.batch])
             victims = victims[index.batch :]
         return before - sum(totals(index))
 
     def evict(self, index: Index, victims: Sequence[Victim]) -> int:
-        """Evict those of the blobs that are not in use; bytes freed."""
-        for _, name, size in victims:
-            if not isinstance(name, str) or not blobs.is_name(name) or _number(size) < 0:
-                raise DamagedIndexError(f"{name!r} is not the name of a blob")
-        in_use = eviction.unlink(self._root, [name for _, name, _ in victims])
-        gone = [victim for victim in victims if victim[1] not in in_use]
-        index.run_many("DELETE FROM blobs WHERE id = ?", [(id,) for id, _, _ in gone])
-        freed = sum(size for _, _, size in gone)
-        self.evicted += len(gone)
+        """Evict the victims that are not in use, and count them; return the bytes freed."""
+        evicted = eviction.evict(self._root, index, victims)
+        freed = sum(size for _, _, size in evicted)
+        self.evicted += len(evicted)
         self.evicted_bytes += freed
-        if gone and index.is_loose():
+        if evicted and index.size.is_loose():
             self.wants_shrink = True
         return freed
 
-    def leased_bytes(self, index: Index) -> int:
-        """Allocated bytes of all blobs in use by any process."""
-        leased = self._root.session_files.leased()
-        every = "SELECT name, allocated FROM blobs UNION ALL SELECT name, allocated FROM staged"
-        found = index.rows(every) if leased else []
-        return sum(size for name, size in found if lease_of(name) in leased)
+    # ---- room for the index itself ------------------------------------------------------------
 
-    def _missing_bytes(self, index: Index, needed: int, slack: int, on_disk: bool) -> int:
-        content, reserved = totals(index)
-        over = content + reserved + self.overhead(index)[1] + slack + needed - self.quota
-        if not self.min_free and not on_disk:
-            return over
-        unwritten = sum(
-            max(0, _number(size) - allocated(os.path.join(self._root.partial, name)))
-            for name, size in index.rows("SELECT name, reserved FROM partials")
-            if blobs.is_partial(name)
-        )
-        return max(over, needed + unwritten + self.min_free - self.disk_free())
+    def watch(self, index: Index) -> None:
+        """At the end of a transaction: make room for what the index has grown by.
 
-    def _choose_victims(
-        self, index: Index, leased: set[int], shortage: int
-    ) -> tuple[list[Victim], int, int, int]:
-        """Blobs to evict, in order; their bytes; and how many of how many bytes are in use."""
-        victims, found, held, in_use = [], 0, 0, 0
-        for id, name, size in index.scan(
-            "SELECT id, name, allocated FROM blobs ORDER BY superseded DESC, used_at"
-        ):
-            if lease_of(name) in leased:
-                held, in_use = held + 1, in_use + _number(size)
-                continue
-            victims.append((id, name, size))
-            found += _number(size)
-            if found >= shortage:
-                break
-        return victims, found, held, in_use
+        This takes 10 µs, so it is left out in a few transactions while there is ample room. If the
+        index does not fit, whatever is evicted, an error is raised: the transaction has not reached
+        the disk yet.
+        """
+        if self._usage.step() and self._is_ample:
+            return
+        self.wants_to_trim_rows = index.size.excess_rows() > 0
+        if index.size.has_grown():
+            while not self.make_room(index, 0, "the index"):
+                if self._has_nothing_left:
+                    raise IndexTooLargeError("free pages are to be given back first")
 
-    def _plan(
-        self, index: Index, leased: set[int], needed: int, shortage: int, subject: object
-    ) -> list[Victim]:
-        victims, found, held, in_use = self._choose_victims(index, leased, shortage)
-        if found >= shortage:
-            return victims
-        if found + index.shrinkable(held) >= shortage and (victims or not self._has_nothing_left):
-            return victims
-        self._has_nothing_left = False
-        content, reserved = totals(index)
-        now, most = self.overhead(index)
-        if needed > self.quota - most:
-            advice = "it is larger than this quota can ever hold: raise quota="
-        elif self.disk_free() < needed + self.min_free:
-            advice = (
-                f"the disk has {_size(self.disk_free())}, {_size(self.min_free)} are to stay free"
-            )
-        elif in_use:
-            advice = "release paths that are not needed any more, or raise quota="
-        else:
-            advice = "wait for the running downloads, or raise quota="
-        raise exceeded(
-            subject,
-            advice,
-            needed=needed,
-            quota=self.quota,
-            used=content + reserved + now,
-            leased=in_use,
-        )
+    def trim_rows(self, index: Index) -> int:
+        """Evict the least recently used objects because the index exceeds its share of the quota.
 
-
-def lease_of(name: object) -> int:
-    """The lease id of a blob that the index names; a name that is none was not written here."""
-    if not isinstance(name, str) or not blobs.is_name(name):
-        raise DamagedIndexError(f"{name!r} is not the name of a blob")
-    return lease_id(name)
-
-
-def totals(index: Index) -> tuple[int, int]:
-    """Allocated bytes of all blobs, and bytes reserved by downloads under way."""
-    content, reserved = index.one(
-        "SELECT bytes + (SELECT coalesce(sum(allocated), 0) FROM staged), "
-        "(SELECT coalesce(sum(reserved), 0) FROM partials) FROM ledger"
-    )
-    return _number(content), _number(reserved)
-
-
-def _number(value: object) -> int:
-    """A number of bytes as the index has it."""
-    if not isinstance(value, int) or not 0 <= value < _LARGEST:
-        raise DamagedIndexError(f"{value!r} is not a number of bytes")
-    return value
+        Evict as many as go into one transaction, and return their number. :meth:`watch` sees
+        whether more have to follow.
+        """
+        oldest = "SELECT id FROM objects ORDER BY used_at LIMIT ?"
+        deleted = index.run(f"DELETE FROM objects WHERE id IN ({oldest})", index.batch)
+        unused = "SELECT id, name, allocated FROM blobs WHERE superseded LIMIT ?"
+        self.evict(index, index.rows(unused, index.batch))
+        return deleted
 
 
 def exceeded(
     subject: object, advice: str, *, needed: int, quota: int, used: int, leased: int
 ) -> QuotaExceededError:
-    """The error with its numbers, all in bytes, and what to do about it."""
+    """Return the error that there is no room: its numbers, in bytes, and what to do about it."""
     return QuotaExceededError(
         f"no room for {subject}: needed {_size(needed)}, quota {_size(quota)}, used {_size(used)}, "
         f"leased {_size(leased)} (paths still held). What to do: {advice}.",

@@ -1,7 +1,11 @@
-"""Setting right what a death left behind: files and rows that do not fit each other.
+"""Crash recovery: what dead processes left is reclaimed, and index and files are made to agree.
 
-Runs inside a write transaction, so no living process is between a change of files and its commit.
-Whether a change was left unfinished, ``changes`` tells (:mod:`.changes`).
+* :func:`reclaim` removes session files and partials of dead processes, and their reservations.
+* :func:`reconcile` compares ``blobs/`` with the index, after a transaction changed files and did
+  not commit. :mod:`..index.change_counter` tells that.
+* :func:`rebuild` fills a new index from the files on disk.
+
+All run inside a write transaction, so no live process has changed files and not committed yet.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ import os
 from ..filesystem.files import allocated, names, open_file, remove
 from ..index.index import DamagedIndexError
 from ..index.staging import merge
-from ..leases.sessions import lease_id, try_lock
+from ..leases.file_lock import try_lock
 from . import blobs, eviction
 
 TYPE_CHECKING = False
@@ -22,49 +26,50 @@ if TYPE_CHECKING:
     from ..root import Root
 
 
-def reclaim(index: Index, root: Root, *, resumable: bool = True) -> set[int]:
-    """Remove what dead processes left; the leases of the living.
+def reclaim(index: Index, root: Root, *, keep_resumable: bool = False) -> set[int]:
+    """Remove what dead processes left; return the lease ids of all blobs in use.
 
-    With `resumable` false, partials stay that another download could go on with.
+    With `keep_resumable`, partials stay that another download can resume.
     """
-    sessions = root.session_files
+    sessions = root.live_sessions
     leased = sessions.leased()
-    _reclaim_partials(index, root, resumable=resumable)
+    _reclaim_partials(index, root, keep_resumable=keep_resumable)
     sessions.remove_dead()
     return leased
 
 
 def reconcile(index: Index, root: Root) -> int:
-    """Make index and ``blobs/`` agree; the bytes of files that were removed.
+    """Make the index and ``blobs/`` agree; return the bytes of the files that were removed.
 
-    Rows without a file go. So do files without a row, but for leased ones: those are taken into
-    the ledger, to be evicted later.
+    Rows without a file are deleted, and so are files without a row. Leased ones are recorded
+    instead, as superseded blobs that eviction removes later.
     """
     merge(index)
     found = set(names(root.blobs, blobs.is_name))
     known = {name for (name,) in index.rows("SELECT name FROM blobs")}
     index.run_many("DELETE FROM blobs WHERE name = ?", [(name,) for name in known - found])
-    lost = {name: allocated(os.path.join(root.blobs, name)) for name in found - known}
-    in_use = eviction.unlink(root, [*lost])
+    unknown = {name: allocated(os.path.join(root.blobs, name)) for name in found - known}
+    in_use = eviction.unlink(root, [*unknown])
     for name in in_use:
         index.run(
             "INSERT INTO blobs (name, size, allocated, inode, mtime_ns, used_at, superseded, boot) "
             "VALUES (?, 0, ?, 0, 0, 0, 1, '')",
             name,
-            lost[name],
+            unknown[name],
         )
     eviction.unlink(root, names(root.blobs, blobs.is_sibling))
-    return sum(size for name, size in lost.items() if name not in in_use)
+    return sum(size for name, size in unknown.items() if name not in in_use)
 
 
 def rebuild(index: Index, root: Root, blocks: Callable[[int], int]) -> None:
-    """Account in an index for what is on disk, whatever it knows.
+    """Record in an index what is on disk, whatever the index says.
 
-    A partial is as long as what its download has reserved, or no block of it is written yet.
+    `blocks` is :meth:`.Quota.blocks`. Reservations follow from the partials: a partial is as long
+    as what its download has reserved, or no block of it is written yet.
     """
     reconcile(index, root)
-    _reclaim_partials(index, root, resumable=True)
-    for name in names(root.partial, blobs.is_partial):  # the living download on
+    _reclaim_partials(index, root, keep_resumable=False)
+    for name in names(root.partial, blobs.is_partial):  # those of live downloads
         try:
             status = os.lstat(os.path.join(root.partial, name))
         except FileNotFoundError:
@@ -73,59 +78,35 @@ def rebuild(index: Index, root: Root, blocks: Callable[[int], int]) -> None:
         index.run("INSERT OR REPLACE INTO partials (name, reserved) VALUES (?, ?)", name, size)
 
 
-def evict_without_index(root: Root, needed: int) -> None:
-    """Remove `needed` bytes of the oldest content, for an index that has no room to be opened.
-
-    Whoever does this leaves a change unfinished, so that the next one compares files and rows.
-    """
-    leased, found = root.session_files.leased(), []
-    for name in names(root.blobs, blobs.is_name):
-        if lease_id(name) not in leased:
-            try:
-                status = os.lstat(os.path.join(root.blobs, name))
-            except FileNotFoundError:
-                continue
-            found.append((status.st_mtime_ns, name, status.st_blocks * 512))
-    oldest = []
-    for _, name, size in sorted(found):
-        oldest.append(name)
-        needed -= size
-        if needed <= 0:
-            break
-    eviction.unlink(root, oldest)
-
-
-def _reclaim_partials(index: Index, root: Root, *, resumable: bool) -> None:
-    """Remove partials that nobody has locked, and reservations without a file.
-
-    Those that another download could go on with are spared unless `resumable`.
-    """
-    rows = dict(index.rows("SELECT name, etag FROM partials"))
-    for name in rows:
+def _reclaim_partials(index: Index, root: Root, *, keep_resumable: bool) -> None:
+    """Remove partials that no download has locked, and reservations without a file."""
+    etags = dict(index.rows("SELECT name, etag FROM partials"))
+    for name in etags:
         if not isinstance(name, str) or not blobs.is_partial(name):
             raise DamagedIndexError(f"{name!r} is not the name of a partial")
-    for name in {*names(root.partial, blobs.is_partial), *rows}:
+    for name in {*names(root.partial, blobs.is_partial), *etags}:
+        is_resumable = bool(etags.get(name))
         path = os.path.join(root.partial, name)
-        lives, keeps = _claim_if_dead(path, remove_it=resumable or not rows.get(name))
-        if lives:
+        left = _reclaim_partial(path, remove_it=not (keep_resumable and is_resumable))
+        if left is None:
             continue
-        if keeps:  # it grows no more until somebody goes on with it
-            index.run("UPDATE partials SET reserved = ? WHERE name = ?", keeps, name)
+        if left:  # no more than that is needed until another download resumes it
+            index.run("UPDATE partials SET reserved = ? WHERE name = ?", left, name)
         else:
             index.run("DELETE FROM partials WHERE name = ?", name)
 
 
-def _claim_if_dead(path: str, *, remove_it: bool) -> tuple[bool, int]:
-    """Whether a partial is locked by a living download; if not, the bytes that stay of it."""
+def _reclaim_partial(path: str, *, remove_it: bool) -> int | None:
+    """Return the bytes that a partial goes on to occupy; None if a live download has locked it."""
     try:
         file = open_file(path)
     except FileNotFoundError:
-        return False, 0
+        return 0
     try:
         if not try_lock(file.fd):
-            return True, 0
+            return None
         if remove_it:
             remove(path)
-        return False, allocated(path)
+        return allocated(path)
     finally:
         file.close()

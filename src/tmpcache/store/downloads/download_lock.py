@@ -1,4 +1,4 @@
-"""Whose turn it is to download an object: who has locked its partial, and how others wait."""
+"""The download lock of an object: the lock on its partial file, and how other downloads wait."""
 
 from __future__ import annotations
 
@@ -15,44 +15,44 @@ if TYPE_CHECKING:
 
     from ...common.deadline import Deadline
 
-#: Seconds between two looks at a lock that another holds: doubled from the first to the second.
-_POLL, _POLL_MOST = 0.001, 0.05
+#: Seconds between two attempts to lock a file: the first pause, doubled up to the longest.
+_POLL, _MAX_POLL = 0.001, 0.05
 
 
 def acquire(
     directory: str,
     name: str,
-    patience: float,
+    lock_timeout: float,
     close_response: Callable[[], None] | None,
     deadline: Deadline | None,
 ) -> tuple[Descriptor, str, bool]:
-    """Create or find, and lock, the partial of an object.
+    """Create or open the partial file of an object, and lock it.
 
-    Gives its file and path, and whether another had to be waited for.
+    Return its descriptor and path, and whether another download held the lock before.
 
-    Calls `close_response` before it waits. Waits as long as the other download makes progress, and
-    `patience` seconds more (it may be frozen); then takes a partial of its own.
+    Call `close_response` before waiting. Wait as long as the other download makes progress, and
+    `lock_timeout` seconds more (its process may be frozen); then lock a private partial file.
     """
     path, waited = os.path.join(directory, name), False
     while True:
         try:
-            held = try_acquire(path)
-        except StrangeFileError:  # what has the name stays; the lock only saves work
+            lock = try_acquire(path)
+        except StrangeFileError:  # a foreign file has the name and stays
             if os.path.basename(path) != name:
                 raise
-            path = _another(directory, name)
+            path = _private_path(directory, name)
             continue
-        if held is not None:
-            return held, path, waited
+        if lock is not None:
+            return lock, path, waited
         if close_response is not None and not waited:
             close_response()
         waited = True
-        if not _wait(path, patience, deadline):
-            path = _another(directory, name)
+        if not _wait(path, lock_timeout, deadline):
+            path = _private_path(directory, name)
 
 
 def try_acquire(path: str) -> Descriptor | None:
-    """Create or find, and lock, a partial; None if another has it."""
+    """Create or open a partial file and lock it; return None if another download holds the lock."""
     file = open_file(path, os.O_RDWR | os.O_CREAT)
     if lock_descriptor(file.fd, blocking=False) and file.is_still(path):
         return file
@@ -60,17 +60,17 @@ def try_acquire(path: str) -> Descriptor | None:
     return None
 
 
-def _another(directory: str, name: str) -> str:
+def _private_path(directory: str, name: str) -> str:
     return os.path.join(directory, f"{name}.{os.urandom(6).hex()}")
 
 
-def _wait(path: str, patience: float, deadline: Deadline | None) -> bool:
-    """Wait while the file is locked and grows; False after `patience` without progress.
+def _wait(path: str, lock_timeout: float, deadline: Deadline | None) -> bool:
+    """Wait while the file is locked and grows; return False after `lock_timeout` without progress.
 
-    No descriptor is kept in between: who is frozen here must not keep the blocks of a file that
-    others publish and evict meanwhile.
+    The file is closed between two looks: a process that is frozen here must not keep the blocks of
+    a file that others publish and evict meanwhile.
     """
-    pause, moved, mtime = _POLL, time.monotonic(), 0
+    pause, progress_at, mtime = _POLL, time.monotonic(), 0
     while True:
         try:
             file = open_file(path)
@@ -82,10 +82,10 @@ def _wait(path: str, patience: float, deadline: Deadline | None) -> bool:
             return True
         now = time.monotonic()
         if latest != mtime:
-            mtime, moved = latest, now
-        elif now - moved >= patience:
+            mtime, progress_at = latest, now
+        elif now - progress_at >= lock_timeout:
             return False
         if deadline is not None:
             deadline.check("the download by another process that was waited for")
         time.sleep(pause)
-        pause = min(pause * 2, _POLL_MOST)
+        pause = min(pause * 2, _MAX_POLL)

@@ -1,6 +1,7 @@
-"""Downloads, from the lock to the blob or the end: begun, given room, noted, published, left.
+"""Downloads into one root: begun under the download lock, then published, kept or removed.
 
-One object at a time, and waiting for others who bring it; or many at a time, without waiting.
+`Downloads.partial` downloads one object, and waits while another process does. `try_begin`,
+`publish_many` and `end` serve many objects at a time, and never wait.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from ...errors import (
     is_out_of_files,
     too_many_files,
 )
-from ..content.quota import FULL, exceeded, totals
+from ..content.ledger import totals
+from ..content.quota import FULL, exceeded
 from ..filesystem.files import Descriptor
 from . import download_lock
 from .partial_file import Partial
 from .publish import publish
+from .reservation import Reservation, free_disk_space
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,11 +35,11 @@ if TYPE_CHECKING:
     from ..index.index import Index
     from .publish import Arrival, Published
 
-#: What ends a download, but not what it has brought so far.
-_WORTH_KEEPING = (OriginUnavailableError, DeadlineExceededError, KeyboardInterrupt, SystemExit)
+#: Errors after which the next download resumes what this one has received.
+_RESUMABLE_AFTER = (OriginUnavailableError, DeadlineExceededError, KeyboardInterrupt, SystemExit)
 
-#: What a download may go on with; after a reboot, nobody knows what a file holds.
-_RESUMABLE = (
+#: What is recorded of a partial file. After a reboot nobody knows what the file holds.
+_RECORDED = (
     "SELECT etag, size, checksum, received, digest, islands FROM partials "
     "WHERE name = ? AND inode = ? AND boot = ? AND etag <> ''"
 )
@@ -52,19 +55,22 @@ class Downloads:
     def partial(
         self,
         name: ObjectName,
-        patience: float,
+        lock_timeout: float,
         close_response: Callable[[], None] | None = None,
         deadline: Deadline | None = None,
     ) -> Iterator[Partial]:
-        """Be the one who downloads an object, or wait for the one who does (`Partial.waited`).
+        """Hold the download lock of an object; wait while another process holds it.
 
-        What is not published at the end leaves nothing behind, unless it is a part of a large
-        object that the next download can go on with. `patience`: seconds without progress after
-        which another's download is not waited for any more. `close_response` is called before
-        waiting.
+        ``Partial.waited`` tells whether that was so: the object may have been published meanwhile.
+        `close_response` is called before waiting. After `lock_timeout` seconds in which the other
+        download made no progress, this one gets a private partial file. At the end, a partial file
+        that was not published is removed, or kept if the next download can resume it.
+
+        A generator, as it ends the download even if a signal handler raises at the entry of
+        ``__exit__``: Python closes a generator that nobody refers to any more, and `end` runs.
         """
         try:
-            partial = self._begin(name, patience, close_response, deadline)
+            partial = self._begin(name, lock_timeout, close_response, deadline)
             try:
                 yield partial
             except BaseException as error:
@@ -78,81 +84,86 @@ class Downloads:
     def _begin(
         self,
         name: ObjectName,
-        patience: float,
+        lock_timeout: float,
         close_response: Callable[[], None] | None,
         deadline: Deadline | None,
     ) -> Partial:
         database, file = self._database, name.file_id()
 
-        def hold() -> tuple[Descriptor, str, bool]:
+        def acquire() -> tuple[Descriptor, str, bool]:
             return download_lock.acquire(
-                database.root.partial, file, patience, close_response, deadline
+                database.root.partial, file, lock_timeout, close_response, deadline
             )
 
         try:
-            held, path, waited = hold()
+            lock, path, waited = acquire()
         except FileNotFoundError:  # somebody deleted the directory
             database.root.restore()
-            held, path, waited = hold()
+            lock, path, waited = acquire()
         except OSError as error:
             if error.errno not in FULL:
                 raise
             self.free_disk_space(1)
-            held, path, waited = hold()
-        database.held.add(held)
-        partial = Partial(held, path, waited, _Reservation(self, name))
-        if held.status.st_size:
-            asked = (partial.file_name, partial.inode, database.boot)
-            for row in database.read(lambda index: index.rows(_RESUMABLE, *asked)):
+            lock, path, waited = acquire()
+        partial = self._partial(lock, path, name, waited=waited)
+        if lock.status.st_size:
+            identity = partial.file_name, partial.inode, database.boot
+            for row in database.read(lambda index: index.rows(_RECORDED, *identity)):
                 partial.resume(*row)
             if not partial.etag:
                 partial.rewind()
         return partial
 
+    def _partial(self, lock: Descriptor, path: str, name: ObjectName, *, waited: bool) -> Partial:
+        self._database.locked_partials.add(lock)
+        reservation = Reservation(self._database, lock, os.path.basename(path), name)
+        return Partial(lock, path, waited, reservation)
+
     def try_begin(self, name: ObjectName) -> Partial | None:
-        """Be the one who downloads an object, if nobody is, and nobody has left a part of it."""
-        database = self._database
-        path = os.path.join(database.root.partial, name.file_id())
+        """Return the partial file of an object, locked, or None if that takes more than a moment.
+
+        None if another download holds the lock, has left something to resume, or the disk refuses
+        the file: `partial` deals with each of these.
+        """
+        path = os.path.join(self._database.root.partial, name.file_id())
         try:
-            held = download_lock.try_acquire(path)
-        except OSError as error:  # to be explained to who asks for this object alone
+            lock = download_lock.try_acquire(path)
+        except OSError as error:
             reraise_interrupt(error)
             return None
-        if held is None or held.status.st_size:
+        if lock is None or lock.status.st_size:
             return None
-        database.held.add(held)
-        return Partial(held, path, False, _Reservation(self, name))
+        return self._partial(lock, path, name, waited=False)
 
     def end(self, partial: Partial, error: BaseException | None = None) -> None:
-        """Let go of what is published; else keep what can be gone on with, remove the rest."""
+        """End a download; keep or remove the partial file if it was not published."""
         try:
             if not partial.published:
-                self._leave(partial, error)
+                self._keep_or_remove(partial, error)
         finally:
             if partial.lease is not None:
                 partial.lease.release()
             partial.file.close()
 
-    def _leave(self, partial: Partial, error: BaseException | None) -> None:
+    def _keep_or_remove(self, partial: Partial, error: BaseException | None) -> None:
+        """Keep the file if the next download can resume it, else remove it and its reservation."""
         try:
-            if isinstance(error, _WORTH_KEEPING):
+            if isinstance(error, _RESUMABLE_AFTER):
                 partial.record_progress()
             elif error is not None:
-                partial.noted = 0
-            if partial.noted:
+                partial.recorded = 0
+            if partial.recorded:
                 partial.keep()
                 return
             partial.remove()
             if partial.has_reserved:
                 self._database.write(partial.remove)
-        except TmpCacheError:  # the disk is full; whoever makes room finds a file without a lock
+        except TmpCacheError:  # the disk is full: whoever makes room reclaims the unlocked file
             self._database.count("reservation left")
 
     @contextmanager
     def explain_full_disk(self, subject: object) -> Iterator[None]:
-        """Say of a disk that stays full, or of too many open files, what they are in the way of,
-        and what to do.
-        """
+        """Turn "disk full" and "too many open files" into errors that name the subject."""
         try:
             yield
         except OSError as error:
@@ -160,15 +171,15 @@ class Downloads:
             raise
 
     def _explain(self, subject: object, error: OSError) -> None:
-        ours = isinstance(error, TmpCacheError) and str(subject) in str(error)
-        if not ours and is_out_of_files(error):
+        is_explained = isinstance(error, TmpCacheError) and str(subject) in str(error)
+        if not is_explained and is_out_of_files(error):
             raise too_many_files(subject) from error
-        if not ours and error.errno in FULL:
+        if not is_explained and error.errno in FULL:
             advice = f"the file system says {os.strerror(error.errno)!r}: free space on it"
             raise exceeded(subject, advice, needed=0, **self._amounts()) from error
 
     def _amounts(self) -> dict[str, int]:
-        """Quota, used and leased bytes, as errors tell them."""
+        """Return the quota, the used and the leased bytes, for an error."""
 
         def operation(index: Index) -> dict[str, int]:
             quota = self._database.quota
@@ -178,72 +189,15 @@ class Downloads:
         return self._database.write(operation)
 
     def publish(self, arrival: Arrival) -> Published:
-        """Make a finished partial the copy of an object; leased."""
+        """Publish a finished download; return the copy and its lease."""
         return publish(self._database, arrival)
 
     def publish_many(self, arrivals: Sequence[Arrival]) -> Sequence[Published | None]:
-        """The same in one transaction; None for what is to be published alone."""
+        """Publish several in one transaction; None stands for one to be published alone."""
         from .publish_many import publish_many
 
         return publish_many(self._database, arrivals)
 
-    # ---- what partials ask for ----------------------------------------------------------------
-
-    def reserve(self, file: str, total: int, subject: object) -> None:
-        """Make room for a partial of `total` bytes, and write that down."""
-        quota = self._database.quota
-        size, done = quota.blocks(total), False
-
-        def operation(index: Index) -> bool:
-            rows = index.rows("SELECT reserved FROM partials WHERE name = ?", file)
-            had = rows[0][0] if rows else 0
-            if not self._database.quota.make_room(index, size - had, subject):
-                return False
-            index.run(
-                "INSERT INTO partials (name, reserved) VALUES (?, ?) "
-                "ON CONFLICT (name) DO UPDATE SET reserved = excluded.reserved",
-                *(file, size),
-            )
-            return True
-
-        while not done:
-            done = self._database.write(operation)
-
-    def blocks(self, size: int) -> int:
-        """Bytes that are reserved for a partial of `size` bytes."""
-        return self._database.quota.blocks(size)
-
-    def shrink_reservation(self, file: str, allocated: int) -> None:
-        """Reserve for a partial just what it occupies."""
-        sql = "UPDATE partials SET reserved = ? WHERE name = ?"
-        self._database.write(lambda index: index.run(sql, allocated, file))
-
-    def record_progress(self, partial: Partial) -> None:
-        """Write down how far a download has come."""
-        values = partial.noted_values()
-        self._database.write(
-            lambda index: index.run(
-                "UPDATE partials SET etag = ?, size = ?, checksum = ?, received = ?, digest = ?, "
-                "islands = ?, inode = ?, boot = ? WHERE name = ?",
-                *(*values, partial.inode, self._database.boot, partial.file_name),
-            )
-        )
-
     def free_disk_space(self, needed: int) -> None:
-        """Evict after a write met a full disk."""
-        self._database.write(lambda index: self._database.quota.free_disk_space(index, needed))
-
-
-class _Reservation:
-    """What one download asks of the store."""
-
-    def __init__(self, downloads: Downloads, subject: object) -> None:
-        self.record_progress, self.free_disk_space = (
-            downloads.record_progress,
-            downloads.free_disk_space,
-        )
-        self.shrink_reservation, self.blocks = downloads.shrink_reservation, downloads.blocks
-        self._downloads, self._subject = downloads, subject
-
-    def reserve(self, file: str, total: int, /) -> None:
-        self._downloads.reserve(file, total, self._subject)
+        """Evict at least `needed` bytes after a write met a full disk."""
+        free_disk_space(self._database, needed)

@@ -1,13 +1,10 @@
-"""Downloads under way: one locked file per object, its reservation and its running hash.
+"""The partial file: what a download of one object writes to until it is published.
 
-``partial/<object id>`` is download, lock and reservation in one. Who holds the lock (``flock``)
-downloads; who waits for it finds afterwards that the path leads to another inode or none, because
-the file was renamed into ``blobs/``, and looks the object up again. No lock is left behind: the
-kernel drops it with its process. The lock only saves work; if it cannot be had in time, a partial
-of one's own does as well.
+The package's text tells how it is locked, reserved for, published, and resumed after a kill.
 
-What a large object's partial holds is written down every few MiB, with the ETag it belongs to. So
-the next download, in whatever process, goes on where one was killed or ran out of time.
+The hash of the content follows the bytes from the start on. Bytes that arrive in their turn are
+hashed from memory. Bytes ahead of their turn are an extent (:mod:`.extents`); once all bytes before
+it have arrived, they are read again, from the page cache, and hashed.
 """
 
 from __future__ import annotations
@@ -16,96 +13,67 @@ import os
 import sys
 from threading import Lock
 
-import xxhash
-
-from ...errors import IntegrityError
 from ..content import blobs
 from ..content.eviction import remove_siblings
-from ..content.quota import FULL
 from ..filesystem.files import Descriptor, remove
-from .extents import Extent
+from .content_hash import ContentHash
+from .extents import Extents
+from .reservation import SMALL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Protocol
 
-    from ...common.checksum import Checksum
     from ..index.index import Index
-    from ..leases.sessions import Lease
+    from ..leases.session import Lease
+    from .reservation import Reservation
 
-    class Room(Protocol):
-        """What a partial needs of the store."""
-
-        def reserve(self, file: str, total: int, /) -> None:
-            """Reserve for a file of `total` bytes, or QuotaExceededError."""
-
-        def blocks(self, size: int, /) -> int:
-            """Bytes that are reserved for a file of `size` bytes."""
-
-        def shrink_reservation(self, file: str, allocated: int, /) -> None:
-            """Reserve what a file occupies that grows no more for now."""
-
-        def free_disk_space(self, needed: int, /) -> None:
-            """Evict because the disk is full."""
-
-        def record_progress(self, partial: Partial, /) -> None:
-            """Write down how far a partial has come."""
-
-
-#: Bytes between two notes of progress: what a kill can cost. A note costs 50 µs.
+#: Bytes that arrive between two records of progress: what a kill can cost. A record costs 50 µs.
 PART = 8 * 1024 * 1024
-#: Smaller bodies wait in memory, so that room, bytes and rows are one transaction (100 µs less for
-#: 10 KiB). For others blocks are taken from the file system ahead of the bytes (1 GiB is written in
-#: 0.17 s then, else in 0.25), unless it has no device: tmpfs writes zeros for that (0.3 s), as NFS.
-_SMALL = 256 * 1024
-#: Bytes ahead of their turn that one write hashes when their turn has come. The last byte of a part
-#: may set free what seven other connections have brought: 100 ms of work, during which nobody reads
+#: Bytes of extents that one write hashes when their turn has come. The last byte of a range may
+#: complete what seven other connections have brought: 100 ms of work, during which nobody reads
 #: from the connection that brought it (1 GiB over 8 capped ones took 0.1 s longer).
-_CATCH_UP = 2 * 1024 * 1024
+_MAX_CATCH_UP = 2 * 1024 * 1024
 _CHUNK = 256 * 1024  # fits into a core's second cache
 
 
 class PartialLostError(OSError):
-    """Somebody who cleans /tmp deleted the file while it was written. Worth one more try."""
+    """Somebody who cleans /tmp deleted the file while it was written. Worth one more attempt."""
 
 
 class Partial:
-    """A file that an origin's body is streamed into: reserved, written, hashed, published.
+    """A partial file and what has been received of its object.
 
-    Threads may write different parts at the same time. The hash of the whole follows the bytes
-    from the start on: what arrives in its turn is hashed from memory, what was ahead of its turn
-    is read again, from the page cache, when all before it is there.
+    Several threads may write different byte ranges at the same time.
     """
 
-    def __init__(self, file: Descriptor, path: str, waited: bool, room: Room) -> None:
+    def __init__(self, file: Descriptor, path: str, waited: bool, reservation: Reservation) -> None:
         self.file, self.fd, self.path = file, file.fd, path
-        #: Whether another download of the same object ended while this one waited for its turn.
+        #: Whether another download of the object held the lock, and this one waited for it.
         self.waited = waited
         #: Whether the content has become a blob.
         self.published = False
-        #: Of the blob that it is to become, when it was moved there in vain.
+        #: The lease of the blob it becomes, if it was renamed there but not published yet.
         self.lease: Lease | None = None
         self.inode = file.status.st_ino
-        self._has_blocks = os.major(file.status.st_dev) > 0
-        #: Bytes that were here when the index was last told; 0: nobody could go on with the file.
-        self.noted = 0
+        #: The byte count that the index records; 0: nobody could resume this file.
+        self.recorded = 0
         #: Bytes received by this download, also before a :meth:`rewind`.
         self.transferred = 0
-        self._room, self._reserved, self._target = room, -1, ""
-        self._lock, self._front = Lock(), Lock()
+        self._reservation, self._target = reservation, ""
+        #: Guards `transferred`; held by the thread that hashes.
+        self._count_lock, self._hash_lock = Lock(), Lock()
         self._forget()
 
     def _forget(self) -> None:
         #: Of the object; "" and None as long as they are not known.
         self.etag = ""
         self.size: int | None = None
-        #: Bytes from the start that are here and hashed.
+        #: Bytes from the start that have been received without a gap, and hashed.
         self.received = 0
-        self._hash = xxhash.xxh3_128()
-        self._checksum: Checksum | None = None
-        self._extents: list[Extent] = []
-        #: A small body, until it is poured into the file.
+        self._hash = ContentHash()
+        self._extents = Extents()
+        #: A small body, until :meth:`pour` writes it into the file.
         self._pending: bytearray | None = None
 
     @property
@@ -113,116 +81,80 @@ class Partial:
         """Its name in the index."""
         return os.path.basename(self.path)
 
-    def resume(
-        self, etag: str, size: int, checksum: str, received: int, digest: str, extents: str
-    ) -> None:
-        """Go on with what an earlier download noted, unless somebody has changed it since.
-
-        All of it is hashed again: the state of xxh3 cannot be written down.
-        """
-        self._describe(etag, size, checksum)
-        self.noted = 1  # whatever the note says, a rewind has to take it back
-        for data in self._stretch(0, received):
-            self._absorb(data)
-        found = [Extent.noted(text) for text in extents.split()]
-        if self._hash.hexdigest() != digest or not all(
-            extent.fits(self._stretch(extent.start, extent.end)) for extent in found
-        ):
-            return self.rewind()
-        self._extents = found
-        self._follow()
-        self.noted = self._here()
-        return None
-
-    def digest(self) -> str:
-        """The hash of what has been received so far."""
-        self._follow()
-        digest: str = self._hash.hexdigest()
-        return digest
+    # ---- receiving ----------------------------------------------------------------------------
 
     def begin(self, etag: str, size: int | None, checksum: str = "") -> None:
-        """Make room for an object before the first of its bytes is written."""
+        """Reserve for an object before the first of its bytes is written."""
         self._describe(etag, size, checksum)
-        if size is None or size >= _SMALL:
+        if size is None or size >= SMALL:
             self.reserve(size or 0)
         else:
             self._pending = bytearray()
 
     def _describe(self, etag: str, size: int | None, checksum: str) -> None:
         self.etag, self.size = etag, size
-        if checksum:
-            from ...common.checksum import Checksum
+        self._hash.announce(checksum)
 
-            self._checksum = Checksum(checksum)
+    def reserve(self, total: int) -> None:
+        """Reserve for a file of `total` bytes."""
+        self._reservation.reserve(total)
+
+    @property
+    def has_reserved(self) -> bool:
+        """Whether the index has a reservation for this file."""
+        return self._reservation.size >= 0 or self.recorded > 0
 
     def write(self, data: memoryview, at: int) -> None:
-        """Put `data` at byte `at`, hash it on the way."""
-        with self._lock:
+        """Write `data` at byte `at`, and hash it."""
+        with self._count_lock:
             self.transferred += len(data)
         if self._pending is not None:
             self._pending += data
-            self._absorb(data)
+            self._hash_next(data)
             return
-        if at + len(data) > self._reserved:  # resumed, unannounced, or longer than announced
+        if at + len(data) > self._reservation.size:  # resumed, unannounced, or longer than that
             self.reserve(max(at + len(data), self.size or 0))
-        self._put(data, at)
-        leads = self._front.acquire(blocking=False)
+        self._write_to_disk(data, at)
+        hashes = self._hash_lock.acquire(blocking=False)
         try:
-            if leads and at == self.received:
-                self._absorb(data)
+            if hashes and at == self.received:
+                self._hash_next(data)
             else:
-                self._strand(data, at)
-            if leads:
-                self._follow(_CATCH_UP)
-                if self._here() - self.noted >= PART:
+                self._extents.add(data, at)
+            if hashes:
+                self._catch_up(_MAX_CATCH_UP)
+                if self._byte_count() - self.recorded >= PART:
                     self.record_progress()
         finally:
-            if leads:
-                self._front.release()
+            if hashes:
+                self._hash_lock.release()
 
-    def _put(self, data: memoryview, at: int) -> None:
+    def _write_to_disk(self, data: memoryview, at: int) -> None:
         while data:
             try:
                 written = os.pwrite(self.fd, data, at)
             except OSError as error:
-                self._make_room(error, len(data))
+                self._reservation.evict_if_full(error, len(data))
                 written = os.pwrite(self.fd, data, at)
             at += written
             data = data[written:]
 
-    def _absorb(self, data: memoryview) -> None:
-        """Hash the next bytes from the start."""
+    def _hash_next(self, data: memoryview) -> None:
+        """Hash the bytes that follow those hashed so far."""
         self._hash.update(data)
-        if self._checksum is not None:
-            self._checksum.update(data)
         self.received += len(data)
 
-    def _strand(self, data: memoryview, at: int) -> None:
-        """Remember bytes that are ahead of their turn."""
-        with self._lock:
-            extent = next((extent for extent in self._extents if extent.end == at), None)
-            if extent is None:
-                extent = Extent(at)
-                self._extents.append(extent)
-            extent.add(data)
-
-    def _follow(self, most: int = sys.maxsize) -> None:
-        """Hash what is here without a gap, but was ahead of its turn: all, or some `most` bytes."""
-        most += self.received
-        while self._extents and self.received < most:
-            with self._lock:
-                self._extents = [one for one in self._extents if one.end > self.received]
-                next_one = min(self._extents, key=lambda one: one.start, default=None)
-                if next_one is None or next_one.start > self.received:
-                    return
-                end = min(next_one.end, most)
-            for data in self._stretch(self.received, end):
-                self._absorb(data)
+    def _catch_up(self, max_bytes: int = sys.maxsize) -> None:
+        """Hash up to `max_bytes` of the extents that all bytes before have arrived for."""
+        limit = self.received + max_bytes
+        while (end := self._extents.contiguous_end(self.received, limit)) > self.received:
+            for data in self._read(self.received, end):
+                self._hash_next(data)
             if self.received < end:
                 raise PartialLostError(f"{self.path} was cut by somebody else")
 
-    def _stretch(self, start: int, end: int) -> Iterator[memoryview]:
-        """The bytes of the file from `start` to `end`, piece by piece; fewer if it is shorter."""
+    def _read(self, start: int, end: int) -> Iterator[memoryview]:
+        """Yield the bytes of the file from `start` to `end`; fewer if it is shorter."""
         buffer = memoryview(bytearray(min(_CHUNK, end - start)))
         while start < end:
             count = os.preadv(self.fd, [buffer[: end - start]], start)
@@ -231,83 +163,106 @@ class Partial:
             yield buffer[:count]
             start += count
 
-    def _here(self) -> int:
-        return self.received + sum(
-            max(0, extent.end - max(extent.start, self.received)) for extent in self._extents
-        )
+    def _byte_count(self) -> int:
+        """Return how many bytes have been received, wherever in the object."""
+        return self.received + self._extents.bytes_beyond(self.received)
 
     def gaps(self) -> list[tuple[int, int]]:
-        """What is missing of an object of known size, as pairs of start and end."""
-        found, at = [], self.received
-        for extent in sorted(self._extents, key=lambda extent: extent.start):
-            if extent.start > at:
-                found.append((at, extent.start))
-            at = max(at, extent.end)
-        return [*found, (at, self.size)] if self.size is not None and at < self.size else found
+        """Return what is missing of an object of known size, as pairs of start and end."""
+        return self._extents.gaps(self.received, self.size)
 
     def check(self, subject: object) -> None:
-        """Raise :class:`IntegrityError` unless this is what the announced checksum is of."""
-        self._follow()
-        if self._checksum is not None and not self._checksum.matches:
-            raise IntegrityError(
-                f"{subject}: the bytes that arrived do not fit the origin's checksum "
-                f"({self._checksum.announced} was announced, {self._checksum.computed} came). "
-                "Nothing was kept; try again."
-            )
+        """Raise :class:`IntegrityError` unless the content has the checksum announced for it."""
+        self._catch_up()
+        self._hash.check(subject)
+
+    # ---- an interrupted download --------------------------------------------------------------
 
     def record_progress(self) -> None:
-        """Write down how far this has come, if another download could go on from here."""
-        here = self._here()
-        if self.etag and self.size and "." not in self.file_name and here >= PART:
-            self._room.record_progress(self)
-            self.noted = here
+        """Record what has been received, if another download could resume it."""
+        byte_count = self._byte_count()
+        if self.etag and self.size and "." not in self.file_name and byte_count >= PART:
+            self._reservation.record_progress(*self._progress())
+            self.recorded = byte_count
 
-    def noted_values(self) -> tuple[object, ...]:
-        """What :meth:`resume` wants to know; nothing received after a :meth:`rewind`."""
-        with self._lock:
-            extents = " ".join(map(str, self._extents))
-        checksum = self._checksum.announced if self._checksum is not None else ""
-        size, digest = self.size or 0, self._hash.hexdigest()
-        return self.etag, size, checksum, self.received, digest, extents
+    def _progress(self) -> tuple[str, int, str, int, str, str]:
+        """Return the arguments of :meth:`resume`; after a :meth:`rewind`, of an empty file."""
+        described = self.etag, self.size or 0, self._hash.announced
+        return *described, self.received, self._hash.digest(), str(self._extents)
+
+    def resume(
+        self, etag: str, size: int, checksum: str, received: int, digest: str, extents: str
+    ) -> None:
+        """Take over what an earlier download recorded, or rewind if the file has changed since.
+
+        All of it is hashed again, as the state of xxh3 cannot be saved.
+        """
+        self._describe(etag, size, checksum)
+        self.recorded = 1  # the row exists, whatever is in it: a rewind has to clear it
+        for data in self._read(0, received):
+            self._hash_next(data)
+        found = Extents.parse(extents)
+        if self._hash.digest() != digest or not all(
+            extent.matches(self._read(extent.start, extent.end)) for extent in found
+        ):
+            return self.rewind()
+        self._extents = found
+        self._catch_up()
+        self.recorded = self._byte_count()
+        return None
 
     def rewind(self) -> None:
         """Forget all that was received."""
         self._forget()
-        if self.noted:  # before the bytes go that the note speaks of
-            self._room.record_progress(self)
-            self.noted = 0
-        # Not always: what was once truncated, ext4 writes out when it is closed (80 µs).
+        if self.recorded:  # first the record, then the bytes that it is about
+            self._reservation.record_progress(*self._progress())
+            self.recorded = 0
+        # Only if need be: ext4 writes a file that was once truncated to disk at its close (80 µs).
         if os.fstat(self.fd).st_size:
             os.ftruncate(self.fd, 0)
 
+    def keep(self) -> None:
+        """Leave the file to the next download of the object, no larger than what it holds."""
+        os.ftruncate(self.fd, max(self.received, self._extents.end))
+        self.record_progress()
+        self._reservation.shrink()
+
+    # ---- the end ------------------------------------------------------------------------------
+
+    def digest(self) -> str:
+        """Return the hash of what has been received so far."""
+        self._catch_up()
+        return self._hash.digest()
+
     @property
     def is_in_memory(self) -> bool:
-        """Whether there is no room yet for what has been received: see :meth:`pour`."""
+        """Whether the content is still to be written to the file, by :meth:`pour`."""
         return self._pending is not None
 
     def pour(self) -> None:
-        """Write a small body into the file, once there is room for it."""
+        """Write a small body into the file, once its blocks are reserved."""
         rest, at = memoryview(self._pending or b""), 0
         while rest[at:]:
             at += os.pwrite(self.fd, rest[at:], at)
 
     def finish(self) -> None:
-        """Make the file just as long as what was received."""
-        self._follow()
-        if os.fstat(self.fd).st_size != self.received:  # preallocated for more than there came
+        """Truncate the file to what was received: more may have been allocated."""
+        self._catch_up()
+        if os.fstat(self.fd).st_size != self.received:
             os.ftruncate(self.fd, self.received)
 
     def has_bytes_of(self, path: str) -> bool:
-        """Whether what was received is the content of a file."""
+        """Return whether what was received is the content of a file."""
         if self._pending is None:
             return blobs.same_bytes(path, self.path)
         with open(path, "rb") as file:
-            return file.read(_SMALL) == self._pending
+            return file.read(SMALL) == self._pending
 
     def move(self, path: str) -> os.stat_result:
-        """Rename the file into its place among the blobs, but once; its status there.
+        """Rename the file into ``blobs/``, unless that was done before; return its status there.
 
-        It becomes read-only there and not before: others open partials for writing, to lock them.
+        It becomes read-only after that: other processes open partial files for writing, to lock
+        them.
         """
         lost = f"{self.path} was deleted by somebody else"
         try:
@@ -320,7 +275,7 @@ class Partial:
             status = os.lstat(path)
         except FileNotFoundError as error:
             raise PartialLostError(lost) from error
-        if status.st_ino != self.inode:  # that was the next download of the object
+        if status.st_ino != self.inode:  # the next download of the object was renamed
             remove(path)
             raise PartialLostError(lost)
         return status
@@ -330,14 +285,8 @@ class Partial:
             return self._pending.startswith(start)
         return os.pread(self.fd, len(start), 0) == start
 
-    def keep(self) -> None:
-        """Leave the file to the next download of the object, no larger than it need be."""
-        os.ftruncate(self.fd, max([self.received, *(extent.end for extent in self._extents)]))
-        self.record_progress()
-        self._room.shrink_reservation(self.file_name, os.fstat(self.fd).st_blocks * 512)
-
     def remove(self, index: Index | None = None) -> None:
-        """Remove the file, wherever it is, unless the `index` knows it as a blob."""
+        """Remove the file; with an `index`, also its row, and its blob if no row knows that."""
         if self.file.is_still(self.path):
             os.ftruncate(self.fd, 0)  # the blocks go now, not when the last descriptor is closed
             remove(self.path)
@@ -347,34 +296,3 @@ class Partial:
                 name = os.path.basename(self._target)
                 if not index.rows("SELECT 1 FROM blobs WHERE name = ?", name):
                     remove(self._target)
-
-    @property
-    def has_reserved(self) -> bool:
-        """Whether the index has a reservation for this file."""
-        return self._reserved >= 0 or self.noted > 0
-
-    def reserve(self, total: int) -> None:
-        """Make room for `total` bytes in the file."""
-        if total <= self._reserved:
-            return
-        self._room.reserve(self.file_name, total)
-        self._reserved = total
-        if total < _SMALL:
-            return
-        if not self._has_blocks or not hasattr(os, "posix_fallocate"):
-            os.ftruncate(self.fd, total)  # so that who builds the index anew sees how much it is
-            return
-        try:
-            os.posix_fallocate(self.fd, 0, total)
-        except OSError as error:
-            self._make_room(error, total)
-            os.posix_fallocate(self.fd, 0, total)
-        taken = os.fstat(self.fd).st_blocks * 512
-        if taken > self._room.blocks(total):  # the file system is fragmented
-            self._room.reserve(self.file_name, taken)
-
-    def _make_room(self, error: OSError, needed: int) -> None:
-        """Evict after a write met a full disk, so that it can be tried once more."""
-        if error.errno not in FULL:
-            raise error
-        self._room.free_disk_space(needed)

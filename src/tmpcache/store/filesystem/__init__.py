@@ -1,1 +1,1 @@
-"""Opening, listing and removing files in a directory that strangers may have filled."""
+"""Opening, listing and removing files in directories that other programs may have changed."""

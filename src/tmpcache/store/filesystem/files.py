@@ -1,9 +1,13 @@
-"""Files and directories under the root, opened and listed so that nothing strange does harm.
+"""Files under the root: opened, listed, measured and removed.
 
-The directory is ours, but programs of the same user put all sorts of things into /tmp, and
-cleaners take things away. Everything here is looked at without following links, without waiting
-(a FIFO has no writer), and counts only if it is a regular file of this user whose name we could
-have given it. Whatever else lies there is left alone.
+The root belongs to this user alone, but other programs of the same user may put anything into it,
+and cleaners of /tmp may delete anything. So every function here expects both:
+
+* A path is opened without following a symbolic link, and without waiting: opening a FIFO would wait
+  for its writer.
+* A file counts as ours if it is a regular file of this user and its name is one that this program
+  gives. All else is a *strange file*: it is left alone, unless it has a fixed name of ours.
+* A file may have been deleted: measuring it gives 0, and removing it is no error.
 """
 
 from __future__ import annotations
@@ -25,39 +29,44 @@ if TYPE_CHECKING:
 _SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
-
-#: Numbers below are those of the standard streams. Where these are closed, whatever prints would
-#: write into a file that got one of them.
+#: Descriptors below this are those of the standard streams. If these are closed, a file of ours may
+#: get one of the numbers, and whatever prints would write into it.
 _FIRST = 3
+#: How many times a strange file under a fixed name of ours is removed, before giving up.
+_ATTEMPTS = 10
 
 
-#: Files that this process may open besides those that are counted out: the index (5), sessions of
-#: other processes, connections for parts of large objects, whatever its other threads do.
-_LEFT = 24
+#: Descriptors kept for other needs: the index (5), sessions of other processes, connections for
+#: byte ranges of large objects, other threads of the program.
+_KEPT_DESCRIPTORS = 24
 
 
-def spare() -> int:
-    """How many files more this process may open, but for some that are left for other needs."""
+def spare_descriptors() -> int:
+    """Return how many more files this process may open, less some that are kept for other needs."""
     import resource
 
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     try:
         opened = len(os.listdir("/dev/fd"))
     except OSError as error:  # not even the directory may be opened
         reraise_interrupt(error)
         return 0
-    return sys.maxsize if most == resource.RLIM_INFINITY else max(0, most - opened - _LEFT)
+    return (
+        sys.maxsize
+        if limit == resource.RLIM_INFINITY
+        else max(0, limit - opened - _KEPT_DESCRIPTORS)
+    )
 
 
 class StrangeFileError(TmpCacheError, FileNotFoundError):
-    """What has the name is not a regular file of this user: as good as none."""
+    """A strange file has the name: not a regular file of this user, so none of ours is there."""
 
 
 class Descriptor:
     """An open file that is closed with this object at the latest.
 
-    It exists before it opens, and no bytecode lies between opening and remembering, nor between
-    forgetting and closing: so an exception of a signal handler leaks no descriptor.
+    An interrupt leaks no descriptor: this object exists before the file is opened, and no bytecode
+    lies between opening a descriptor and storing it, nor between dropping and closing it.
     """
 
     __slots__ = ("__weakref__", "_fds", "fd", "status")
@@ -67,30 +76,30 @@ class Descriptor:
     ) -> None:
         self._fds: list[int] = []
         opened = partial(os.open, flags=flags | _SAFE, mode=mode, dir_fd=dir_fd)
-        self._fds.extend(map(opened, (path,)))  # in C, from one end to the other
+        self._fds.extend(map(opened, (path,)))  # opens and stores in one call, all in C
         if self._fds[0] < _FIRST:
             above = partial(fcntl.fcntl, self._fds[0], fcntl.F_DUPFD_CLOEXEC)
             self._fds.extend(map(above, (_FIRST,)))
             os.close(self._fds.pop(0))
         self.fd = self._fds[0]
-        #: What it was when it was opened.
+        #: The file's status when it was opened.
         self.status = os.fstat(self.fd)
 
     @property
     def is_open(self) -> bool:
-        """Whether the descriptor is still this file's."""
+        """Whether the descriptor still belongs to this file."""
         return self._is_ours()
 
     def is_still(self, path: str) -> bool:
-        """Whether the path leads to this very file, and it is open."""
+        """Return whether the path leads to this very file, and the file is open."""
         try:
             return inode(path) == self.status.st_ino and self._is_ours()
-        except PermissionError as error:  # of a directory above
+        except PermissionError as error:  # on a directory above it
             reraise_interrupt(error)
             return False
 
     def close(self) -> None:
-        """Close it; again, if that was done before, does nothing."""
+        """Close the file. May be called again."""
         try:
             if self._fds and hasattr(self, "status") and not self._is_ours():
                 self._fds.clear()
@@ -100,12 +109,15 @@ class Descriptor:
         except OSError as error:
             reraise_interrupt(error)
 
-    #: Modules may be empty already when the interpreter ends and collects what is left.
+    #: Kept here, as modules may be empty already when the interpreter ends and collects objects.
     _close = staticmethod(os.close)
     _fstat = staticmethod(os.fstat)
 
     def _is_ours(self) -> bool:
-        """Whether the number is still this file's: daemons close all, and others get the number."""
+        """Return whether the descriptor still belongs to this file.
+
+        A program that becomes a daemon closes all descriptors, and other files get their numbers.
+        """
         try:
             now = self._fstat(self.fd)
         except OSError as error:
@@ -125,9 +137,9 @@ class Descriptor:
 
 
 def open_file(path: str, flags: int = os.O_RDONLY, *, dir_fd: int | None = None) -> Descriptor:
-    """Open a file of ours, created with mode 0600 whatever the umask says, if `flags` ask for that.
+    """Open a file of ours. With ``O_CREAT``, create it with mode 0600, whatever the umask says.
 
-    Raises :class:`StrangeFileError`, a ``FileNotFoundError``, if something else has the name.
+    Raise :class:`StrangeFileError`, a ``FileNotFoundError``, if a strange file has the name.
     """
     try:
         file = Descriptor(path, flags, dir_fd=dir_fd)
@@ -147,10 +159,6 @@ def open_file(path: str, flags: int = os.O_RDONLY, *, dir_fd: int | None = None)
     return file
 
 
-#: How often something else under a name of ours is removed before it is given up.
-_TRIES = 10
-
-
 def _is_strange(path: str, dir_fd: int | None) -> bool:
     try:
         return not stat.S_ISREG(os.lstat(path, dir_fd=dir_fd).st_mode)
@@ -160,22 +168,23 @@ def _is_strange(path: str, dir_fd: int | None) -> bool:
 
 
 def open_or_create(path: str) -> Descriptor:
-    """Open a file of a fixed name for reading and writing; created, if there is none.
+    """Open a file of a fixed name for reading and writing; create it if there is none.
 
-    What else has the name is removed, as the name is ours; a directory is refused.
+    A strange file is removed first, as the name is ours. A directory is not: raise
+    :class:`UnsafeRootError`.
     """
-    for tries_left in reversed(range(_TRIES)):
+    for attempts_left in reversed(range(_ATTEMPTS)):
         try:
             return open_file(path, os.O_RDWR | os.O_CREAT)
         except StrangeFileError as error:
             try:
                 status = os.lstat(path)
             except FileNotFoundError:
-                if not tries_left:
+                if not attempts_left:
                     raise error from None
                 continue
             if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
-                os.chmod(path, 0o600)  # a mode that not even we may open
+                os.chmod(path, 0o600)  # its mode kept even its owner from opening it
                 continue
             if stat.S_ISDIR(status.st_mode):
                 raise UnsafeRootError(
@@ -187,9 +196,10 @@ def open_or_create(path: str) -> Descriptor:
 
 
 def create(path: str) -> int:
-    """Like :func:`claim`, but for a file that is there already is not opened; its length in bytes.
+    """Create a file of a fixed name if there is none; return its length in bytes.
 
-    Whoever closes any descriptor of a file drops all locks that SQLite has on it in this process.
+    An existing file is not opened: closing any of its descriptors would drop all locks that SQLite
+    holds on it in this process.
     """
     try:
         status = os.lstat(path)
@@ -205,7 +215,7 @@ def create(path: str) -> int:
 
 
 def names(directory: str, is_ours: Callable[[str], object]) -> list[str]:
-    """The regular files in a directory whose names are `is_ours`; none if it is not there."""
+    """Return the regular files in a directory whose names are `is_ours`; none without one."""
     try:
         with os.scandir(directory) as entries:
             return [
@@ -218,42 +228,42 @@ def names(directory: str, is_ours: Callable[[str], object]) -> list[str]:
 
 
 def allocated(path: str) -> int:
-    """Bytes of blocks that a file or directory itself occupies; 0 where there is none."""
+    """Return the bytes of blocks that a file, or a directory itself, occupies; 0 if it is gone."""
     try:
         return os.lstat(path).st_blocks * 512
     except (FileNotFoundError, NotADirectoryError):
         return 0
 
 
-def allocated_in(directory: str, passed_over: Callable[[str], object]) -> int:
-    """Allocated bytes of the entries of a directory, but for names that are `passed_over`.
+def allocated_in(directory: str, is_excluded: Callable[[str], object]) -> int:
+    """Return the allocated bytes of the entries of a directory whose names are not `is_excluded`.
 
-    Subdirectories, which are strangers, count with all that is in them.
+    Subdirectories count with all that is in them.
     """
     total = 0
     try:
         with os.scandir(directory) as entries:
             for entry in entries:
-                if passed_over(entry.name):
+                if is_excluded(entry.name):
                     continue
                 try:
                     total += entry.stat(follow_symlinks=False).st_blocks * 512
                     if entry.is_dir(follow_symlinks=False):
-                        total += allocated_in(entry.path, _none)
+                        total += allocated_in(entry.path, _exclude_nothing)
                 except FileNotFoundError:
                     continue
-    except OSError as error:  # gone, or not to be looked into
+    except OSError as error:  # it is gone, or may not be read
         reraise_interrupt(error)
         return total
     return total
 
 
-def _none(name: str) -> bool:
+def _exclude_nothing(name: str) -> bool:
     return False
 
 
 def inode(path: str) -> int:
-    """The inode that a path leads to, 0 if none."""
+    """Return the inode at a path, 0 if there is none."""
     try:
         return os.lstat(path).st_ino
     except (FileNotFoundError, NotADirectoryError):
@@ -261,7 +271,7 @@ def inode(path: str) -> int:
 
 
 def remove(path: str) -> None:
-    """Delete a file that may be gone already; never a directory."""
+    """Delete a file that may be gone already. A directory, or a file that resists, stays."""
     try:
         os.unlink(path)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):

@@ -1,11 +1,15 @@
-"""The index: SQLite tables of objects, blobs, validations and downloads, and the sums over them.
+"""One connection to the index file, its transactions, and the statements run on it.
 
-Write-ahead log, ``synchronous=OFF``: /tmp owes nobody durability. A process that is killed leaves
-a consistent index; a machine that loses power may not, so blobs of an earlier boot are verified
-before their first use and a corrupt index is thrown away (:mod:`tmpcache.store`).
+# Crash safety
 
-Measured for a look-up: 5 µs from 10,000 to 100,000 rows; reading a directory of 100,000 files
-instead takes 385 ms.
+Write-ahead log, ``synchronous=OFF``: a cache in /tmp need not survive a power failure. A process
+that is killed leaves a consistent index. A machine that loses power may not, so blobs of an earlier
+boot are verified before their first use, and a corrupt index is created anew (:mod:`..index_file`).
+
+# Performance
+
+A look-up takes 5 µs from 10,000 to 100,000 rows. To read a directory of 100,000 files instead takes
+385 ms.
 """
 
 from __future__ import annotations
@@ -14,132 +18,50 @@ import sqlite3
 import time
 
 from ..filesystem import files
+from . import FORMAT
+from .size import IndexSize, max_rows, preferred_page_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-#: Of the tables, and of all that lies beside the index: see :mod:`.root` for what follows from it.
-FORMAT = 4
-#: Seconds for which the file is taken to be where it was: the few steps of one fetch.
+#: Seconds for which the check that the file is in place is not repeated: the steps of one fetch.
 _TRUSTED = 0.0005
-#: Pages that the index may grow by between two measurements.
-_SPARE_PAGES = 8
-#: Confirmations kept for one object, one for each set of credentials, the newest: roles change
-#: their keys every few hours, and each set is a new one.
-SCOPES_KEPT = 8
-#: A quota below this gets pages of 1 KiB, others of 4 KiB.
-_SMALL_QUOTA = 64 * 1024 * 1024
-#: B-trees that one object's rows are in, with a page for the rest of a long key where there is one.
-_PAGES_OF_A_ROW = 12
-#: Pages of an index that holds nothing.
-_LEAST_PAGES = 24
-#: Seconds to wait for readers when the log is to be cut.
-_LOG_PATIENCE = 0.05
-#: SQLite writes this many bytes before each page in the log.
-_FRAME = 24
-
-# `superseded`: no object refers to the blob any more. `boot`: the boot during which the blob was
-# last known to be whole. `ledger.changes`: see :mod:`.changes`. The triggers keep the rest of
-# `ledger`, and `superseded`, true in the very transaction that changes what they are derived from.
-_SCHEMA = (
-    """CREATE TABLE blobs (
-        id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size INTEGER NOT NULL,
-        allocated INTEGER NOT NULL, inode INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-        used_at REAL NOT NULL, superseded INTEGER NOT NULL DEFAULT 0, boot TEXT NOT NULL)""",
-    "CREATE INDEX blobs_by_use ON blobs (superseded DESC, used_at)",
-    """CREATE TABLE objects (
-        id INTEGER PRIMARY KEY, origin TEXT NOT NULL, bucket TEXT NOT NULL, key TEXT NOT NULL,
-        version TEXT NOT NULL, etag TEXT NOT NULL, version_id TEXT, received_at REAL NOT NULL,
-        used_at REAL NOT NULL, blob INTEGER NOT NULL, UNIQUE (bucket, key, version, origin))""",
-    "CREATE INDEX objects_by_blob ON objects (blob)",
-    "CREATE INDEX objects_by_use ON objects (used_at)",
-    """CREATE TABLE validations (
-        object INTEGER NOT NULL, scope TEXT NOT NULL, validated_at REAL NOT NULL,
-        PRIMARY KEY (object, scope)) WITHOUT ROWID""",
-    # Filled and emptied by :mod:`.staging`; the columns of one new copy, its confirmation included.
-    """CREATE TABLE staged (
-        bucket TEXT NOT NULL, key TEXT NOT NULL, version TEXT NOT NULL, origin TEXT NOT NULL,
-        etag TEXT NOT NULL, version_id TEXT, received_at REAL NOT NULL, scope TEXT,
-        name TEXT NOT NULL, size INTEGER NOT NULL, allocated INTEGER NOT NULL,
-        inode INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, used_at REAL NOT NULL,
-        boot TEXT NOT NULL, PRIMARY KEY (bucket, key, version, origin)) WITHOUT ROWID""",
-    """CREATE TABLE partials (
-        name TEXT PRIMARY KEY, reserved INTEGER NOT NULL, etag TEXT, size INTEGER, checksum TEXT,
-        received INTEGER, digest TEXT, islands TEXT, inode INTEGER, boot TEXT)
-        WITHOUT ROWID""",
-    """CREATE TABLE ledger (
-        blobs INTEGER NOT NULL, bytes INTEGER NOT NULL, boot TEXT NOT NULL,
-        changes INTEGER NOT NULL)""",
-    "INSERT INTO ledger VALUES (0, 0, '', 0)",
-    """CREATE TRIGGER blob_added AFTER INSERT ON blobs BEGIN
-        UPDATE ledger SET blobs = blobs + 1, bytes = bytes + NEW.allocated;
-    END""",
-    """CREATE TRIGGER blob_replaced AFTER UPDATE OF allocated ON blobs BEGIN
-        UPDATE ledger SET bytes = bytes + NEW.allocated - OLD.allocated;
-    END""",
-    """CREATE TRIGGER blob_gone AFTER DELETE ON blobs BEGIN
-        UPDATE ledger SET blobs = blobs - 1, bytes = bytes - OLD.allocated;
-        DELETE FROM objects WHERE blob = OLD.id;
-    END""",
-    """CREATE TRIGGER object_added AFTER INSERT ON objects BEGIN
-        UPDATE blobs SET superseded = 0 WHERE id = NEW.blob AND superseded;
-    END""",
-    """CREATE TRIGGER object_replaced AFTER UPDATE OF blob ON objects WHEN OLD.blob <> NEW.blob
-    BEGIN
-        UPDATE blobs SET superseded = 0 WHERE id = NEW.blob AND superseded;
-        UPDATE blobs SET superseded = 1 WHERE id = OLD.blob
-            AND NOT EXISTS (SELECT 1 FROM objects WHERE blob = OLD.blob);
-    END""",
-    """CREATE TRIGGER object_changed AFTER UPDATE OF etag ON objects WHEN OLD.etag <> NEW.etag BEGIN
-        DELETE FROM validations WHERE object = NEW.id;
-    END""",
-    f"""CREATE TRIGGER validation_added AFTER INSERT ON validations
-    WHEN (SELECT count(*) FROM validations WHERE object = NEW.object) > {SCOPES_KEPT} BEGIN
-        DELETE FROM validations WHERE object = NEW.object AND scope NOT IN (
-            SELECT scope FROM validations WHERE object = NEW.object
-            ORDER BY scope = NEW.scope DESC, validated_at DESC LIMIT {SCOPES_KEPT});
-    END""",
-    """CREATE TRIGGER object_gone AFTER DELETE ON objects BEGIN
-        DELETE FROM validations WHERE object = OLD.id;
-        UPDATE blobs SET superseded = 1 WHERE id = OLD.blob
-            AND NOT EXISTS (SELECT 1 FROM objects WHERE blob = OLD.blob);
-    END""",
-)
+#: Seconds to wait for readers before the log is truncated.
+_LOG_TIMEOUT = 0.05
 
 
 class DamagedIndexError(sqlite3.DatabaseError):
-    """The index holds what was never written to it: it is thrown away, like one that is garbage."""
+    """The index holds values that were never recorded: it is as good as garbage."""
+
+
+class ReplacedError(sqlite3.DatabaseError):
+    """The index that is open is no longer the file at the path."""
 
 
 class UnfitIndexError(sqlite3.DatabaseError):
-    """The index was made for a much larger quota: it is thrown away, and that is no damage."""
+    """The index was made for a much larger quota: it is created anew, and that is no damage."""
 
 
 class IndexTooLargeError(sqlite3.OperationalError):
-    """The index has no room to grow before its free pages are given back."""
+    """The index must not grow before its free pages are given back."""
 
 
 class Index:
-    """One connection to the index file; the store's lock lets one thread at a time use it.
+    """One connection to the index file, for one thread at a time (:attr:`.IndexFile.lock`).
 
-    Every method may raise :class:`sqlite3.Error`; the store knows what to do about it.
+    Every method may raise :class:`sqlite3.Error`; :mod:`..index_file` recovers from it.
     """
 
     def __init__(self, path: str, *, quota: int, busy_timeout: float) -> None:
         """Open, or create, the index at `path`; `busy_timeout` in seconds."""
-        self._path, self._patience = path, busy_timeout
-        # A small cache gets small pages, and a log of 1/64 of its quota (at most 1,000 pages,
-        # SQLite's own default), so that even 1 MiB holds mostly content.
-        page_size = 1024 if quota < _SMALL_QUOTA else 4096
-        self.log_bytes = min(max(quota // 64, 16 * page_size), 1000 * page_size)
+        self._path, self._busy_timeout = path, busy_timeout
+        page_size = preferred_page_size(quota)
         #: Rows of objects that one transaction adds or deletes at most.
-        self.batch = 16 if quota < _SMALL_QUOTA else 64
-        #: Bytes of pages in use at which objects are evicted only because of their rows.
-        self.share = quota // 8
-        # Before SQLite does, which would let the umask decide; -wal and -shm follow it.
-        size = files.create(path)
+        self.batch = max_rows(quota)
+        # SQLite would leave the mode to the umask. The files -wal and -shm get the mode of this.
+        file_size = files.create(path)
         self._connection = sqlite3.connect(
             path, timeout=busy_timeout, isolation_level=None, check_same_thread=False
         )
@@ -149,30 +71,33 @@ class Index:
             run("PRAGMA auto_vacuum=INCREMENTAL")
             run("PRAGMA journal_mode=WAL")
             run("PRAGMA synchronous=OFF")
-            run("PRAGMA cache_spill=OFF")  # nothing reaches the disk before it is known how much
-            self.page_size: int = run("PRAGMA page_size").fetchone()[0]
-            if self.page_size > page_size or size > quota // 2:
+            run(
+                "PRAGMA cache_spill=OFF"
+            )  # nothing is written before the commit, when its size is known
+            self.size = IndexSize(path, self._connection, quota)
+            if self.size.page > page_size or file_size > quota // 2:
                 raise UnfitIndexError("the index was made for a larger quota")
-            run(f"PRAGMA wal_autocheckpoint={self.log_bytes // self.page_size}")
-            run(f"PRAGMA journal_size_limit={self.log_bytes}")
+            run(f"PRAGMA wal_autocheckpoint={self.size.log // self.size.page}")
+            run(f"PRAGMA journal_size_limit={self.size.log}")
             #: Whether the file was made just now.
             self.created = run("PRAGMA user_version").fetchone()[0] != FORMAT
             if self.created:
                 self._create()
-            self._pages = 0
             self.inode = files.inode(path)
             self._log_inodes = self._inodes_of_log()
-            self._looked_at = 0.0
+            self._checked_at = 0.0
         except BaseException:
             self._connection.close()
             raise
 
     def _create(self) -> None:
+        from .schema import SCHEMA
+
         with self.transaction():
             found = self.one("PRAGMA user_version")[0]
             if found or self.one("SELECT count(*) FROM sqlite_master")[0]:
                 raise sqlite3.DatabaseError(f"the index has format {found}, not {FORMAT}")
-            for statement in _SCHEMA:
+            for statement in SCHEMA:
                 self._connection.execute(statement)
             self._connection.execute(f"PRAGMA user_version={FORMAT}")
 
@@ -180,22 +105,22 @@ class Index:
         return files.inode(self._path + "-wal"), files.inode(self._path + "-shm")
 
     def in_place(self, *, now: bool = False) -> bool:
-        """Whether the files that are open are still, or were just now, those at the path.
+        """Return whether the path still leads to the files that are open.
 
-        With `now`, just now is not enough.
+        Without `now`, the answer may be half a millisecond old.
         """
         at = time.monotonic()
-        if not now and at < self._looked_at + _TRUSTED:
+        if not now and at < self._checked_at + _TRUSTED:
             return True
-        self._looked_at = at
-        is_there = files.inode(self._path) == self.inode
-        return is_there and self._inodes_of_log() == self._log_inodes
+        self._checked_at = at
+        is_same = files.inode(self._path) == self.inode
+        return is_same and self._inodes_of_log() == self._log_inodes
 
     def wait_at_most(self, seconds: float) -> None:
-        """Wait so long from now on for what others have locked."""
-        if seconds != self._patience:
+        """Set how long statements from now on wait for a lock of another process."""
+        if seconds != self._busy_timeout:
             self.rows(f"PRAGMA busy_timeout={max(0, int(seconds * 1000))}")
-            self._patience = seconds
+            self._busy_timeout = seconds
 
     def check(self) -> None:
         """Raise :class:`sqlite3.DatabaseError` if the file's structure is broken."""
@@ -203,20 +128,20 @@ class Index:
             raise sqlite3.DatabaseError(problem)
 
     def transaction(self) -> _Transaction:
-        """Hold the write lock across processes; commit at the end, roll back on any error."""
+        """Hold SQLite's write lock in a ``with`` block; commit at its end, roll back on error."""
         return _Transaction(self._connection)
 
     def roll_back(self) -> None:
-        """End a transaction that an exception of a signal handler left open at its very start."""
+        """End a transaction that is still open: a signal handler raised right after its start."""
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        """All rows at once: a statement left half-read would keep the log from being emptied."""
+        """Return all rows. A statement that is left half-read would keep the log from shrinking."""
         return self._connection.execute(sql, values).fetchall()
 
     def scan(self, sql: str) -> Iterator[tuple[Any, ...]]:
-        """Row by row, for a caller that may stop early; the statement is closed in any case."""
+        """Yield row by row, for a caller that may stop early; close the statement in any case."""
         cursor = self._connection.execute(sql)
         try:
             yield from cursor
@@ -224,75 +149,29 @@ class Index:
             cursor.close()
 
     def one(self, sql: str, *values: object) -> tuple[Any, ...]:
-        """The one row of a statement that always has one."""
+        """Return the row of a statement that always has one."""
         rows = self.rows(sql, *values)
         if not rows:
             raise DamagedIndexError("the ledger is gone")
         return rows[0]
 
     def run(self, sql: str, *values: object) -> int:
-        """Execute a statement; the number of rows that it changed."""
+        """Execute a statement; return the number of rows that it changed."""
         return self._connection.execute(sql, values).rowcount
 
     def run_many(self, sql: str, values: Sequence[tuple[Any, ...]]) -> None:
         """Execute a statement once for each tuple."""
         self._connection.executemany(sql, values)
 
-    def has_grown(self) -> bool:
-        """Whether the file has used up what :meth:`measured` last left room for."""
-        pages: int = self.one("PRAGMA page_count")[0]
-        return pages > self._pages + _SPARE_PAGES
-
-    def excess_rows(self) -> int:
-        """Bytes of pages in use beyond the index's share of the quota."""
-        used = self.one("PRAGMA page_count")[0] - self._free_pages()
-        return int(used) * self.page_size - self.share
-
-    def _free_pages(self) -> int:
-        return int(self.one("PRAGMA freelist_count")[0])
-
-    def measured(self) -> tuple[int, int]:
-        """Bytes allocated for the index now, and what it may grow to before it is measured again.
-
-        The second counts pages that are in the log only (a checkpoint will add them to the file),
-        the log at its full length, and one more transaction.
-        """
-        file, log, shared = (files.allocated(self._path + end) for end in ("", "-wal", "-shm"))
-        self._pages = pages = self.one("PRAGMA page_count")[0]
-        shared_least = 32 * 1024
-        most = (
-            max(file, self._file_with(pages)) + max(log, self.log_bytes) + self._transaction(pages)
-        )
-        return file + log + shared, most + max(shared, shared_least)
-
-    def _file_with(self, pages: int) -> int:
-        return (pages + _SPARE_PAGES) * self.page_size
-
-    def _transaction(self, pages: int) -> int:
-        """What one transaction adds to the log: no more pages than there are, nor than its rows."""
-        touched = min(pages, 2 * self.batch * _PAGES_OF_A_ROW) + _SPARE_PAGES
-        return touched * (self.page_size + _FRAME)
-
-    def shrinkable(self, rows_left: int) -> int:
-        """Bytes by which :meth:`measured` may fall if no more than `rows_left` blobs stay."""
-        pages = self._pages
-        file = max(files.allocated(self._path), self._file_with(pages))
-        least = min(pages, _LEAST_PAGES + rows_left)
-        return file - self._file_with(least) + self._transaction(pages) - self._transaction(least)
-
-    def is_loose(self) -> bool:
-        """Whether much of the file is free pages."""
-        return self._free_pages() > _LEAST_PAGES + self._pages // 4
-
     def shrink(self) -> None:
-        """Give free pages, and the log, back to the file system; in no transaction."""
-        while before := self._free_pages():
+        """In no transaction: give free pages and the log back to the file system."""
+        while before := self.size.free_pages():
             self.rows(f"PRAGMA incremental_vacuum({4 * self.batch})")
             self.rows("PRAGMA wal_checkpoint(PASSIVE)")
-            if self._free_pages() >= before:
+            if self.size.free_pages() >= before:
                 break
-        # Who reads just now is waited for, but not for long: he may be stopped.
-        self.wait_at_most(_LOG_PATIENCE)
+        # The checkpoint waits for readers, but not for long: one of them may be stopped.
+        self.wait_at_most(_LOG_TIMEOUT)
         self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
@@ -300,13 +179,14 @@ class Index:
         self._connection.close()
 
     def abandon(self) -> None:
-        """In a forked child: neither use nor close what is the parent's."""
+        """Neither use nor close the connection any more: it is the parent's, in a forked child."""
         _inherited.append(self._connection)
 
 
 class _Transaction:
-    """What ``with`` begins and ends. No generator: one that is collected late would roll back what
-    has been begun since.
+    """A transaction as a context manager.
+
+    No generator: one that is collected late would roll back a transaction that began since.
     """
 
     __slots__ = ("_connection",)

@@ -1,1 +1,1 @@
-"""Which processes are alive, and which blobs they use."""
+"""Sessions tell which processes are alive, and leases tell which blobs they use."""
