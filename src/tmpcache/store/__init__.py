@@ -1,6 +1,11 @@
-"""Everything on disk: root · sessions · index · quota · partials · blobs, joined by `Store`.
+"""Everything on disk: copies of objects under one root, shared by all processes that use it.
 
-This wing knows nothing of S3. It keeps copies of objects, says which there are, and makes room.
+This package knows nothing of S3. An object's content lies in ``blobs/``, named by its hash; an
+SQLite index records objects, blobs and reservations; :class:`.store.Store` is what others use.
+
+Each layer imports only those before it: `filesystem`, `leases`, `index`, `root`, `content` (blobs,
+quota, eviction), `index_file`, `transactions`, `database`, `downloads`, `store`, and beside each
+other `many_objects` and `maintenance`.
 """
 
 from .store import Store

@@ -1,4 +1,4 @@
-"""Looking at the store as a whole, and cleaning it."""
+"""List, measure, verify and clean the store as a whole."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PAGE = 1000
 
 
 def entries(store: Store) -> Iterator[Entry]:
-    """Every object that the index knows; objects that come and go meanwhile may be missed."""
+    """Yield every object that the index knows; may miss those that come and go meanwhile."""
     store.flush()
     last = 0
     while rows := store.database.read(
@@ -46,7 +46,7 @@ def entries(store: Store) -> Iterator[Entry]:
 
 
 def _is_entry(row: tuple[Any, ...]) -> bool:
-    """Whether the row has what was written: the index may be somebody else's work."""
+    """Return whether a row has the types that are recorded: anybody may have written to it."""
     numbers, texts = (row[0], *row[6:8]), (*row[1:4], row[5], row[8])
     return {*map(type, numbers)} == {int} and {*map(type, texts)} == {str} and is_name(row[8])
 
@@ -69,7 +69,7 @@ def _entry(store: Store, row: tuple[Any, ...]) -> Entry:
 
 
 def usage(store: Store) -> Usage:
-    """Where the bytes are."""
+    """Return how many bytes are used, and for what."""
     database = store.database
 
     def operation(index: Index) -> Usage:
@@ -94,7 +94,7 @@ def usage(store: Store) -> Usage:
 
 
 def verify(store: Store) -> Verification:
-    """Read and hash every blob; throw away what is damaged."""
+    """Read and hash every blob; discard the damaged ones."""
     store.flush()
     database, damaged, count, size = store.database, [], 0, 0
     for name, *expected in database.read(_fingerprints):
@@ -114,7 +114,10 @@ def verify(store: Store) -> Verification:
 
 
 def _fingerprints(index: Index) -> list[tuple[Any, ...]]:
-    """What the blobs shall be; those are left out that are only kept for who holds them."""
+    """Return the names and fingerprints of the blobs that copies refer to.
+
+    A blob with inode 0 was discarded, and is only kept until its leases end.
+    """
     rows = index.rows("SELECT name, inode, size, mtime_ns FROM blobs WHERE inode <> 0")
     for name, *_ in rows:
         lease_of(name)
@@ -122,7 +125,7 @@ def _fingerprints(index: Index) -> list[tuple[Any, ...]]:
 
 
 def evict(store: Store, bucket: str, key: str | None, version: str | None) -> int:
-    """Forget one object, or all of a bucket; the bytes that this freed."""
+    """Evict one object, or all of a bucket; return the bytes freed."""
     where, values = "bucket = ?", [bucket]
     for column, value in (("key", key), ("version", version)):
         if value is not None:
@@ -138,8 +141,8 @@ def evict(store: Store, bucket: str, key: str | None, version: str | None) -> in
         )
         index.run_many("DELETE FROM objects WHERE id = ?", [row[:1] for row in affected])
         superseded = "SELECT 1 FROM blobs WHERE id = ? AND superseded"
-        of_them = dict.fromkeys(row[1:] for row in affected)
-        unused = [blob for blob in of_them if index.rows(superseded, blob[0])]
+        blobs_of_them = dict.fromkeys(row[1:] for row in affected)
+        unused = [blob for blob in blobs_of_them if index.rows(superseded, blob[0])]
         return store.database.quota.evict(index, unused), len(affected) == index.batch
 
     while is_left:
@@ -149,7 +152,7 @@ def evict(store: Store, bucket: str, key: str | None, version: str | None) -> in
 
 
 def make_room(store: Store, size: int | str, *, on_disk: bool = False) -> int:
-    """Evict until `size` (bytes, or ``"200 MB"``) more fit under the quota; the bytes freed.
+    """Evict until `size` (bytes, or ``"200 MB"``) more fit under the quota; return bytes freed.
 
     With `on_disk`, they must fit on the file system as well.
     """
@@ -165,9 +168,9 @@ def make_room(store: Store, size: int | str, *, on_disk: bool = False) -> int:
 
 
 def gc(store: Store) -> int:
-    """Remove what nobody can use any more; the bytes that this freed.
+    """Remove what nobody can use any more; return the bytes freed.
 
-    That is: what dead processes left, files that the index does not know, superseded copies.
+    That is what dead processes left, files that the index does not know, and superseded copies.
     """
     database, root = store.database, store.database.root
 
@@ -185,7 +188,7 @@ def gc(store: Store) -> int:
 
 
 def clear(store: Store) -> int:
-    """Forget every object and remove all but files that are in use; the bytes that this freed."""
+    """Forget every object and remove all blobs that nobody leases; return the bytes freed."""
     before = store.database.read(totals)[0]
     store.database.clear()
     return before - store.database.read(totals)[0]

@@ -1,8 +1,8 @@
-"""Many objects at a time: looked up, confirmed and listed in a few statements, not one for each."""
+"""Many objects at a time: looked up, confirmed and listed in a few statements, not one each."""
 
 from __future__ import annotations
 
-from .store import written
+from .store import checked_row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from .index.index import Index
     from .store import Store
 
-#: Keys in one statement; SQLite before 3.32 takes 999 values, and each key is two of them. 3 µs for
-#: each key, alone it is 12.
+#: Keys in one statement: SQLite before 3.32 takes 999 values, and each key is two of them. A key
+#: costs 3 µs, and 12 in a statement of its own.
 _PAGE = 490
-#: What the index may grow by for one more object: its rows, and their places in the indexes.
+#: Bytes that the index may grow by for one more object: its rows, and their entries in its indexes.
 _ROWS = 1024
 
 _LOOK_UP = """
@@ -47,9 +47,9 @@ def look_up_many(
     *,
     after_writers: bool = False,
 ) -> dict[str, Copy]:
-    """The copies of the latest versions that the index knows, their files not looked at yet.
+    """Return the copies of the latest versions that the index knows, by key, files unchecked.
 
-    `settled` is explained at :meth:`.store.Store.look_up`.
+    `after_writers` is explained at :meth:`.store.Store.look_up`.
     """
     read = store.database.read_after_writers if after_writers else store.database.read
     found: dict[str, Copy] = {}
@@ -57,23 +57,23 @@ def look_up_many(
         page = keys[start : start + _PAGE]
         sql = _LOOK_UP.format(", ".join("?" * len(page)))
         values = (scope or "", bucket, origin, *page)
-        rows = read(lambda index: _written(index.rows(sql, *values, *values)))  # noqa: B023
+        rows = read(lambda index: _checked(index.rows(sql, *values, *values)))  # noqa: B023
         found.update(
             (key, store.copy_of(scope, (bucket, key, "", origin), *row)) for key, row in rows
         )
     return found
 
 
-def _written(rows: list[tuple[Any, ...]]) -> list[tuple[str, tuple[Any, ...]]]:
-    return [(row[0], written(row[1:])) for row in rows]
+def _checked(rows: list[tuple[Any, ...]]) -> list[tuple[str, tuple[Any, ...]]]:
+    return [(row[0], checked_row(row[1:])) for row in rows]
 
 
 def confirm_again(
     store: Store, origin: str, copies: Iterable[Copy], scope: str, at: float
 ) -> list[Copy]:
-    """The origin listed these copies' ETags to `scope`: write that down where it counts.
+    """Record that the origin listed these copies' ETags to `scope`; return those confirmed by it.
 
-    Those are returned that `scope` had been given before. Who may list may not yet read.
+    Only copies that were validated for `scope` before: permission to list is none to read.
     """
 
     def operation(index: Index) -> list[Copy]:
@@ -88,28 +88,28 @@ def confirm_again(
 
 
 def by_use(store: Store, origin: str) -> list[tuple[Any, ...]]:
-    """Bucket, key, version, ETag and size of all objects, last used first."""
+    """Return bucket, key, version, ETag and size of all objects, last used first."""
     store.flush()
     rows = store.database.read(lambda index: index.rows(_BY_USE, origin))
     return [row for row in rows if [*map(type, row)] == [str, str, str, str, int]]
 
 
 class FreeSpace:
-    """Bytes left under the quota (and `min_free`) that nothing need be evicted for."""
+    """The bytes that fit under the quota (and `min_free`) without evicting anything."""
 
     def __init__(self, store: Store) -> None:
         quota = store.database.quota
-        #: At this moment, for content.
+        #: Bytes for content, when this object was made.
         self.bytes = store.database.write(quota.room_left)
         self._blocks = quota.blocks
 
     def cost(self, size: int) -> int:
-        """Bytes that one more object of `size` bytes takes up, with its rows in the index."""
+        """Return the bytes that one more object of `size` bytes occupies, its rows included."""
         return self._blocks(size) + _ROWS
 
 
 def touch_in_order(store: Store, copies: Sequence[Copy]) -> None:
-    """Note that copies were used just now, the first of them last."""
+    """Record that copies were used just now, the first of them last."""
     now = store.database.clock()
     for number, copy in enumerate(reversed(copies)):
         store.database.transactions.unrecorded_uses[copy.identity] = copy, now + number * 1e-6

@@ -1,4 +1,4 @@
-"""The store: copies of objects on disk, as the hall sees them."""
+"""The store: looks up, leases, confirms and discards copies of objects, as a fetch needs it."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ if TYPE_CHECKING:
     from .leases.sessions import Lease
     from .scratch_directories import Directory
 
-#: After this many seconds, uses of blobs are written down even if nothing else is: other
-#: processes evict by what they can read.
+#: After this many seconds uses of blobs are recorded even if no other transaction is due: other
+#: processes choose what to evict by the recorded uses.
 _FLUSH_AFTER = 30.0
-#: After this many seconds, a hit looks whether others can still see what this process holds.
-_LOOK_AFTER = 0.1
+#: After this many seconds a hit checks that other processes can still see this one's leases.
+_CHECK_SESSION_AFTER = 0.1
 
-#: A validation this many seconds after one that was written down is not: to others the copy looks
-#: that much older than it is, which costs a question at worst, and an asking hit is 40 µs cheaper.
+#: A validation is not recorded if one was recorded less than these seconds before: to other
+#: processes the copy looks that much older than it is, which costs a request at worst, and a
+#: revalidated hit is 40 µs cheaper.
 _RECENT = 1.0
 
-#: What a blob's file is, and may be done with it.
+#: Type and mode of a blob's file.
 _READ_ONLY = stat.S_IFREG | blobs.MODE
 
 _THE_OBJECT = "WHERE bucket = ? AND key = ? AND version = ? AND origin = ?"
@@ -70,19 +71,19 @@ class Store:
         statvfs: Callable[[str], os.statvfs_result] = os.statvfs,
         time_left: Callable[[], float] = lambda: math.inf,
     ) -> None:
-        """`time_left`: seconds that the caller has, for what it waits for other processes."""
+        """`time_left` returns the seconds that the call under way may still wait for others."""
         self.database = Database(root, quota, min_free, clock, statvfs, time_left)
         self._transactions = self.database.transactions
         self._session_checked_at = clock()
         self._downloads: Downloads | None = None
-        #: What was last looked for in vain (the very name), and the change before that.
+        #: The name that was last looked up in vain, and the number of the last change then.
         self._missing: tuple[ObjectName | None, int] = None, -1
         #: Lease a blob by its lease id.
         self.lease: Callable[[int], Lease] = self.database.lease
 
     @property
     def downloads(self) -> Downloads:
-        """What brings copies in. No hit needs it, so a new process's first one does not wait."""
+        """The downloads into this root. Imported late: no hit needs them."""
         if self._downloads is None:
             from .downloads.downloads import Downloads
 
@@ -90,43 +91,44 @@ class Store:
         return self._downloads
 
     def scratch_directory(self) -> Directory:
-        """A new private directory that belongs to this process."""
+        """Make a new private directory that belongs to this process."""
         return self.database.scratches.new()
 
     def look_up(
         self, name: ObjectName, scope: str | None, *, after_writers: bool = False
     ) -> Copy | None:
-        """The copy of an object that the index knows, its file not looked at yet.
+        """Return the copy of an object that the index knows, its file not checked yet.
 
-        With `settled`, that includes one whose file was renamed before this call: the path of its
-        partial is free by then, which must not be taken for "nobody has brought it".
+        With `after_writers`, also a copy whose publication is under way when this is called. Its
+        partial file has been renamed already, so the download lock is free although the object
+        need not be downloaded.
         """
         change = self.database.last_change()
         if after_writers and change >= 0 and self._missing == (name, change):
             return None
         read = self.database.read_after_writers if after_writers else self.database.read
-        asked = scope or "", *name.identity()
-        rows = read(lambda index: [*map(written, index.rows(_LOOK_UP, *asked, *asked))])
+        values = scope or "", *name.identity()
+        rows = read(lambda index: [*map(checked_row, index.rows(_LOOK_UP, *values, *values))])
         if not rows:
             self._missing = name, change
             return None
         return self.copy_of(scope, name.identity(), *rows[0])
 
-    def copy_of(self, scope: str | None, parts: tuple[str, str, str, str], *row: Any) -> Copy:
-        """A row of a look-up for a scope, from the blob's name to `validated_at`, as a copy."""
+    def copy_of(self, scope: str | None, identity: tuple[str, str, str, str], *row: Any) -> Copy:
+        """Return the copy that a look-up's row, from blob name to `validated_at`, describes."""
         name, validated_at = row[0], row[-1]
         path = f"{self.database.root.blobs}/{name}"
         facts = *row[1:], scope, validated_at, lease_id(name)
-        return Copy._make((parts, name, path, *facts))
+        return Copy._make((identity, name, path, *facts))
 
     def lease_copy(self, copy: Copy) -> Lease | None:
-        """Lease a copy that is whole; one that is not is thrown away, counted, and None."""
+        """Lease a copy; if its file is damaged, count that, discard it and return None."""
         lease = self.lease(copy.lease_id)
         try:
             if copy.boot == self.database.boot and is_safe(copy, lease):
                 return lease
             reason = self.database.write(lambda index: self._recheck(index, copy))
-        except BaseException:  # whoever keeps the error shall not keep the lease
+        except BaseException:  # a caller that keeps the error must not keep the lease
             lease.release()
             raise
         if not reason:
@@ -136,32 +138,32 @@ class Store:
         return None
 
     def touch(self, copy: Copy, now: float) -> None:
-        """Remember that a copy was used; written down later, with something else."""
+        """Remember that a copy was used. The next transaction records it."""
         transactions = self._transactions
         transactions.unrecorded_uses[copy.identity] = copy, now
-        if not 0 <= now - self._session_checked_at < _LOOK_AFTER:
+        if not 0 <= now - self._session_checked_at < _CHECK_SESSION_AFTER:
             self._session_checked_at = now
             is_due = not 0 <= now - transactions.flushed_at < _FLUSH_AFTER
             if is_due or self.database.is_session_hidden():
                 self.flush()
 
     def close(self) -> None:
-        """Write down what is still to be written, and let go of everything."""
+        """Record the uses of blobs, and close the index."""
         if self._transactions.unrecorded_uses:
             self.flush()
         self.database.close()
 
     def flush(self) -> None:
-        """Write down which blobs were used when. Not worth an error."""
+        """Record which blobs were used when; a failure is not worth an error."""
         try:
             self.database.write(lambda index: None)
         except TmpCacheError:
             self._transactions.flushed_at = self.database.clock()
 
     def confirm(self, name: ObjectName, copy: Copy, at: float) -> Copy:
-        """The origin told ``copy.scope`` that the copy is still right: the same, confirmed now.
+        """Record that the origin confirmed a copy to ``copy.scope``; return it, validated then.
 
-        ``validated_at`` of it is None if there was nothing to write that down for.
+        Its ``validated_at`` is None if the index has no such copy any more.
         """
         scope = copy.scope
         if scope is None or (copy.written_at is not None and 0 <= at - copy.written_at < _RECENT):
@@ -169,18 +171,18 @@ class Store:
         if not self.database.update(_CONFIRM_AGAIN, at, scope, *name.identity(), copy.etag):
             values = (scope, at, *name.identity(), copy.etag)
             if not self.database.write(lambda index: index.run(_CONFIRM, *values)):
-                # The index is a new one, or knows a later version.
+                # The index was created anew, or knows a later version.
                 return copy.confirmed(None, at)
         return copy.confirmed(at, at)
 
     def forget(self, name: ObjectName) -> None:
-        """The origin has no such object any more."""
+        """Delete the rows of an object that the origin has no more."""
         self.database.write(
             lambda index: index.run(f"DELETE FROM objects {_THE_OBJECT}", *name.identity())
         )
 
     def revoke(self, name: ObjectName, scope: str | None) -> None:
-        """The origin refused the object to `scope`: what it was told before counts no more."""
+        """Delete the validations of `scope`, to which the origin refused the object."""
         self.database.write(
             lambda index: index.run(
                 "DELETE FROM validations WHERE scope = ? AND object IN "
@@ -190,9 +192,9 @@ class Store:
         )
 
     def discard(self, name: str, reason: str) -> bool:
-        """Throw away a damaged blob, count it; False if it was mended meanwhile.
+        """Delete a damaged blob and count it; return False if it is not damaged any more.
 
-        A file that somebody still holds stays, but no object refers to it any more.
+        A file that is leased stays, but no object refers to it any more.
         """
         path = os.path.join(self.database.root.blobs, name)
 
@@ -202,10 +204,9 @@ class Store:
                 return False
             if eviction.unlink(self.database.root, [name]):
                 try:
-                    os.utime(path, (0, 0))  # who remembers it as intact shall see that it is not
-                except OSError as error:  # somebody else's file by now
+                    os.utime(path, (0, 0))  # processes that remember it see that it has changed
+                except OSError as error:  # it belongs to another user by now
                     reraise_interrupt(error)
-                    pass
                 index.run("UPDATE blobs SET inode = 0 WHERE id = ?", rows[0][0])
                 index.run("DELETE FROM objects WHERE blob = ?", rows[0][0])
             else:
@@ -217,9 +218,10 @@ class Store:
             return True
         return False
 
-    def _take_in_again(self, index: Index, copy: Copy) -> None:
-        """The bytes are those of the copy: after a reboot, or in a file that was restored from an
-        image or an archive, and so is another one.
+    def _accept(self, index: Index, copy: Copy) -> None:
+        """Record boot, inode and time of a file whose bytes were found to be the copy's.
+
+        It was written before a reboot, or restored from an image or an archive.
         """
         status = os.lstat(copy.path)
         index.run(
@@ -229,29 +231,32 @@ class Store:
         )
 
     def _recheck(self, index: Index, copy: Copy) -> str | None:
-        """With nobody evicting: why the copy cannot be used, or None, and then it is mended."""
+        """In a transaction, so that nobody evicts: return why a copy cannot be used, or None.
+
+        A copy that can be used is recorded as it is, and its mode is set right.
+        """
         rows = index.rows("SELECT inode, size, mtime_ns FROM blobs WHERE name = ?", copy.name)
         if not rows:
             return "missing"
         if rows[0] != (copy.inode, copy.size, copy.mtime_ns):
             return "changed"
         reason = problem(copy.path, rows[0])
-        moved = reason == "changed" and blobs.fingerprint(copy.path)[1] == copy.size
-        if reason and not moved:
+        may_be_restored = reason == "changed" and blobs.fingerprint(copy.path)[1] == copy.size
+        if reason and not may_be_restored:
             return reason
-        if moved or copy.boot != self.database.boot:
+        if may_be_restored or copy.boot != self.database.boot:
             if blobs.digest_of(copy.path) != copy.digest:
                 return reason or "corrupt"
-            self._take_in_again(index, copy)
-        os.chmod(copy.path, blobs.MODE)  # whatever a user has made of it
+            self._accept(index, copy)
+        os.chmod(copy.path, blobs.MODE)  # a user may have changed it
         return None
 
 
 def is_safe(copy: Copy, lease: Lease) -> bool:
-    """Whether the file of a copy that has just been leased is what was published, and stays.
+    """Return whether the file of a copy that was just leased is intact and not being evicted.
 
-    Whether it is being evicted is looked at before and after: between the lease and the second
-    look lies a system call, so every other processor has seen the lease by then.
+    Eviction is checked before and after the file: between the lease and the second check lies a
+    system call, so every other processor has seen the lease by then.
     """
     session, table = lease.session, lease.session.table
     if table[0] and session.is_evicted(copy.lease_id):
@@ -260,7 +265,7 @@ def is_safe(copy: Copy, lease: Lease) -> bool:
 
 
 def is_intact(copy: Copy) -> bool:
-    """Whether the file is the one that was published, and nobody is about to evict it."""
+    """Return whether the file of a copy is the one that was published, and still read-only."""
     try:
         status = os.stat(copy.path)
     except OSError as error:
@@ -274,8 +279,11 @@ def is_intact(copy: Copy) -> bool:
     )
 
 
-def written(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A row of a look-up, if it has what this program writes; the index may be somebody's work."""
+def checked_row(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a look-up's row if its values have the types that are recorded.
+
+    Anybody may have written to the index; :class:`DamagedIndexError` if they have not.
+    """
     name, size, inode, mtime_ns, boot, etag, version_id, validated_at = row
     if (
         type(name) is type(boot) is type(etag) is str
@@ -290,7 +298,7 @@ def written(row: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def problem(path: str, expected: tuple[int, int, int]) -> str | None:
-    """What is wrong with a blob's file, in one word, without reading it."""
+    """Return what is wrong with a blob's file, in one word, without reading it; None if nothing."""
     try:
         found = blobs.fingerprint(path)
     except FileNotFoundError:

@@ -1,4 +1,7 @@
-"""From a finished partial to a blob: one rename, one transaction, and the bytes decide."""
+"""Publish a finished download: rename its file into ``blobs/`` and record it, in one transaction.
+
+A blob that has the same name already is shared only if it has the same bytes: a hash can be forged.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Arrival:
-    """A download that has ended well: of what, which version, when it was asked for and by whom."""
+    """A finished download: its partial file, the object and version, and who asked for it when."""
 
     __slots__ = ("at", "etag", "name", "partial", "scope", "version_id")
 
@@ -40,14 +43,14 @@ class Arrival:
         self.etag, self.version_id, self.at, self.scope = etag, version_id, at, scope
 
     def finish(self) -> str:
-        """Nothing more comes; the hash of the content."""
+        """End the partial file at the last byte received; return the hash of the content."""
         digest = self.partial.digest()
         if not self.partial.is_in_memory:
             self.partial.finish()
         return digest
 
     def as_copy(self, database: Database, name: str, status: os.stat_result) -> Copy:
-        """The copy that has come of it: a blob of this name and status."""
+        """Return the copy that a blob of this name and status is."""
         return Copy(
             identity=self.name.identity(),
             name=name,
@@ -66,37 +69,36 @@ class Arrival:
 
 
 def row_of(copy: Copy, status: os.stat_result, now: float) -> tuple[object, ...]:
-    """What the index is to know of a new copy, in the columns of ``staged``."""
-    what = *copy.identity, copy.etag, copy.version_id, copy.validated_at, copy.scope
+    """Return the row of a new copy, in the columns of ``staged``."""
+    origin = *copy.identity, copy.etag, copy.version_id, copy.validated_at, copy.scope
     file = copy.name, copy.size, status.st_blocks * 512, copy.inode, copy.mtime_ns
-    return *what, *file, now, copy.boot
+    return *origin, *file, now, copy.boot
 
 
 def publish(database: Database, arrival: Arrival) -> Published:
-    """Make a finished partial the copy of an object, confirmed to who asked for it.
+    """Publish a finished download as the object's copy, validated for the scope that asked.
 
-    The copy comes leased, so it cannot be evicted before its path is handed out. The blob that
-    has the same name already is shared if it has the same bytes.
+    The copy comes leased, so it cannot be evicted before its path is handed out.
     """
     digest, suffix = arrival.finish(), blobs.suffix(arrival.name.key)
     lease = database.lease(lease_id(digest))
-    choice: tuple[str, int, bool] = (digest + suffix, 0, False)  # in most cases nobody's
+    choice: tuple[str, int, bool] = (digest + suffix, 0, False)  # mostly no file has that name
     try:
         while True:
-            copy = database.stage(_Commit(database, arrival, *choice))
+            copy = database.stage(_Publication(database, arrival, *choice))
             if copy is not None:
                 arrival.partial.published = True
                 return copy, lease
-            choice = _choose(database, arrival.partial, digest, suffix)
-    except BaseException:  # whoever keeps the error shall not keep the lease
+            choice = _choose_name(database, arrival.partial, digest, suffix)
+    except BaseException:  # a caller that keeps the error must not keep the lease
         lease.release()
         raise
 
 
-def _choose(
+def _choose_name(
     database: Database, partial: Partial, digest: str, suffix: str
 ) -> tuple[str, int, bool]:
-    """A name for the content, the inode found under it (or 0), and whether to share that."""
+    """Return a name for the content, the inode found there (or 0), and whether to share it."""
     number = 0
     while True:
         name = f"{digest}{f'-{number}' if number else ''}{suffix}"
@@ -108,14 +110,14 @@ def _choose(
                 continue
             rows = _fingerprints(database, name)
             if not rows or found != rows[0]:
-                return name, found[0], False  # nobody's, or damaged: to be replaced
+                return name, found[0], False  # no row knows it, or it is damaged: replace it
             if partial.has_bytes_of(path):
                 return name, found[0], True
             if blobs.digest_of(path) != digest:
                 return name, found[0], False
         except FileNotFoundError:
             return name, 0, False
-        number += 1  # other bytes with the same hash: made by somebody who wants to be served
+        number += 1  # other bytes with the same hash: somebody has forged one of the two
 
 
 def _fingerprints(database: Database, name: str) -> list[tuple[int, ...]]:
@@ -123,46 +125,47 @@ def _fingerprints(database: Database, name: str) -> list[tuple[int, ...]]:
     return database.write(lambda index: index.rows(sql, name))
 
 
-class _Commit:
-    """The transaction that makes a partial, or the blob with the same bytes, an object's copy."""
+class _Publication:
+    """The operation that publishes a partial file, or shares the blob with the same bytes."""
 
     def __init__(
         self,
         database: Database,
         arrival: Arrival,
         name: str,
-        seen: int,
+        found: int,
         share: bool,
     ) -> None:
         self.database, self.arrival = database, arrival
-        self.name, self.seen, self.share = name, seen, share
+        self.name, self.found, self.share = name, found, share
 
     def __call__(self, index: Index) -> Copy | None:
-        """None if it is to be tried again: the file under the name is not the one that was seen,
-        or more is to be evicted than goes into one transaction.
+        """Return the copy, or None if the caller has to choose again.
+
+        That is: another file has the name by now, or more must be evicted than one transaction may.
         """
         partial, database = self.arrival.partial, self.database
         path = f"{database.root.blobs}/{self.name}"
         found = inode(path)
-        if found not in (self.seen, partial.inode):
+        if found not in (self.found, partial.inode):
             return None
-        quota, is_to_come = database.quota, partial.is_in_memory and found != partial.inode
-        needed = quota.blocks(partial.received) if is_to_come and not self.share else 0
-        is_plain = not found and quota.is_far_below_quota(index, needed)
-        if not is_plain:
+        quota, is_unwritten = database.quota, partial.is_in_memory and found != partial.inode
+        needed = quota.blocks(partial.received) if is_unwritten and not self.share else 0
+        may_stage = not found and quota.is_far_below_quota(index, needed)
+        if not may_stage:
             database.merge_staged(index)
         if self.share:
             partial.remove()
             status = os.lstat(path)
         else:
-            if is_to_come:
-                if not is_plain and not quota.make_room(index, needed, self.arrival.name):
+            if is_unwritten:
+                if not may_stage and not quota.make_room(index, needed, self.arrival.name):
                     return None
                 partial.pour()
             status = partial.move(path)
         copy = self.arrival.as_copy(database, self.name, status)
         row = row_of(copy, status, database.clock())
-        if not (is_plain and stage(index, row)):
+        if not (may_stage and stage(index, row)):
             merge(index, [row])
         if partial.has_reserved:
             index.run("DELETE FROM partials WHERE name = ?", partial.file_name)

@@ -1,4 +1,4 @@
-"""Many finished downloads published in one transaction."""
+"""Publish many finished downloads in one transaction."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from ..index.index import Index
     from .publish import Arrival, Published
 
-#: Arrivals that are published together. How many of them one transaction takes, so that the log
-#: has room for it, the index says (:attr:`.index.Index.batch`).
+#: Arrivals that one call publishes. It takes several transactions if the log has room for fewer
+#: rows (:attr:`.index.Index.batch`).
 MOST = 64
 
 
 class _Item:
-    """An arrival, the lease of what comes of it, and the copy, once it is published."""
+    """An arrival, the lease of its blob, and the copy once it is published."""
 
     def __init__(self, database: Database, arrival: Arrival) -> None:
         self.arrival, self.partial = arrival, arrival.partial
@@ -37,43 +37,44 @@ class _Item:
 
 
 def publish_many(database: Database, arrivals: Sequence[Arrival]) -> list[Published | None]:
-    """Make up to :data:`MOST` finished partials the copies of objects.
+    """Publish up to :data:`MOST` finished downloads.
 
-    None stands for what is to be published alone, because there is a file of its name, or another
-    arrival has the same bytes, or they could not be published together.
+    None stands for one to be published alone, because a file has its name already, or another
+    arrival has the same bytes, or the transaction failed.
     """
     items = [_Item(database, arrival) for arrival in arrivals]
-    rest, answers = list(items), []
+    rest, published = list(items), []
     while rest:
         try:
-            count = database.write(lambda index: _commit(index, database, rest))  # noqa: B023
-        except (TmpCacheError, OSError) as error:  # one failed; which, and why, it will say alone
+            count = database.write(lambda index: _publish(index, database, rest))  # noqa: B023
+        except (TmpCacheError, OSError) as error:  # alone, the one that fails gets the error
             reraise_interrupt(error)
             break
         for item in rest[:count]:
             item.partial.published = item.copy is not None
-            answers.append(None if item.copy is None else (item.copy, item.lease))
+            published.append(None if item.copy is None else (item.copy, item.lease))
         rest = rest[count:]
-    for item in rest:  # what has been moved stays until it is published alone
+    for item in rest:  # a file that was renamed stays leased until it is published alone
         item.partial.lease = item.lease
-    return answers + [None] * len(rest)
+    return published + [None] * len(rest)
 
 
-def _commit(index: Index, database: Database, items: list[_Item]) -> int:
-    """Publish as many of the items as go into one transaction; how many were looked at."""
+def _publish(index: Index, database: Database, items: list[_Item]) -> int:
+    """Publish as many items as one transaction may; return how many it dealt with."""
     new: dict[str, tuple[_Item, bool]] = {}
-    quota, looked_at = database.quota, items[: index.batch]
-    for item in looked_at:
-        item.copy = None  # if this is done once more
+    quota, batch = database.quota, items[: index.batch]
+    for item in batch:
+        item.copy = None  # the operation may run twice
         found = inode(item.path)
         if item.name not in new and found in (0, item.partial.inode):
             new[item.name] = item, not found and item.partial.is_in_memory
-    needed = sum(quota.blocks(item.partial.received) for item, comes in new.values() if comes)
+    unwritten = [item.partial for item, is_unwritten in new.values() if is_unwritten]
+    needed = sum(quota.blocks(partial.received) for partial in unwritten)
     if needed and not quota.make_room(index, needed, f"{len(new)} objects"):
         return 0
     rows, now = [], database.clock()
-    for item, comes in new.values():
-        if comes:
+    for item, is_unwritten in new.values():
+        if is_unwritten:
             item.partial.pour()
         status = item.partial.move(item.path)
         item.copy = item.arrival.as_copy(database, item.name, status)
@@ -81,4 +82,4 @@ def _commit(index: Index, database: Database, items: list[_Item]) -> int:
         if item.partial.has_reserved:
             index.run("DELETE FROM partials WHERE name = ?", item.partial.file_name)
     merge(index, rows)
-    return len(looked_at)
+    return len(batch)

@@ -1,4 +1,9 @@
-"""The index file: its tables, its transactions, its change counter."""
+"""The index: an SQLite file of objects, blobs, validations and downloads, and its change counter.
 
-#: Of the tables, and of all that lies beside the index: see :mod:`.root` for what follows from it.
+`schema` has the tables, `index` the connection and its transactions, `size` how large the file may
+become, `staging` what waits to be merged into the tables, `change_counter` whether anything has
+changed.
+"""
+
+#: The format of the tables and of all files beside the index: see :mod:`..root` for what follows.
 FORMAT = 4

@@ -1,17 +1,24 @@
-"""Whether anything changes under the root: two numbers in a small file, and one in the index.
+"""The change counter: two numbers in the file ``changes``, and one in the index.
 
-Whoever changes files takes the next number: it is written to the file first, and into the index
-(``ledger.changes``) in the transaction itself. So two things can be told:
+A write transaction takes the next number. It writes that to the file before it changes anything,
+into the index (``ledger.changes``) as part of the transaction, and to the file once more, as the
+second number, after its commit.
 
-* File and index have different numbers at the start of a transaction: the change before it was not
-  committed, because of a kill or an error. Files and rows may be at odds, and are compared
-  (:mod:`.repair`). This outlives the process.
-* The number is the same as a moment ago, and the second one in the file, which is written after the
-  commit, is equal: nothing was published in between. That spares asking the index again (20 µs
-  between two requests).
+# Crash safety
 
-If somebody deletes the file, processes count apart until they notice, and two that want the same
-object in the same instant may both download it.
+If file and index have different numbers at the start of a transaction, the change before was not
+committed, because of a kill or an error. Files and rows may differ, so the transaction reconciles
+them (:mod:`..content.reconciliation`). The file outlives the process.
+
+# Performance
+
+If both numbers in the file are what they were a moment ago, nothing was published in between. A
+look-up that found nothing then need not be repeated (20 µs between two requests).
+
+# Deleted
+
+If somebody deletes the file, processes count apart until they notice. Two that want the same object
+in the same instant may both download it.
 """
 
 from __future__ import annotations
@@ -26,13 +33,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .index import Index
 
-_WORD, _SIZE, _MOST = 8, 16, 2**62
+_WORD, _SIZE, _LIMIT = 8, 16, 2**62
 
 
 class ChangeCounter:
-    """The number of the last change begun, and of the last one known to be committed.
+    """The number of the last change begun, and that of the last change committed.
 
-    Read and written, not mapped: a mapping kills if somebody truncates the file.
+    The file is read and written, not mapped: to read from a mapping is a SIGBUS if somebody has
+    truncated the file.
     """
 
     def __init__(self, path: str) -> None:
@@ -41,20 +49,20 @@ class ChangeCounter:
 
     @property
     def is_in_place(self) -> bool:
-        """Whether others see the same file."""
+        """Whether the path still leads to the open file, so that other processes see it too."""
         return self._file.is_still(self._path)
 
     @property
     def is_open(self) -> bool:
-        """Whether nobody has closed it: daemons close all that is open."""
+        """Whether the descriptor is still this file's: a program that daemonizes closes all."""
         return self._file.is_open
 
     def is_unfinished(self, index: Index) -> bool:
-        """In a transaction: whether the last change was not committed."""
+        """In a transaction: return whether the last change was not committed."""
         return self._read()[0] != _committed(index)
 
     def begin(self, index: Index) -> bool:
-        """In a transaction: a change begins. Whether the one before was not committed."""
+        """In a transaction: begin a change; return whether the last one was not committed."""
         committed = _committed(index)
         self._before = self._read()[0]
         self._number = max(self._before, committed) + 1
@@ -63,31 +71,31 @@ class ChangeCounter:
         return self._before != committed
 
     def undo(self) -> None:
-        """Before the transaction is rolled back: no file was changed."""
+        """Take the number back before a transaction that changed no file is rolled back."""
         os.pwrite(self._file.fd, array("q", (self._before,)), 0)
 
     def forget(self) -> None:
-        """In no transaction: files are changed although the index cannot be told."""
+        """In no transaction: make file and index differ, as files change that it does not know."""
         os.pwrite(self._file.fd, bytes(_SIZE), 0)
 
     def end(self) -> None:
-        """The change has been committed."""
+        """Record that the change has been committed."""
         os.pwrite(self._file.fd, array("q", (self._number,)), _WORD)
 
     def last(self) -> int:
-        """The number of the last change, -1 while one may be under way, or nobody can tell."""
+        """Return the number of the last change, -1 while one may be under way or it is unknown."""
         try:
             begun, ended = self._read()
-        except OSError as error:  # a daemon has closed all that was open
+        except OSError as error:  # the program has closed all descriptors
             reraise_interrupt(error)
             return -1
         return begun if begun == ended else -1
 
     def _read(self) -> tuple[int, int]:
         numbers = array("q", os.pread(self._file.fd, _SIZE, 0).ljust(_SIZE, b"\0"))
-        return (numbers[0], numbers[1]) if 0 <= numbers[0] < _MOST else (0, 0)
+        return (numbers[0], numbers[1]) if 0 <= numbers[0] < _LIMIT else (0, 0)
 
 
 def _committed(index: Index) -> int:
     number = index.one("SELECT changes FROM ledger")[0]
-    return number if isinstance(number, int) and 0 <= number < _MOST else -1
+    return number if isinstance(number, int) and 0 <= number < _LIMIT else -1

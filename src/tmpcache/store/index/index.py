@@ -1,11 +1,15 @@
-"""The index: SQLite tables of objects, blobs, validations and downloads, and the sums over them.
+"""One connection to the index file, its transactions, and the statements run on it.
 
-Write-ahead log, ``synchronous=OFF``: /tmp owes nobody durability. A process that is killed leaves
-a consistent index; a machine that loses power may not, so blobs of an earlier boot are verified
-before their first use and a corrupt index is thrown away (:mod:`tmpcache.store`).
+# Crash safety
 
-Measured for a look-up: 5 µs from 10,000 to 100,000 rows; reading a directory of 100,000 files
-instead takes 385 ms.
+Write-ahead log, ``synchronous=OFF``: a cache in /tmp need not survive a power failure. A process
+that is killed leaves a consistent index. A machine that loses power may not, so blobs of an earlier
+boot are verified before their first use, and a corrupt index is created anew (:mod:`..index_file`).
+
+# Performance
+
+A look-up takes 5 µs from 10,000 to 100,000 rows. To read a directory of 100,000 files instead takes
+385 ms.
 """
 
 from __future__ import annotations
@@ -22,14 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-#: Seconds for which the file is taken to be where it was: the few steps of one fetch.
+#: Seconds for which the check that the file is in place is not repeated: the steps of one fetch.
 _TRUSTED = 0.0005
-#: Seconds to wait for readers when the log is to be cut.
-_LOG_PATIENCE = 0.05
+#: Seconds to wait for readers before the log is truncated.
+_LOG_TIMEOUT = 0.05
 
 
 class DamagedIndexError(sqlite3.DatabaseError):
-    """The index holds what was never written to it: it is thrown away, like one that is garbage."""
+    """The index holds values that were never recorded: it is as good as garbage."""
 
 
 class ReplacedError(sqlite3.DatabaseError):
@@ -37,26 +41,26 @@ class ReplacedError(sqlite3.DatabaseError):
 
 
 class UnfitIndexError(sqlite3.DatabaseError):
-    """The index was made for a much larger quota: it is thrown away, and that is no damage."""
+    """The index was made for a much larger quota: it is created anew, and that is no damage."""
 
 
 class IndexTooLargeError(sqlite3.OperationalError):
-    """The index has no room to grow before its free pages are given back."""
+    """The index must not grow before its free pages are given back."""
 
 
 class Index:
-    """One connection to the index file; the store's lock lets one thread at a time use it.
+    """One connection to the index file, for one thread at a time (:attr:`.IndexFile.lock`).
 
-    Every method may raise :class:`sqlite3.Error`; the store knows what to do about it.
+    Every method may raise :class:`sqlite3.Error`; :mod:`..index_file` recovers from it.
     """
 
     def __init__(self, path: str, *, quota: int, busy_timeout: float) -> None:
         """Open, or create, the index at `path`; `busy_timeout` in seconds."""
-        self._path, self._patience = path, busy_timeout
+        self._path, self._busy_timeout = path, busy_timeout
         page_size = preferred_page_size(quota)
         #: Rows of objects that one transaction adds or deletes at most.
         self.batch = max_rows(quota)
-        # Before SQLite does, which would let the umask decide; -wal and -shm follow it.
+        # SQLite would leave the mode to the umask. -wal and -shm get the mode of this file.
         file_size = files.create(path)
         self._connection = sqlite3.connect(
             path, timeout=busy_timeout, isolation_level=None, check_same_thread=False
@@ -67,7 +71,8 @@ class Index:
             run("PRAGMA auto_vacuum=INCREMENTAL")
             run("PRAGMA journal_mode=WAL")
             run("PRAGMA synchronous=OFF")
-            run("PRAGMA cache_spill=OFF")  # nothing reaches the disk before it is known how much
+            # No page is written before the commit, when the size of the transaction is known.
+            run("PRAGMA cache_spill=OFF")
             self.size = IndexSize(path, self._connection, quota)
             if self.size.page > page_size or file_size > quota // 2:
                 raise UnfitIndexError("the index was made for a larger quota")
@@ -79,7 +84,7 @@ class Index:
                 self._create()
             self.inode = files.inode(path)
             self._log_inodes = self._inodes_of_log()
-            self._looked_at = 0.0
+            self._checked_at = 0.0
         except BaseException:
             self._connection.close()
             raise
@@ -99,22 +104,22 @@ class Index:
         return files.inode(self._path + "-wal"), files.inode(self._path + "-shm")
 
     def in_place(self, *, now: bool = False) -> bool:
-        """Whether the files that are open are still, or were just now, those at the path.
+        """Return whether the path still leads to the files that are open.
 
-        With `now`, just now is not enough.
+        Without `now`, the answer may be half a millisecond old.
         """
         at = time.monotonic()
-        if not now and at < self._looked_at + _TRUSTED:
+        if not now and at < self._checked_at + _TRUSTED:
             return True
-        self._looked_at = at
-        is_there = files.inode(self._path) == self.inode
-        return is_there and self._inodes_of_log() == self._log_inodes
+        self._checked_at = at
+        is_same = files.inode(self._path) == self.inode
+        return is_same and self._inodes_of_log() == self._log_inodes
 
     def wait_at_most(self, seconds: float) -> None:
-        """Wait so long from now on for what others have locked."""
-        if seconds != self._patience:
+        """Set how long statements from now on wait for a lock of another process."""
+        if seconds != self._busy_timeout:
             self.rows(f"PRAGMA busy_timeout={max(0, int(seconds * 1000))}")
-            self._patience = seconds
+            self._busy_timeout = seconds
 
     def check(self) -> None:
         """Raise :class:`sqlite3.DatabaseError` if the file's structure is broken."""
@@ -122,20 +127,20 @@ class Index:
             raise sqlite3.DatabaseError(problem)
 
     def transaction(self) -> _Transaction:
-        """Hold the write lock across processes; commit at the end, roll back on any error."""
+        """Hold SQLite's write lock in a ``with`` block; commit at its end, roll back on error."""
         return _Transaction(self._connection)
 
     def roll_back(self) -> None:
-        """End a transaction that an exception of a signal handler left open at its very start."""
+        """End a transaction that is still open: a signal handler raised right after its start."""
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        """All rows at once: a statement left half-read would keep the log from being emptied."""
+        """Return all rows. A statement that is left half-read would keep the log from shrinking."""
         return self._connection.execute(sql, values).fetchall()
 
     def scan(self, sql: str) -> Iterator[tuple[Any, ...]]:
-        """Row by row, for a caller that may stop early; the statement is closed in any case."""
+        """Yield row by row, for a caller that may stop early; close the statement in any case."""
         cursor = self._connection.execute(sql)
         try:
             yield from cursor
@@ -143,14 +148,14 @@ class Index:
             cursor.close()
 
     def one(self, sql: str, *values: object) -> tuple[Any, ...]:
-        """The one row of a statement that always has one."""
+        """Return the row of a statement that always has one."""
         rows = self.rows(sql, *values)
         if not rows:
             raise DamagedIndexError("the ledger is gone")
         return rows[0]
 
     def run(self, sql: str, *values: object) -> int:
-        """Execute a statement; the number of rows that it changed."""
+        """Execute a statement; return the number of rows that it changed."""
         return self._connection.execute(sql, values).rowcount
 
     def run_many(self, sql: str, values: Sequence[tuple[Any, ...]]) -> None:
@@ -158,14 +163,14 @@ class Index:
         self._connection.executemany(sql, values)
 
     def shrink(self) -> None:
-        """Give free pages, and the log, back to the file system; in no transaction."""
+        """In no transaction: give free pages and the log back to the file system."""
         while before := self.size.free_pages():
             self.rows(f"PRAGMA incremental_vacuum({4 * self.batch})")
             self.rows("PRAGMA wal_checkpoint(PASSIVE)")
             if self.size.free_pages() >= before:
                 break
-        # Who reads just now is waited for, but not for long: he may be stopped.
-        self.wait_at_most(_LOG_PATIENCE)
+        # The checkpoint waits for readers, but not for long: one of them may be stopped.
+        self.wait_at_most(_LOG_TIMEOUT)
         self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
@@ -173,13 +178,14 @@ class Index:
         self._connection.close()
 
     def abandon(self) -> None:
-        """In a forked child: neither use nor close what is the parent's."""
+        """Neither use nor close the connection any more: it is the parent's, in a forked child."""
         _inherited.append(self._connection)
 
 
 class _Transaction:
-    """What ``with`` begins and ends. No generator: one that is collected late would roll back what
-    has been begun since.
+    """A transaction as a context manager.
+
+    No generator: one that is collected late would roll back a transaction that began since.
     """
 
     __slots__ = ("_connection",)

@@ -1,14 +1,14 @@
-"""The tables of the index, and the triggers that keep what is derived from them true."""
+"""The tables of the index, and the triggers that update what is derived from them."""
 
 from __future__ import annotations
 
-#: Confirmations kept for one object, one for each set of credentials, the newest: roles change
-#: their keys every few hours, and each set is a new one.
+#: Validations kept for one object, one for each scope, the newest: a role's credentials change
+#: every few hours, and each new set is a new scope.
 SCOPES_KEPT = 8
 
 # `superseded`: no object refers to the blob any more. `boot`: the boot during which the blob was
-# last known to be whole. `ledger.changes`: see :mod:`.changes`. The triggers keep the rest of
-# `ledger`, and `superseded`, true in the very transaction that changes what they are derived from.
+# last known to be whole. `ledger.changes`: see :mod:`.change_counter`. The triggers update the rest
+# of `ledger`, and `superseded`, in the same transaction as what they are derived from.
 SCHEMA = (
     """CREATE TABLE blobs (
         id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size INTEGER NOT NULL,
@@ -24,13 +24,14 @@ SCHEMA = (
     """CREATE TABLE validations (
         object INTEGER NOT NULL, scope TEXT NOT NULL, validated_at REAL NOT NULL,
         PRIMARY KEY (object, scope)) WITHOUT ROWID""",
-    # Filled and emptied by :mod:`.staging`; the columns of one new copy, its confirmation included.
+    # Filled and emptied by :mod:`.staging`: one row is a new copy with its validation.
     """CREATE TABLE staged (
         bucket TEXT NOT NULL, key TEXT NOT NULL, version TEXT NOT NULL, origin TEXT NOT NULL,
         etag TEXT NOT NULL, version_id TEXT, received_at REAL NOT NULL, scope TEXT,
         name TEXT NOT NULL, size INTEGER NOT NULL, allocated INTEGER NOT NULL,
         inode INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, used_at REAL NOT NULL,
         boot TEXT NOT NULL, PRIMARY KEY (bucket, key, version, origin)) WITHOUT ROWID""",
+    # `islands` are the extents of a partial file, see :mod:`..downloads.extents`.
     """CREATE TABLE partials (
         name TEXT PRIMARY KEY, reserved INTEGER NOT NULL, etag TEXT, size INTEGER, checksum TEXT,
         received INTEGER, digest TEXT, islands TEXT, inode INTEGER, boot TEXT)

@@ -1,11 +1,13 @@
-"""Copies published a moment ago: a row each, merged into the tables when some have gathered.
+"""New copies are staged: recorded as one row each, and merged into the tables later.
 
-A new copy belongs into three tables with their indexes, eight pages to be written. While there is
-ample room it is *staged* instead: one row in one small table, one page or two, a third of the time
-(45 µs between two requests, instead of 120). It is a copy like any other from then on: look-ups
-find it, the ledger counts it. Whatever wants to do more than look up or stage (evict, confirm,
-list) merges first, and so does who finds that it is time to measure the index again: some tens of
-rows of each process wait at most, in two or three pages.
+A new copy belongs into three tables with their indexes: eight pages to write. While there is ample
+room it is *staged* instead: one row in one small table, one or two pages, a third of the time
+(45 µs between two requests, instead of 120). From then on it is a copy like any other: look-ups
+find it, the ledger counts it.
+
+A transaction that does more than look up or stage (evict, confirm, list) merges first. So does one
+that is due to measure the index again: at most some tens of rows of each process are staged, in two
+or three pages.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from ...common.objects import Copy
     from .index import Index
 
-#: Of an object that the tables do not know: then its row here is the only one.
+#: Stages nothing if the tables know the object: its staged row must be the only one.
 _STAGE = """
     INSERT INTO staged SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
     WHERE NOT EXISTS (SELECT 1 FROM objects
@@ -32,8 +34,8 @@ _MERGE = (
         ON CONFLICT (name) DO UPDATE SET size = excluded.size, allocated = excluded.allocated,
             inode = excluded.inode, mtime_ns = excluded.mtime_ns, used_at = excluded.used_at,
             boot = excluded.boot""",
-    # Not over a later answer: the process that staged this may have been frozen. What claims to be
-    # from the future is no later one; a clock was wrong.
+    # A later answer is not overwritten: the process that staged this row may have been frozen. An
+    # answer from the future is no later one: a clock was wrong.
     """INSERT INTO objects
             (bucket, key, version, origin, etag, version_id, received_at, used_at, blob)
         SELECT bucket, key, version, origin, etag, version_id, received_at, used_at,
@@ -56,17 +58,17 @@ _MERGE = (
 
 
 def stage(index: Index, row: Sequence[Any]) -> bool:
-    """Write down a copy in the columns of ``staged``; False if its object is known already."""
+    """Stage a copy, given in the columns of ``staged``; return False if its object is known."""
     return index.run(_STAGE, *row, *row[:4]) > 0
 
 
 def is_waiting(index: Index) -> bool:
-    """Whether any copy is staged."""
+    """Return whether any copy is staged."""
     return bool(index.rows("SELECT 1 FROM staged LIMIT 1"))
 
 
 def merge(index: Index, rows: Sequence[tuple[Any, ...]] = ()) -> None:
-    """Bring what is staged into the tables, then `rows` as well, at most one for an object."""
+    """Merge what is staged into the tables, then `rows`, at most one for each object."""
     if is_waiting(index):
         _merge(index)
     if rows:
