@@ -23,7 +23,6 @@ from tmpcache.errors import FetchManyError, QuotaExceededError, TmpCacheError
 from tmpcache.fetching.fetcher import Fetcher
 from tmpcache.fetching.many.batched_download import BatchedDownload
 from tmpcache.fetching.many.worker_pool import Job
-from tmpcache.store.database import Database
 from tmpcache.store.index.index import Index
 
 KIB = 1024
@@ -150,7 +149,7 @@ def test_an_index_that_cannot_be_used_is_told_for_each_object(
         raise TmpCacheError("locked for 30 s")
 
     with monkeypatch.context() as broken:
-        broken.setattr(Database, "read_after_writers", fail)
+        broken.setattr(fetcher.store.database, "read_after_writers", fail)
         assert BatchedDownload(fetcher, "models").lock(jobs) == jobs
     assert list(cache.root.glob("partial/*")) == []
 

@@ -11,7 +11,7 @@ from . import scratch_directories
 from .content import blobs, reconciliation
 from .content.blobs import is_name
 from .content.ledger import lease_of, totals
-from .store import problem
+from .damage import problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from ..common.interruption import reraise_interrupt
 from ..common.objects import Copy
 from ..errors import TmpCacheError
 from .content import blobs, eviction
+from .damage import problem, recheck
 from .database import Database
 from .index.index import DamagedIndexError
 from .leases.session import lease_id
@@ -127,7 +128,7 @@ class Store:
         try:
             if copy.boot == self.database.boot and is_safe(copy, lease):
                 return lease
-            reason = self.database.write(lambda index: self._recheck(index, copy))
+            reason = self.database.write(lambda index: recheck(index, copy, self.database.boot))
         except BaseException:  # a caller that keeps the error must not keep the lease
             lease.release()
             raise
@@ -218,39 +219,6 @@ class Store:
             return True
         return False
 
-    def _accept(self, index: Index, copy: Copy) -> None:
-        """Record boot, inode and time of a file whose bytes were found to be the copy's.
-
-        It was written before a reboot, or restored from an image or an archive.
-        """
-        status = os.lstat(copy.path)
-        index.run(
-            "UPDATE blobs SET boot = ?, inode = ?, mtime_ns = ?, allocated = ? WHERE name = ?",
-            *(self.database.boot, status.st_ino, status.st_mtime_ns, status.st_blocks * 512),
-            copy.name,
-        )
-
-    def _recheck(self, index: Index, copy: Copy) -> str | None:
-        """In a transaction, so that nobody evicts: return why a copy cannot be used, or None.
-
-        A copy that can be used is recorded as it is, and its mode is set right.
-        """
-        rows = index.rows("SELECT inode, size, mtime_ns FROM blobs WHERE name = ?", copy.name)
-        if not rows:
-            return "missing"
-        if rows[0] != (copy.inode, copy.size, copy.mtime_ns):
-            return "changed"
-        reason = problem(copy.path, rows[0])
-        may_be_restored = reason == "changed" and blobs.fingerprint(copy.path)[1] == copy.size
-        if reason and not may_be_restored:
-            return reason
-        if may_be_restored or copy.boot != self.database.boot:
-            if blobs.digest_of(copy.path) != copy.digest:
-                return reason or "corrupt"
-            self._accept(index, copy)
-        os.chmod(copy.path, blobs.MODE)  # a user may have changed it
-        return None
-
 
 def is_safe(copy: Copy, lease: Lease) -> bool:
     """Return whether the file of a copy that was just leased is intact and not being evicted.
@@ -295,14 +263,3 @@ def checked_row(row: tuple[Any, ...]) -> tuple[Any, ...]:
     ):
         return row
     raise DamagedIndexError(f"{row!r} was never written")
-
-
-def problem(path: str, expected: tuple[int, int, int]) -> str | None:
-    """Return what is wrong with a blob's file, in one word, without reading it; None if nothing."""
-    try:
-        found = blobs.fingerprint(path)
-    except FileNotFoundError:
-        return "missing"
-    if found == expected:
-        return None
-    return "truncated" if found[1] < expected[1] else "changed"

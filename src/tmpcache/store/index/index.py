@@ -60,7 +60,7 @@ class Index:
         page_size = preferred_page_size(quota)
         #: Rows of objects that one transaction adds or deletes at most.
         self.batch = max_rows(quota)
-        # SQLite would leave the mode to the umask. The files -wal and -shm get the mode of this.
+        # SQLite would leave the mode to the umask. -wal and -shm get the mode of this file.
         file_size = files.create(path)
         self._connection = sqlite3.connect(
             path, timeout=busy_timeout, isolation_level=None, check_same_thread=False
@@ -71,9 +71,8 @@ class Index:
             run("PRAGMA auto_vacuum=INCREMENTAL")
             run("PRAGMA journal_mode=WAL")
             run("PRAGMA synchronous=OFF")
-            run(
-                "PRAGMA cache_spill=OFF"
-            )  # nothing is written before the commit, when its size is known
+            # No page is written before the commit, when the size of the transaction is known.
+            run("PRAGMA cache_spill=OFF")
             self.size = IndexSize(path, self._connection, quota)
             if self.size.page > page_size or file_size > quota // 2:
                 raise UnfitIndexError("the index was made for a larger quota")
