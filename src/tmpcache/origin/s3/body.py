@@ -7,8 +7,8 @@ from http.client import HTTPResponse
 
 from ...common.interruption import reraise_interrupt
 from .. import Reply
+from . import timeouts
 from .errors import named, translated
-from .origin import READ_TIMEOUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,10 +81,10 @@ class Body:
 
     def read(self, buffer: memoryview, /) -> memoryview:
         """The next bytes, in `buffer`."""
-        left = READ_TIMEOUT if self._deadline is None else self._deadline.remaining()
+        left = timeouts.READ_TIMEOUT if self._deadline is None else self._deadline.remaining()
         try:
             # A stand-in for S3 (moto's mock_aws, a Stubber) has no socket.
-            if left < READ_TIMEOUT and self._awaited > 0 and self._http is not None:
+            if left < timeouts.READ_TIMEOUT and self._awaited > 0 and self._http is not None:
                 self._stream.set_socket_timeout(max(left, 0.001))
             count = int(self._fill(buffer[: self._most]))
             if self._http is not None and self._http.isclosed():  # all read: to the next request

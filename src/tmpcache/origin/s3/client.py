@@ -7,8 +7,8 @@ import sys
 
 from ...common.interruption import reraise_interrupt
 from ...errors import ConfigError, OriginUnavailableError
+from . import timeouts
 from .errors import named, no_client
-from .origin import CONNECT_TIMEOUT, READ_TIMEOUT, read_timeout
 from .signing import here
 
 TYPE_CHECKING = False
@@ -34,8 +34,8 @@ def make_client() -> Any:
     except ImportError as error:  # pragma: no cover - a broken installation
         raise ConfigError(f"boto3 cannot be imported ({error}): install it") from error
     config = Config(
-        connect_timeout=CONNECT_TIMEOUT,
-        read_timeout=READ_TIMEOUT,
+        connect_timeout=timeouts.CONNECT_TIMEOUT,
+        read_timeout=timeouts.READ_TIMEOUT,
         max_pool_connections=_CONNECTIONS,
         tcp_keepalive=True,
     )
@@ -75,10 +75,11 @@ def _wait_by_deadline(client: Any) -> None:
 
     class ByDeadline(Timeout):
         def clone(self) -> Timeout:  # urllib3 does this for each request
-            seconds = read_timeout(None if here.question is None else here.question.deadline)
-            return Timeout(connect=min(seconds, CONNECT_TIMEOUT), read=seconds)
+            deadline = None if here.question is None else here.question.deadline
+            seconds = timeouts.read_timeout(deadline)
+            return Timeout(connect=min(seconds, timeouts.CONNECT_TIMEOUT), read=seconds)
 
-    timeout = ByDeadline(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT)
+    timeout = ByDeadline(connect=timeouts.CONNECT_TIMEOUT, read=timeouts.READ_TIMEOUT)
     try:
         http = client._endpoint.http_session
         http._manager.connection_pool_kw["timeout"] = timeout
