@@ -23,12 +23,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .bucket import Bucket
     from .clock import Clock
     from .faults import Fault
     from .invocation import FunctionError, InitError, Invocation
     from .lambda_harness import LambdaHarness
-    from .s3 import Request, S3Server
+    from .request import Request
+    from .s3 import Bucket, S3Server
     from .starts import ColdStart, ColdStartError, WarmStart
 
 __all__ = [
@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Bucket": "bucket",
+    "Bucket": "s3",
     "Clock": "clock",
     "ColdStart": "starts",
     "ColdStartError": "starts",
@@ -56,7 +56,7 @@ _MODULES = {
     "InitError": "invocation",
     "Invocation": "invocation",
     "LambdaHarness": "lambda_harness",
-    "Request": "s3",
+    "Request": "request",
     "S3Server": "s3",
     "WarmStart": "starts",
 }

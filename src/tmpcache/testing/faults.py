@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .s3 import Request
+    from .request import Request
 
 Headers = list[tuple[str, str]]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import urllib.request
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
@@ -24,8 +24,8 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Request as Incoming
 
 from .answers import Canned, error
-from .bucket import Bucket
 from .faults import Armed, Fault, Headers
+from .request import Request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -34,33 +34,6 @@ if TYPE_CHECKING:
 
 #: In the User-Agent of what a test does through a `Bucket`; such requests are not written down.
 _OWNER = "tmpcache-testing-owner"
-
-
-@dataclass
-class Request:
-    """One request as it arrived, and how it was answered."""
-
-    method: str
-    path: str
-    query: str
-    headers: dict[str, str]
-    status: int = 0
-    sent: int = 0  #: body bytes handed to the socket
-
-    @property
-    def etag_asked(self) -> str | None:
-        """The ETag in If-None-Match, if any."""
-        return self.headers.get("if-none-match")
-
-    @property
-    def etag_required(self) -> str | None:
-        """The ETag in If-Match, if any."""
-        return self.headers.get("if-match")
-
-    @property
-    def range(self) -> str | None:
-        """The Range header, if any."""
-        return self.headers.get("range")
 
 
 class _Quiet(MotoRequestHandler):
@@ -224,6 +197,38 @@ class S3Server:
             return start(status, headers, exc_info) if exc_info else start(status, headers)
 
         return _counted(app(environ, starting), request)
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """What a test stores, breaks and counts; made by `S3Server.bucket`."""
+
+    server: S3Server
+    name: str
+    client: S3Client = field(repr=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def path(self, key: str) -> str:
+        """The key's path in a URL, decoded."""
+        return f"/{self.name}/{key}"
+
+    def put(self, key: str, body: bytes) -> str:
+        """Store an object; its ETag, as S3 spells it (in quotes)."""
+        return self.client.put_object(Bucket=self.name, Key=key, Body=body)["ETag"]
+
+    def delete(self, key: str) -> None:
+        """Remove an object."""
+        self.client.delete_object(Bucket=self.name, Key=key)
+
+    def gets(self, key: str) -> list[Request]:
+        """The GETs of one object since the last `S3Server.forget`."""
+        return self.server.gets(self.path(key))
+
+    def inject(self, key: str, fault: Fault, *, skip: int = 0, times: float = float("inf")) -> None:
+        """Apply a fault to GETs of one object; see `S3Server.inject`."""
+        self.server.inject(self.path(key), fault, skip=skip, times=times)
 
 
 def _read(environ: WSGIEnvironment) -> Request:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import family
+from . import process_tree
 from .runtime_api import Answer, Event, RuntimeApi
 
 
@@ -104,7 +104,7 @@ class Sandbox:
         """SIGKILL, to the children too; return once the process is gone."""
         with self._changed:
             if self._process.returncode is None:
-                family.kill(self.pid)
+                process_tree.kill(self.pid)
             self._changed.wait_for(lambda: self.end is not None)
 
     def new_log_lines(self) -> tuple[str, ...]:
@@ -152,12 +152,12 @@ class Sandbox:
 
     def _stop(self) -> None:
         if self.end is None:
-            family.stop(self.pid)
+            process_tree.stop(self.pid)
             self.frozen = True
 
     def _resume(self) -> None:
         if self.frozen:
-            family.resume(self.pid)
+            process_tree.resume(self.pid)
             self.frozen = False
 
     def _watch(self) -> None:
