@@ -1,4 +1,4 @@
-"""A process with all that it started: stopped, resumed and killed together. Linux only."""
+"""Stop, resume and kill a process together with all processes that it started. Linux only."""
 
 from __future__ import annotations
 
@@ -9,46 +9,49 @@ from pathlib import Path
 
 import psutil
 
-#: The states of threads that run none of their program before they take a SIGSTOP that they were
-#: sent: stopped, traced, dead, and waiting in the kernel. (A vfork waits there until its child,
+#: States of a thread that executes none of its program before it receives a SIGSTOP that was sent
+#: to it: stopped, traced, dead, and waiting in the kernel. (A vfork waits there until its child,
 #: which may be stopped already, has called exec.)
-_AT_REST = frozenset("TtZXD")
+_STOPPED = frozenset("TtZXD")
 
 
 def stop(leader: int) -> None:
-    """SIGSTOP; return once nothing of the family runs, not even a child forked meanwhile."""
-    told: set[psutil.Process] = set()
-    while running := {p for p in _family(leader) if p not in told or not _is_at_rest(p.pid)}:
+    """Send SIGSTOP to all; return once none of them runs, not even a child forked meanwhile."""
+    signalled: set[psutil.Process] = set()
+    while running := {p for p in _tree(leader) if p not in signalled or not _is_stopped(p.pid)}:
         _signal(running, signal.SIGSTOP)
-        told |= running
+        signalled |= running
 
 
 def resume(leader: int) -> None:
-    """SIGCONT."""
-    _signal(_family(leader), signal.SIGCONT)
+    """Send SIGCONT to all."""
+    _signal(_tree(leader), signal.SIGCONT)
 
 
 def kill(leader: int) -> None:
-    """SIGKILL, stopped first: the children of the dead are nobody's, and would not be found."""
-    stop(leader)
-    _signal(_family(leader), signal.SIGKILL)
+    """Send SIGKILL to all, stopped first.
 
-
-def _family(leader: int) -> set[psutil.Process]:
-    """Who is in the process group that `leader` leads, and their descendants.
-
-    Children that moved to a session of their own are found as descendants, children whose parent is
-    gone in the group. Only a daemon, which is neither, is not found.
+    A child whose parent has ended is no descendant any more, and could not be found.
     """
-    family: set[psutil.Process] = set()
+    stop(leader)
+    _signal(_tree(leader), signal.SIGKILL)
+
+
+def _tree(leader: int) -> set[psutil.Process]:
+    """Return the processes in the group of `leader`, and their descendants.
+
+    A child that moved to a session of its own is found as a descendant, and one whose parent has
+    ended in the group. Only a daemon, which is neither, is not found.
+    """
+    tree: set[psutil.Process] = set()
     for pid in psutil.pids():
         try:
             if os.getpgid(pid) == leader:
                 member = psutil.Process(pid)
-                family |= {member, *member.children(recursive=True)}
+                tree |= {member, *member.children(recursive=True)}
         except (ProcessLookupError, psutil.NoSuchProcess):
             continue
-    return family
+    return tree
 
 
 def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
@@ -59,10 +62,11 @@ def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None
             continue
 
 
-def _is_at_rest(pid: int) -> bool:
+def _is_stopped(pid: int) -> bool:
+    """Return whether no thread of a process runs, or the process has ended."""
     try:
         stats = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
-    except (FileNotFoundError, ProcessLookupError):  # it ended, or one of its threads did
+    except (FileNotFoundError, ProcessLookupError):  # the process or one of its threads ended
         return not psutil.pid_exists(pid)
-    # "pid (name) state …", and the name may contain anything
-    return all(stat.rpartition(") ")[2][0] in _AT_REST for stat in stats)
+    # A line is "pid (name) state …", and the name may contain anything.
+    return all(stat.rpartition(") ")[2][0] in _STOPPED for stat in stats)
