@@ -57,13 +57,13 @@ class Connection:
         self._reply: Reply | None = None
         self._buffer = memoryview(b"")
 
-    def open(self) -> None:
+    def register(self) -> None:
         """Count this connection among those of the process."""
         self._state.connections.append(self)
         open_connections.add(self)
 
-    def leave(self) -> None:
-        """Count it no longer."""
+    def unregister(self) -> None:
+        """Stop counting it."""
         open_connections.discard(self)
 
     def run_as_helper(self) -> None:
@@ -92,7 +92,7 @@ class Connection:
         self._buffer = memoryview(bytearray(_FIRST_READ))
         at = 0
         try:
-            self.open()
+            self.register()
             while (byte_range := state.plan.next_range()) is not None:
                 self._range = byte_range
                 if self._reply is not None and at != byte_range.at:
@@ -100,7 +100,7 @@ class Connection:
                 self._read_range(byte_range)
                 at = byte_range.at
         finally:
-            self.leave()
+            self.unregister()
             self._close_response()
 
     def interrupt(self) -> None:
@@ -127,7 +127,7 @@ class Connection:
                 state.pause(self._retry_budget, error)
 
     def _read_body(self, byte_range: ByteRange, reply: Reply) -> None:
-        """Read up to the end of the range, which `split` may bring nearer meanwhile."""
+        """Read up to the end of the range, which `split` may move meanwhile."""
         state, sink, buffer, split = self._state, self._state.sink, self._buffer, self._split
         deadline, read = state.deadline, reply.body.read
         measured_at, measured_from = time.monotonic(), byte_range.at

@@ -172,14 +172,14 @@ class Transfer:
             connection = Connection(self._state, budget, deadline)
             # Counted before the check: of two transfers that check at the same time, at least one
             # sees too many.
-            connection.open()
+            connection.register()
             if len(open_connections) > _MAX_CONNECTIONS:
-                return connection.leave()
+                return connection.unregister()
             helper = Worker(connection.run_as_helper, "tmpcache connection")
             self._helpers.append(helper)  # before it starts, so that an interrupt finds it
             self._plan.add_helper()
             if not helper.start():
                 self._helpers.remove(helper)
                 self._plan.remove_helper()
-                return connection.leave()
+                return connection.unregister()
         return None
