@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from tmpcache.origin import Reply
 
 if TYPE_CHECKING:
-    from tmpcache.common.deadline import Deadline
+    from typing import Unpack
+
+    from tmpcache.origin import GetOptions
 
 
 def key(size: int, name: str) -> str:
@@ -47,15 +49,10 @@ class Instant:
         bucket: str,
         key: str,
         version_id: str | None = None,
-        *,
-        if_none_match: str = "",
-        if_match: str = "",
-        start: int = 0,
-        end: int | None = None,
-        deadline: Deadline | None = None,
+        **options: Unpack[GetOptions],
     ) -> Reply | None:
         """The object; its ETag is its key, so it never changes."""
-        if if_none_match == key:
+        if options.get("if_none_match") == key:
             return None
         size = int(key.partition("/")[0])
         return Reply(_Body(key.encode(), size), key, size, None)

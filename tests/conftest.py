@@ -137,7 +137,7 @@ def origin(
 @pytest.fixture
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two seconds of silence are a broken connection, for origins of the environment."""
-    monkeypatch.setattr("tmpcache.origin.s3.origin.READ_TIMEOUT", 2.0)
+    monkeypatch.setattr("tmpcache.origin.s3.timeouts.READ_TIMEOUT", 2.0)
 
 
 @pytest.fixture(scope="session")

@@ -367,7 +367,7 @@ def test_a_connection_that_was_closed_meanwhile_costs_no_failure(wire: Wire) -> 
 def test_a_silent_server_is_not_waited_for_past_the_deadline(
     wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tmpcache.origin.s3.origin._LESS_PATIENT", (0.2,))
+    monkeypatch.setattr("tmpcache.origin.s3.timeouts._SHORTER_TIMEOUTS", (0.2,))
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "100")
     wire.hold.clear()
     with pytest.raises(DeadlineExceededError, match="s3://models/a"):
@@ -379,7 +379,7 @@ def test_a_body_is_cut_off_at_the_deadline_and_gone_on_with(
     bucket: Bucket, proxy: FaultProxy, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """boto3 brings the rest: it can stop at any moment."""
-    monkeypatch.setattr("tmpcache.origin.s3.origin._LESS_PATIENT", (2.0, 1.0))
+    monkeypatch.setattr("tmpcache.origin.s3.timeouts._SHORTER_TIMEOUTS", (2.0, 1.0))
     bucket.put("a", BODY)
     origin = ObstoreOrigin()
     reply = origin.get("models", "a", deadline=Deadline(2.5))

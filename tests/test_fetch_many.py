@@ -33,7 +33,7 @@ from tmpcache.errors import (
     OriginUnavailableError,
     QuotaExceededError,
 )
-from tmpcache.origin.transfer import parallel
+from tmpcache.origin.transfer import connection, parallel
 from tmpcache.testing import Bucket
 
 KIB, MIB = 1024, 1024 * 1024
@@ -356,7 +356,7 @@ def test_large_objects_share_the_connections(root: Path) -> None:
     paths = cache.fetch_many("models", shelf.objects)
     assert [path.read_bytes() == shelf.objects[path.key] for path in paths] == [True] * 6
     assert 6 < shelf.most_open <= 2 * parallel.CONNECTIONS
-    assert not parallel._open
+    assert not connection.open_connections
 
 
 # ---- bad days in the middle

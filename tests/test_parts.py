@@ -28,7 +28,7 @@ from tmpcache.errors import (
     OriginUnavailableError,
     QuotaExceededError,
 )
-from tmpcache.origin.transfer import parallel
+from tmpcache.origin.transfer.connection import open_connections
 from tmpcache.origin.transfer.parallel import CONNECTIONS
 from tmpcache.store.downloads.partial_file import Partial
 from tmpcache.testing import Bucket
@@ -100,7 +100,7 @@ def test_never_more_connections_than_announced(cache: Cache, proxy: FaultProxy) 
 def test_a_fast_first_response_is_read_to_its_end(
     bucket: Bucket, cache: Cache, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tmpcache.origin.transfer.parallel._FAST", 0.0)
+    monkeypatch.setattr("tmpcache.origin.transfer.connection._FAST", 0.0)
     assert cache.fetch("models", "a").read_bytes() == BODY
     assert [get.status for get in bucket.gets("a")] == [200]
 
@@ -192,7 +192,7 @@ def fetched_in_one(root: Path, odd: OddStore) -> None:
         assert path.outcome is Outcome.FETCHED
         path.release()
         assert_accounts_balance(cache)
-    assert not parallel._open
+    assert not open_connections
     assert not [one.name for one in threading.enumerate() if one.name.startswith("tmpcache")]
 
 

@@ -14,11 +14,11 @@ import traceback
 from collections.abc import Callable
 from functools import cache
 from types import FrameType
-from typing import Any
+from typing import Any, Unpack
 
 import tmpcache
 from support.content import content
-from tmpcache.origin import Reply
+from tmpcache.origin import GetOptions, Reply
 
 _PACKAGE = os.path.dirname(tmpcache.__file__)
 
@@ -41,18 +41,14 @@ class MemoryOrigin:
         bucket: str,
         key: str,
         version_id: str | None = None,
-        *,
-        if_none_match: str = "",
-        if_match: str = "",
-        start: int = 0,
-        end: int | None = None,
-        deadline: object = None,
+        **options: Unpack[GetOptions],
     ) -> Reply | None:
-        """The object from `start` on, or None if it is what `if_none_match` says."""
+        """Return the object from `start` on, or None if it has the ETag `if_none_match`."""
         body = self.content(key)
         etag = f'"{hashlib.md5(body).hexdigest()}"'
-        if etag == if_none_match:
+        if etag == options.get("if_none_match"):
             return None
+        start = options.get("start", 0)
         return Reply(_Body(body[start:]), etag, len(body), None, start)
 
     def close(self) -> None:

@@ -301,7 +301,8 @@ class Fetcher:
         self, name: ObjectName, reply: Reply | None, partial: Partial, deadline: Deadline | None
     ) -> Arrival:
         """Bring the body home; what an earlier download left of the same version is the start."""
-        from ..origin.transfer.download import download, is_strong
+        from ..origin.transfer.conditional_requests import is_strong
+        from ..origin.transfer.download import download
         from ..store.downloads.publish import Arrival
 
         at = self.clock() if reply is None else reply.asked_at

@@ -1,10 +1,12 @@
-"""Who asks, and whom: told from the environment, without importing boto3.
+"""The origin and the keys that boto3 would use, read from the environment without importing boto3.
 
-Freshness that one caller earned is not another's, so each validation is recorded for a *scope*: a
-one-way hash of the endpoint and of the keys that signed the request. Which keys signed is known of
-each answer (:mod:`.signing`). Here is told what boto3 would sign with before there is a client. If
-only boto3 can find that out (roles, instance profiles, SSO, credential processes), the scope is
-None, and the first question is asked.
+A validation by one caller says nothing about what another caller may read. So each validation is
+recorded for a *scope*: a one-way hash of the endpoint and of the keys that signed the request.
+
+Once there is a client, :mod:`.s3.signing` knows the keys of each request. Before that, this module
+reads which keys boto3 would sign with: from the environment variables, or from static keys in the
+configuration files. Roles, instance profiles, SSO and credential processes are known to boto3 only:
+the scope is None then, no copy is fresh, and the first request makes a client.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 #: The keys of a request that is not signed.
 ANONYMOUS: Keys = ("", "", "")
 
-#: All variables that decide who asks whom.
+#: All variables that decide which keys sign, and which endpoint is asked.
 _VARIABLES = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -41,11 +43,11 @@ _VARIABLES = (
 )
 _ENCODED = tuple(name.encode() for name in _VARIABLES)
 
-#: Settings of a profile that make botocore look further than to its keys.
-_ELSEWHERE = ("role_arn", "sso_", "credential_", "web_identity_token_file", "login_")
+#: Settings of a profile that may give it other keys than the static ones (prefixes of their names).
+_DYNAMIC_KEYS = ("role_arn", "sso_", "credential_", "web_identity_token_file", "login_")
 
-#: Domains that AWS itself serves S3 from, by the partition's name here. Those of the ordinary
-#: partition are GovCloud's, too.
+#: Domains that AWS serves S3 from, and what the partition is called here. GovCloud has the domain
+#: of the ordinary partition.
 _DOMAINS = {
     "amazonaws.com": "aws",
     "amazonaws.com.cn": "aws-cn",
@@ -55,10 +57,10 @@ _DOMAINS = {
     "cloud.adc-e.uk": "aws-eu-isoe",
     "csp.hci.ic.gov": "aws-us-isof",
 }
-#: Regions of partitions other than the ordinary one begin with these.
+#: Prefixes of the regions in partitions other than the ordinary one.
 _REGIONS = ("cn-", "us-gov-", "us-iso-", "us-isob-", "us-isof-", "eu-isoe-", "eusc-")
-#: Names below such a domain that are S3's; others belong to customers of AWS (``ec2-…``, ``….elb``)
-#: or answer something else than the object of that key (``s3-object-lambda``).
+#: Host names in such a domain that are S3's. Others belong to customers of AWS (``ec2-…``,
+#: ``….elb``) or answer something else than the object of that key (``s3-object-lambda``).
 _S3_HOST = (
     r"(?:s3(?:-fips|-accelerate)?(?:\.dualstack)?(?:[.-](?:aws-global|[a-z]+(?:-[a-z]+)+-\d+))?"
     r"|s3-external-1"
@@ -67,34 +69,34 @@ _S3_HOST = (
 
 
 def variables() -> list[object]:
-    """What the environment says about who asks whom; to be compared with what it said before.
+    """Return the values of these variables, to be compared with those of the last call.
 
-    Read past `os.environ`, which takes 0.6 µs for each variable: this is part of every hit, as long
-    as there is no client.
+    This is part of every hit as long as there is no client, so it reads the dictionary inside
+    `os.environ`: `os.environ` itself takes 0.6 µs for each variable.
     """
     try:
         return [*map(os.environ._data.get, _ENCODED)]  # type: ignore[attr-defined]
-    except AttributeError:  # somebody has put a dictionary in its place
+    except AttributeError:  # a test has put a dictionary in its place
         return [*map(os.environ.get, _VARIABLES)]
 
 
 def files() -> list[tuple[int, int, int]]:
-    """Which configuration files there are; to be compared as well."""
-    found = []
+    """Return inode, size and mtime of the configuration files, to be compared as well."""
+    fingerprints = []
     for path in _paths():
         try:
             status = os.stat(path)
-            found.append((status.st_ino, status.st_size, status.st_mtime_ns))
+            fingerprints.append((status.st_ino, status.st_size, status.st_mtime_ns))
         except OSError as error:
             reraise_interrupt(error)
-            found.append((0, 0, 0))
-    return found
+            fingerprints.append((0, 0, 0))
+    return fingerprints
 
 
 def keys_of_environment() -> Keys | None:
-    """The keys that boto3 would sign with, in its order of precedence.
+    """Return the keys that boto3 would sign with, in its order of precedence.
 
-    None if that cannot be told: it would ask others for keys, read the environment again later
+    None if only boto3 knows: it would request keys, read the environment again later
     (``AWS_CREDENTIAL_EXPIRATION``), or fail.
     """
     env = os.environ.get
@@ -109,14 +111,15 @@ def keys_of_environment() -> Keys | None:
 
 
 def _keys_of_profile(name: str) -> Keys | None:
+    """Return the static keys of a profile; None if it has none, or may have others."""
     credentials, config = map(_read, _paths())
-    found = [
+    sections = [
         _section(credentials, name),
         _section(config, name if name == "default" else f"profile {name}"),
     ]
-    if any(setting.startswith(_ELSEWHERE) for section in found for setting in section):
+    if any(setting.startswith(_DYNAMIC_KEYS) for section in sections for setting in section):
         return None
-    for section in found:
+    for section in sections:
         if access_key := section.get("aws_access_key_id"):
             secret_key = section.get("aws_secret_access_key")
             token = section.get("aws_security_token", section.get("aws_session_token"))
@@ -125,13 +128,13 @@ def _keys_of_profile(name: str) -> Keys | None:
 
 
 def _section(text: str, name: str) -> dict[str, str]:
-    """A section of a configuration file; importing configparser would take 4 ms."""
+    """Return a section of a configuration file. Importing configparser would take 4 ms."""
     section: dict[str, str] = {}
     inside = False
     for line in text.splitlines():
         if line.startswith("[") and "]" in line:
             title = " ".join(line[1 : line.index("]")].replace('"', "").split())
-            inside = title in (name, "DEFAULT")  # which holds for all sections
+            inside = title in (name, "DEFAULT")  # DEFAULT holds for all sections
         elif inside and line[:1] not in ("", " ", "\t", "#", ";"):
             setting, _, value = line.replace(":", "=", "=" not in line).partition("=")
             section[setting.strip().lower()] = value.strip()
@@ -139,7 +142,7 @@ def _section(text: str, name: str) -> dict[str, str]:
 
 
 def name_from_environment() -> str | None:
-    """The name of the S3 that boto3 would ask, or None if only a client knows."""
+    """Return the name of the origin that boto3 would ask; None if only a client knows."""
     env, texts = os.environ.get, "".join(map(_read, _paths()))
     endpoint = ""
     if env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() != "true":
@@ -153,7 +156,7 @@ def name_from_environment() -> str | None:
 
 
 def origin_name(endpoint: str, region: str | None) -> str:
-    """The endpoint, or the AWS partition: inside one, the name of a bucket is unique.
+    """Return the endpoint, or the AWS partition: in one, the name of a bucket is unique.
 
     >>> origin_name("http://127.0.0.1:9000/", None), origin_name("", "cn-north-1")
     ('http://127.0.0.1:9000', 'aws-cn')
@@ -182,24 +185,24 @@ def is_aws(name: str) -> bool:
 
 
 def _partition(endpoint: str) -> str | None:
-    """The partition that an endpoint is S3's own of; None for all others."""
+    """Return the partition of an endpoint that is AWS's own; None for all others."""
     domain = next((domain for domain in _DOMAINS if domain in endpoint), None)
     if domain is None:
         return None
     import re
     from urllib.parse import urlsplit
 
-    parts = urlsplit(endpoint)
-    host = parts.hostname or ""
+    url = urlsplit(endpoint)
+    host = url.hostname or ""
     for domain, partition in _DOMAINS.items():
-        own = re.fullmatch(rf"{_S3_HOST}\.{re.escape(domain)}", host)
-        if own and parts.netloc.lower() == host and parts.path in ("", "/") and not parts.query:
+        is_s3 = re.fullmatch(rf"{_S3_HOST}\.{re.escape(domain)}", host)
+        if is_s3 and url.netloc.lower() == host and url.path in ("", "/") and not url.query:
             return "aws-us-gov" if "us-gov-" in host else partition
     return None
 
 
 def _paths() -> list[str]:
-    """boto3's configuration files: credentials and configuration."""
+    """Return the paths of boto3's files: credentials and configuration."""
     env = os.environ.get
     return [
         os.path.expanduser(os.path.expandvars(env(variable, default)))
@@ -211,6 +214,7 @@ def _paths() -> list[str]:
 
 
 def _read(path: str) -> str:
+    """Return the text of a file; "" if it cannot be read."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return file.read()
@@ -219,12 +223,12 @@ def _read(path: str) -> str:
         return ""
 
 
-def hashed(*parts: str) -> str:
-    """A hash of the parts, one way, so that no secret reaches the disk."""
-    try:  # hashlib loads OpenSSL, 2.5 ms of the 25 that a fresh process has for a hit
+def hashed(*texts: str) -> str:
+    """Return a one-way hash of the texts, so that no secret is written to the disk."""
+    try:  # hashlib loads OpenSSL: 2.5 ms of the 25 that a hit in a new process takes
         from _blake2 import blake2b
     except ImportError:
         from hashlib import blake2b
 
-    text = "\0".join(f"{len(part)} {part}" for part in parts)
-    return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+    joined = "\0".join(f"{len(text)} {text}" for text in texts)
+    return blake2b(joined.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()

@@ -1,8 +1,8 @@
-"""For those who test functions that use tmpcache; ``pip install 'tmpcache[testing]'``.
+"""Fixtures and classes to test functions that use tmpcache; ``pip install 'tmpcache[testing]'``.
 
-pytest finds the fixtures by itself (they are told at :mod:`tmpcache.testing.plugin`)::
+pytest finds the fixtures by itself; :mod:`tmpcache.testing.plugin` describes them::
 
-    def test_a_warm_start_asks_nobody(
+    def test_a_warm_start_sends_no_request(
         tmpcache_s3, tmpcache_cache, tmpcache_cold_start, tmpcache_warm_start
     ):
         models = tmpcache_s3.bucket("models")
@@ -11,10 +11,10 @@ pytest finds the fixtures by itself (they are told at :mod:`tmpcache.testing.plu
         tmpcache_warm_start(app.handler, {}, None)
         assert len(models.gets("e13b.npz")) == 1
 
-Without pytest, or under another test runner, use the parts: :class:`S3Server` is an S3 on loopback
-that counts requests and fails on demand, :class:`LambdaHarness` runs a function under Lambda's own
-runtime client, :class:`ColdStart` and :class:`WarmStart` are two ways to call a function again,
-:class:`Clock` is a time to turn. They do not belong into production code.
+Under another test runner, use the classes: :class:`S3Server` is an S3 on loopback that records
+requests and fails on demand; :class:`LambdaHarness` runs a function under Lambda's own runtime
+client; :class:`ColdStart` and :class:`WarmStart` are two ways to call a function again;
+:class:`Clock` is a clock that a test advances. They do not belong in production code.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .bucket import Bucket
     from .clock import Clock
     from .faults import Fault
     from .invocation import FunctionError, InitError, Invocation
     from .lambda_harness import LambdaHarness
-    from .s3 import Request, S3Server
+    from .request import Request
+    from .s3 import Bucket, S3Server
     from .starts import ColdStart, ColdStartError, WarmStart
 
 __all__ = [
@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Bucket": "bucket",
+    "Bucket": "s3",
     "Clock": "clock",
     "ColdStart": "starts",
     "ColdStartError": "starts",
@@ -56,15 +56,15 @@ _MODULES = {
     "InitError": "invocation",
     "Invocation": "invocation",
     "LambdaHarness": "lambda_harness",
-    "Request": "s3",
+    "Request": "request",
     "S3Server": "s3",
     "WarmStart": "starts",
 }
 
 
 def __getattr__(name: str) -> Any:
-    # pytest loads the plugin, and with it this package, in every run of who has tmpcache
-    # installed: moto (0.6 s) and psutil are imported when something that needs them is used.
+    # Wherever tmpcache is installed, pytest loads the plugin, and with it this package, in every
+    # run. So moto (0.6 s) and psutil are imported when a test uses something that needs them.
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -1,4 +1,4 @@
-"""What the S3 server answers itself, without asking its store."""
+"""Responses that the S3 server makes itself, without its store."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Canned:
-    """An object served by the layer itself, for keys that moto's URL patterns cannot take."""
+    """An object that the WSGI layer serves, for keys that moto's URL patterns do not match."""
 
     body: bytes
     etag: str
 
     def answer(self, environ: WSGIEnvironment) -> Response:
-        """Answer like S3, conditions and ranges included."""
+        """Make the response that S3 would send, conditions and ranges included."""
         response = Response(self.body, mimetype="binary/octet-stream")
         response.set_etag(self.etag)
         return response.make_conditional(
@@ -29,7 +29,7 @@ class Canned:
 
 
 def error(status: HTTPStatus, code: str) -> Response:
-    """S3's way to refuse."""
+    """Make the response that S3 sends for an error."""
     xml = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f"<Error><Code>{code}</Code><Message>{status.phrase}</Message></Error>"

@@ -1,4 +1,4 @@
-"""The fresh process of a cold start, seen from inside."""
+"""What runs in the new process of a cold start."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import tmpcache
 
 
 def main(path: str) -> None:
-    """Do what stdin says, and write to `path` what came of it.
+    """Call the function that stdin names, and write the outcome to `path`.
 
-    That is a pickled triple: whether it went well; the result, or the exception if it can be handed
-    over; and the stack trace.
+    stdin has a pickled triple: settings of the default cache, function and arguments. The outcome
+    is one, too: whether the function returned; its result, or its exception if that can be pickled;
+    and the stack trace.
     """
     try:
         settings, work, args = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
@@ -30,6 +31,7 @@ def main(path: str) -> None:
 
 
 def _callable(work: Callable[..., Any] | str) -> Callable[..., Any]:
+    """Return a function, or make one of the source text of its body."""
     if not isinstance(work, str):
         return work
     names: dict[str, Any] = {}
@@ -38,6 +40,7 @@ def _callable(work: Callable[..., Any] | str) -> Callable[..., Any]:
 
 
 def _returned(result: Any) -> bytes:
+    """Pickle the outcome of a function that returned."""
     try:
         return pickle.dumps((True, result, ""))
     except Exception as error:
@@ -46,10 +49,11 @@ def _returned(result: Any) -> bytes:
 
 
 def _raised(error: Exception) -> bytes:
+    """Pickle the outcome of a function that raised."""
     trace = "In the fresh process:\n" + "".join(traceback.format_exception(error))
     try:
         outcome = pickle.dumps((False, error, trace))
-        pickle.loads(outcome)  # noqa: S301 - some go in and do not come out
+        pickle.loads(outcome)  # noqa: S301 - some exceptions can be pickled and not unpickled
     except Exception:
         outcome = pickle.dumps((False, None, trace))
     return outcome

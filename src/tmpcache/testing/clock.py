@@ -1,4 +1,4 @@
-"""A time that stands still until it is turned."""
+"""A clock that stands still until a test advances it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import time
 
 
 class Clock:
-    """Seconds since the epoch, for ``Cache(clock=…)``; they pass when :meth:`advance` is called.
+    """A clock for ``Cache(clock=…)``, in seconds since the epoch; :meth:`advance` moves it.
 
-    It begins at the full second that it is made in, so that processes which go by the real time
-    find nothing in the cache that was confirmed in their future.
+    By default it starts at the current time, rounded down to a second. So a process that uses the
+    real time finds no copy in the cache that was confirmed in its future.
 
     >>> clock = Clock(1_800_000_000)
     >>> clock.advance(90)
@@ -18,13 +18,13 @@ class Clock:
     """
 
     def __init__(self, now: float | None = None) -> None:
-        #: Seconds since the epoch. May be set, also back.
+        #: Seconds since the epoch. May be set, also to an earlier time.
         self.now = float(int(time.time()) if now is None else now)
 
     def __call__(self) -> float:
-        """The time, as :func:`time.time` tells it."""
+        """Return the time, as :func:`time.time` does."""
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """Let time pass; a negative number turns it back."""
+        """Move the clock forward; a negative number moves it back."""
         self.now += seconds

@@ -1,4 +1,4 @@
-"""Ways for an S3 to misbehave."""
+"""Faults that a test can inject into the S3 server, some of them ready-made."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .s3 import Request
+    from .request import Request
 
 Headers = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One way to misbehave; the parts that are set apply, in this order.
+    """How the server misbehaves; the fields that are set apply, in this order.
 
     >>> throttled = Fault(status=HTTPStatus.SERVICE_UNAVAILABLE, code="SlowDown")
     """
 
-    before: Callable[[], object] | None = None  #: run something first, such as an overwrite
-    drop: tuple[str, ...] = ()  #: pretend that these request headers were not sent
+    before: Callable[[], object] | None = None  #: call this first, such as to overwrite the object
+    drop: tuple[str, ...] = ()  #: ignore these request headers
     status: HTTPStatus | None = None  #: answer with this error, without asking the store
     code: str = ""  #: the S3 error code in that answer
     edit: Callable[[int, Headers], Headers] | None = None  #: change the answer's headers
@@ -42,7 +42,7 @@ def _checksum_on_304(status: int, headers: Headers) -> Headers:
 
 
 def _shift_content_range(_: int, headers: Headers) -> Headers:
-    """Claim that the part starts one byte later than it does."""
+    """Announce a range that begins one byte after the one that is sent."""
     found = {name.lower(): value for name, value in headers}.get("content-range")
     if found is None:
         return headers
@@ -66,8 +66,8 @@ NO_ETAG = Fault(edit=_without("etag"))
 
 
 @dataclass
-class Armed:
-    """A fault waiting for requests of one method and path."""
+class InjectedFault:
+    """A fault, and which requests it applies to: of one method and path, after `skip` others."""
 
     path: str
     fault: Fault
@@ -75,10 +75,12 @@ class Armed:
     left: float
     method: str
 
-    def strikes(self, request: Request) -> bool:
-        """Whether this request meets the fault, once the first `skip` have passed."""
+    def applies_to(self, request: Request) -> bool:
+        """Return whether the fault applies to this request, and count the request."""
         if (request.method, request.path) != (self.method, self.path) or self.left <= 0:
             return False
-        self.skip, passes = max(0, self.skip - 1), self.skip > 0
-        self.left -= not passes
-        return not passes
+        if self.skip:
+            self.skip -= 1
+            return False
+        self.left -= 1
+        return True

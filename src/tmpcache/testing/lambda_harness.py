@@ -1,4 +1,4 @@
-"""A Lambda function under its real runtime client, in one warm container."""
+"""A Lambda function under its real runtime client, in one execution environment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .invocation import InitError, Invocation, no_init, unanswered
 from .runtime_api import Event
 from .sandbox import Sandbox
 
-#: What Lambda tells every function about itself.
+#: Variables that Lambda sets for every function.
 _ENVIRONMENT = {
     "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
@@ -37,26 +37,27 @@ _ENVIRONMENT = {
 class LambdaHarness:
     """Runs a handler under ``awslambdaric``, Lambda's own runtime client, on loopback.
 
-    Like one execution environment of Lambda: the process starts at the first invocation, serves
-    one event after the other, stands still in between, and is replaced by a new one on the same
-    disk after it died or exceeded its time. Linux only.
+    It works like one execution environment of Lambda. The process starts at the first invocation,
+    handles one event after the other, and is stopped in between. After it has ended or exceeded its
+    time, a new one on the same disk replaces it. Linux only.
 
     Args:
         handler: ``"module.function"``.
-        directory: where the module is, and the process's working directory; default: this one's.
+        directory: where the module is, and the process's working directory; default: this
+            process's.
         pythonpath: more directories to import from, before those in ``PYTHONPATH``.
         environ: variables to set, beside this process's (as they are when a process is started)
             and those that Lambda sets, such as ``AWS_LAMBDA_FUNCTION_NAME``.
-        freezing: stop the process and its children (SIGSTOP) as soon as it asks for the next event,
-            until there is one. Lambda does; turn it off to let background threads run on.
+        freezing: stop the process and its children (SIGSTOP) as soon as it requests the next
+            event, until there is one, as Lambda does. False lets background threads run on.
         init_timeout: seconds that importing the module may take; default 10, as in Lambda.
 
     Raises:
         ModuleNotFoundError: awslambdaric is not installed.
 
-    Its temporary directory (``TMPDIR``) is `tmp`: kept from process to process, removed by `close`.
-    Use it in a ``with`` statement, so that no process stays behind. `kill`, `freeze` and `thaw` may
-    be called from other threads while `invoke` runs.
+    Its temporary directory (``TMPDIR``) is `tmp`: all its processes share it, and `close` removes
+    it. Use the harness in a ``with`` statement, so that no process is left. Other threads may call
+    `kill`, `freeze` and `thaw` while `invoke` runs.
 
     >>> with LambdaHarness("app.handler", directory="src") as function:     # doctest: +SKIP
     ...     cold, warm = function.invoke({"n": 1}), function.invoke({"n": 2})
@@ -79,7 +80,7 @@ class LambdaHarness:
         self._directory = os.path.abspath(directory or os.getcwd())
         self._path = [self._directory, *map(os.path.abspath, pythonpath)]
         self._given = dict(environ or {})
-        self._turn = threading.Lock()
+        self._invoking = threading.Lock()
         self._sandbox: Sandbox | None = None
         self._closed = False
         self._tmp = tempfile.TemporaryDirectory(prefix="tmpcache-lambda-")
@@ -91,27 +92,27 @@ class LambdaHarness:
     def invoke(
         self, event: Any = None, *, timeout: float = 30.0, request_id: str | None = None
     ) -> Invocation:
-        """Have one event handled; a process is started if none is there.
+        """Let the function handle one event; start a process if there is none.
 
-        `timeout` is the function's time limit in seconds: the handler sees it in its context, and
-        at its end the process is killed (SIGKILL), which is an invocation that `failed`, as one
-        that raises or exits is. Returns when the process has asked for the next event and, with
-        freezing, stands still; or when it is gone. Events are handled one at a time.
+        `timeout` is the function's time limit in seconds. The handler sees it in its context. When
+        it is over, the process is killed (SIGKILL), and the invocation has `failed`, as one that
+        raises or exits has. Returns when the process has requested the next event and, with
+        freezing, is stopped; or when it has ended. Events are handled one at a time.
 
         Raises:
             InitError: the module could not be imported, the process ended or took too long.
             TypeError: the event is not JSON.
         """
         body = json.dumps(event).encode()
-        with self._turn:
+        with self._invoking:
             sandbox = self._alive() or self._start()
             begun = time.monotonic()
-            asked = Event(request_id or str(uuid.uuid4()), body, time.time() + timeout)
-            answer = sandbox.run(asked, timeout) or unanswered(asked, sandbox.end, timeout)
-            if not sandbox.idle:  # its time is up, whether it has answered or not
+            sent = Event(request_id or str(uuid.uuid4()), body, time.time() + timeout)
+            answer = sandbox.run(sent, timeout) or unanswered(sent, sandbox.end, timeout)
+            if not sandbox.idle:  # its time is over, even if it has answered
                 sandbox.kill()
             return Invocation(
-                request_id=asked.request_id,
+                request_id=sent.request_id,
                 payload=answer.payload,
                 failed=answer.failed,
                 duration=answer.at - begun,
@@ -121,27 +122,28 @@ class LambdaHarness:
             )
 
     def restart(self) -> None:
-        """Kill the process if there is one, and start the next: a cold start on the same disk.
+        """Kill the process if there is one, and start another: a cold start on the same disk.
 
         Raises :class:`InitError`.
         """
-        with self._turn:
+        with self._invoking:
             self._start()
 
     def kill(self) -> None:
-        """SIGKILL the process and its children, at whatever they are; the next `invoke` is cold.
+        """Send SIGKILL to the process and its children; the next `invoke` is a cold start.
 
-        An invocation that was under way fails with ``Runtime.ExitError``.
+        An invocation under way fails with ``Runtime.ExitError``.
         """
         if self._sandbox is not None:
             self._sandbox.kill()
 
-    # ---- standing still ----------------------------------------------------------------------
+    # ---- freezing ----------------------------------------------------------------------------
 
     def freeze(self) -> None:
-        """Stop the process and its children, once it has nothing to do; return when they stand.
+        """Wait until the process is idle, then stop it and its children.
 
-        Raises ``RuntimeError`` if there is no process, or it ended. `invoke` thaws.
+        Returns when all are stopped. The next `invoke` lets them run again. Raises ``RuntimeError``
+        if there is no process, or it ended.
         """
         sandbox = self._alive()
         if sandbox is not None:
@@ -150,11 +152,11 @@ class LambdaHarness:
             raise RuntimeError("there is no process to freeze: invoke the function first")
 
     def thaw(self) -> None:
-        """Let a frozen process run, although there is no event for it."""
+        """Let a frozen process run without an event."""
         if self._sandbox is not None:
             self._sandbox.thaw()
 
-    # ---- looking -----------------------------------------------------------------------------
+    # ---- properties --------------------------------------------------------------------------
 
     @property
     def tmp(self) -> Path:
@@ -163,7 +165,7 @@ class LambdaHarness:
 
     @property
     def pid(self) -> int | None:
-        """The process id, or None if no process is there."""
+        """The process id; None if there is no process."""
         sandbox = self._alive()
         return None if sandbox is None else sandbox.pid
 
@@ -175,16 +177,16 @@ class LambdaHarness:
 
     @property
     def memory(self) -> int:
-        """Bytes of memory that the process holds (resident); 0 if no process is there."""
+        """Bytes of resident memory of the process; 0 if there is no process."""
         pid = self.pid
         return 0 if pid is None else int(psutil.Process(pid).memory_info().rss)
 
-    # ---- from start to end -------------------------------------------------------------------
+    # ---- start and end -----------------------------------------------------------------------
 
     def close(self) -> None:
         """Kill the process and its children, and remove the temporary directory."""
         self.kill()
-        with self._turn:
+        with self._invoking:
             self._closed = True
             self._end()
             self._tmp.cleanup()

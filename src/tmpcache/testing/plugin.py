@@ -1,17 +1,17 @@
-"""Fixtures for tests of functions that use tmpcache; pytest finds them by itself.
+"""Fixtures to test functions that use tmpcache; pytest finds them by itself.
 
 =========================  =======================================================================
 ``tmpcache_root``          a directory of the test's own for the cache, in ``TMPCACHE_ROOT``
-``tmpcache_cache``         the cache behind ``tmpcache.fetch``, for the time of the test
-``tmpcache_settings``      its settings: to be overridden
-``tmpcache_clock``         its clock: stands still until it is turned
-``tmpcache_s3``            an S3 on loopback that counts requests and fails on demand
-``tmpcache_cold_start``    calls a function in a fresh process on the same disk
+``tmpcache_cache``         the cache behind ``tmpcache.fetch`` during the test
+``tmpcache_settings``      its settings, which a test module may override
+``tmpcache_clock``         its clock, which stands still until a test advances it
+``tmpcache_s3``            an S3 on loopback that records requests and fails on demand
+``tmpcache_cold_start``    calls a function in a new process on the same disk
 ``tmpcache_warm_start``    calls a function in this process, as its next invocation
 ``tmpcache_lambda``        runs a handler under Lambda's own runtime client, frozen in between
 =========================  =======================================================================
 
-Nothing is imported before a fixture is used. What they need comes with ``tmpcache[testing]``.
+A fixture imports what it needs when a test uses it; ``tmpcache[testing]`` installs that.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def tmpcache_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where every cache of this test lives, also those of processes that it starts.
+    """The root of every cache of this test, also in processes that it starts.
 
-    ``TMPCACHE_ROOT`` names it; all other ``TMPCACHE_*`` are unset, so that the settings of who runs
-    the test do not count. The directory is not there before a cache makes it.
+    ``TMPCACHE_ROOT`` names it. All other ``TMPCACHE_*`` are unset, so that the environment of the
+    test run does not matter. The directory does not exist until a cache makes it.
     """
     for name in list(os.environ):
         if name.startswith("TMPCACHE_"):
@@ -46,9 +46,9 @@ def tmpcache_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def tmpcache_clock() -> Clock:
-    """The time of ``tmpcache_cache`` and of cold starts: ``.now``, ``.advance(seconds)``.
+    """The clock of ``tmpcache_cache`` and of cold starts: ``.now``, ``.advance(seconds)``.
 
-    ``tmpcache_lambda`` runs by the real time.
+    ``tmpcache_lambda`` uses the real time.
     """
     from tmpcache.testing import Clock
 
@@ -57,9 +57,9 @@ def tmpcache_clock() -> Clock:
 
 @pytest.fixture
 def tmpcache_settings() -> dict[str, Any]:
-    """Arguments of ``tmpcache.Cache`` for ``tmpcache_cache`` and for cold starts; none.
+    """Arguments of ``tmpcache.Cache`` for ``tmpcache_cache`` and for cold starts; by default none.
 
-    Override it with what the function under test is deployed with::
+    Override it with the settings that the function under test is deployed with::
 
         @pytest.fixture
         def tmpcache_settings():
@@ -74,7 +74,8 @@ def tmpcache_cache(
 ) -> Iterator[Cache]:
     """An empty cache, which ``tmpcache.fetch`` uses during the test; closed afterwards.
 
-    The cache that was there before is back then, also if the test called ``tmpcache.configure``.
+    Afterwards ``tmpcache.fetch`` uses the cache that it used before, also if the test called
+    ``tmpcache.configure``.
     """
     import tmpcache
 
@@ -91,7 +92,7 @@ def tmpcache_cache(
 
 @pytest.fixture(scope="session")
 def tmpcache_s3_server() -> Iterator[S3Server]:
-    """The one server of the whole run; tests use ``tmpcache_s3``."""
+    """The server of the whole test run; tests use ``tmpcache_s3``."""
     from tmpcache.testing import S3Server
 
     server = S3Server()
@@ -101,11 +102,11 @@ def tmpcache_s3_server() -> Iterator[S3Server]:
 
 @pytest.fixture
 def tmpcache_s3(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> S3Server:
-    """An empty, well-behaved S3, and boto3's default for this test and the processes it starts.
+    """An empty S3 without faults; boto3 uses it in this test and in processes that the test starts.
 
-    The environment has its endpoint and credentials ``testing``; everything else of ``AWS_*``, the
-    configuration in ``~/.aws`` and proxies are hidden. botocore tries each request once
-    (``AWS_MAX_ATTEMPTS``), so that tests of failures need not wait for its retries.
+    The environment names its endpoint and the credentials ``testing``. All other ``AWS_*``, proxies
+    and the configuration in ``~/.aws`` are hidden. botocore tries each request once
+    (``AWS_MAX_ATTEMPTS``), so that tests of failures do not wait for its retries.
     """
     for name in list(os.environ):
         if name.startswith("AWS_") or name.lower().endswith("_proxy"):
@@ -130,7 +131,7 @@ def tmpcache_s3(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 def tmpcache_cold_start(
     tmpcache_root: Path, tmpcache_clock: Clock, tmpcache_settings: dict[str, Any]
 ) -> ColdStart:
-    """Calls a function in a fresh process on the same disk.
+    """Calls a function in a new process on the same disk.
 
     ``tmpcache_cold_start(app.handler, event, None, after=3600)``: see
     :class:`tmpcache.testing.ColdStart`.

@@ -1,8 +1,8 @@
 """The Lambda Runtime API on loopback, for one process.
 
-Lambda's runtime client asks ``…/invocation/next``, which is answered when there is an event, and
-posts what became of it; or it posts to ``…/init/error`` that it could not even begin. See
-https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html.
+Lambda's runtime client sends a GET to ``…/invocation/next``, which is answered when there is an
+event, and posts the function's result or error. If the function's module cannot be imported, it
+posts to ``…/init/error``. See https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TRACE = "Root=1-00000000-000000000000000000000000;Parent=0000000000000000;Sampl
 
 @dataclass(frozen=True)
 class Event:
-    """One event on its way to the function."""
+    """One event for the function."""
 
     request_id: str
     body: bytes  #: JSON
@@ -41,16 +41,16 @@ class Answer:
 
 
 class Runtime(Protocol):
-    """What the API tells and asks; called in its threads."""
+    """What the API calls, in its threads."""
 
     def next_event(self) -> Event | None:
-        """Block until there is an event; None if there will be none any more."""
+        """Wait until there is an event; return None if there will be none."""
 
     def answered(self, answer: Answer) -> None:
-        """Take the answer to the last event."""
+        """Receive the answer to the last event."""
 
     def init_failed(self, error: Any) -> None:
-        """Take what kept the function from beginning."""
+        """Receive the error because of which the function could not be initialised."""
 
 
 class RuntimeApi:
@@ -58,7 +58,7 @@ class RuntimeApi:
 
     def __init__(self, runtime: Runtime) -> None:
         self._server = _Server(runtime)
-        # Looks every 20 ms whether it shall end: `close` waits for that.
+        # Checks every 20 ms whether it has to end: `close` waits for that.
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True
         )
@@ -66,18 +66,18 @@ class RuntimeApi:
 
     @property
     def address(self) -> str:
-        """For ``AWS_LAMBDA_RUNTIME_API``."""
+        """Host and port, for ``AWS_LAMBDA_RUNTIME_API``."""
         return f"127.0.0.1:{self._server.server_address[1]}"
 
     def close(self) -> None:
-        """Hang up. Blocked `Runtime.next_event` calls have to end by themselves."""
+        """Stop the server. The caller has to end calls of `Runtime.next_event` that wait."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
 
 
 class _Server(socketserver.ThreadingTCPServer):
-    # Not http.server's: that one asks the DNS for the name of 127.0.0.1.
+    # Not http.server's: that one looks up the name of 127.0.0.1 in the DNS.
     daemon_threads = True
 
     def __init__(self, runtime: Runtime) -> None:
@@ -85,7 +85,7 @@ class _Server(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Processes that are killed in the middle of a request are what this is for."""
+        """Ignore broken connections: tests kill processes in the middle of a request."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -97,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = 1 << 16
 
     def do_GET(self) -> None:
-        """Answer ``next``, the one question there is."""
+        """Answer ``next``, the only GET of the API."""
         if self.path != f"{_PREFIX}invocation/next":
             return self._reply(HTTPStatus.NOT_FOUND)
         event = self.server.runtime.next_event()
@@ -117,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def do_POST(self) -> None:
-        """Take the answer to an event, or an init error."""
+        """Receive the answer to an event, or an init error."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         is_json = self.headers.get("Content-Type") == "application/json"
         match self.path.removeprefix(_PREFIX).split("/"):
@@ -140,4 +140,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""

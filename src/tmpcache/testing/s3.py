@@ -1,8 +1,8 @@
-"""An S3 server on loopback that remembers every request and misbehaves on demand.
+"""An S3 server on loopback that records every request and misbehaves on demand.
 
-The objects live in moto, which speaks enough of S3 (conditional requests, ranges, versions, IAM).
-A WSGI layer around it writes down what was asked and applies faults, so that a test can say "the
-third GET of this key is answered with 503" and count what the client did about it.
+The objects are in moto, which implements enough of S3 (conditional requests, ranges, versions,
+IAM). A WSGI layer around it records requests and applies faults. So a test can have the third GET
+of a key answered with 503, and count the requests that the client sends then.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import urllib.request
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
@@ -24,61 +24,34 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Request as Incoming
 
 from .answers import Canned, error
-from .bucket import Bucket
-from .faults import Armed, Fault, Headers
+from .faults import Fault, Headers, InjectedFault
+from .request import Request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
     from mypy_boto3_s3 import S3Client
 
 
-#: In the User-Agent of what a test does through a `Bucket`; such requests are not written down.
+#: In the User-Agent of requests that a test sends through a `Bucket`: those are not recorded.
 _OWNER = "tmpcache-testing-owner"
 
 
-@dataclass
-class Request:
-    """One request as it arrived, and how it was answered."""
-
-    method: str
-    path: str
-    query: str
-    headers: dict[str, str]
-    status: int = 0
-    sent: int = 0  #: body bytes handed to the socket
-
-    @property
-    def etag_asked(self) -> str | None:
-        """The ETag in If-None-Match, if any."""
-        return self.headers.get("if-none-match")
-
-    @property
-    def etag_required(self) -> str | None:
-        """The ETag in If-Match, if any."""
-        return self.headers.get("if-match")
-
-    @property
-    def range(self) -> str | None:
-        """The Range header, if any."""
-        return self.headers.get("range")
-
-
-class _Quiet(MotoRequestHandler):
-    """Sends what it has at once (Nagle's algorithm costs 40 ms here) and logs nothing."""
+class _RequestHandler(MotoRequestHandler):
+    """Sends its bytes at once (Nagle's algorithm costs 40 ms here) and logs nothing."""
 
     disable_nagle_algorithm = True
 
     def log(self, type: str, message: str, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class S3Server:
-    """The server, its log and its faults. It runs until `stop`; `reset` between tests.
+    """A server, its recorded requests and its faults. It runs until `stop`; `reset` between tests.
 
     >>> server = S3Server()
     >>> models = server.bucket("models")
     >>> etag = models.put("e13b.npz", b"template")
-    >>> client = server.client()  # what the code under test would use
+    >>> client = server.client()  # as the code under test would make it
     >>> client.get_object(Bucket="models", Key="e13b.npz")["ETag"] == etag
     True
     >>> [(get.status, get.sent) for get in models.gets("e13b.npz")]
@@ -89,15 +62,15 @@ class S3Server:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._log: list[Request] = []
-        self._armed: list[Armed] = []
+        self._requests: list[Request] = []
+        self._faults: list[InjectedFault] = []
         self._canned: dict[str, Canned] = {}
         self._owner: S3Client | None = None
         self._store = cast("WSGIApplication", DomainDispatcherApplication(create_backend_app))
         self._server: BaseWSGIServer = make_server(
-            "127.0.0.1", 0, self._answer, threaded=True, request_handler=_Quiet
+            "127.0.0.1", 0, self._answer, threaded=True, request_handler=_RequestHandler
         )
-        # Looks every 20 ms whether it shall end: `stop` waits for that.
+        # Checks every 20 ms whether it has to end: `stop` waits for that.
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True
         )
@@ -122,22 +95,22 @@ class S3Server:
         self._server.server_close()
 
     def reset(self) -> None:
-        """Forget objects, users, requests and faults."""
+        """Remove all objects, users, recorded requests and faults."""
         self.post("/moto-api/reset-auth", b"999999999")
         self.post("/moto-api/reset")
         with self._lock:
-            self._log, self._armed, self._canned = [], [], {}
+            self._requests, self._faults, self._canned = [], [], {}
 
     def post(self, path: str, body: bytes = b"") -> None:
-        """Talk to moto's own control API."""
-        request = urllib.request.Request(  # noqa: S310 - our own endpoint
+        """Send a request to moto's own control API."""
+        request = urllib.request.Request(  # noqa: S310 - this server's endpoint
             self.endpoint + path, data=body, headers={"Content-Type": "text/plain"}
         )
         with urllib.request.urlopen(request) as response:  # noqa: S310
             response.read()
 
     def client(self, **settings: Any) -> S3Client:
-        """A boto3 client that talks straight to the server, whatever the environment says."""
+        """Make a boto3 client of this server, whatever the environment says."""
         session = boto3.session.Session("testing", "testing", region_name="us-east-1")
         return session.client("s3", **{"endpoint_url": self.endpoint, **settings})
 
@@ -149,27 +122,27 @@ class S3Server:
         self._owner.create_bucket(Bucket=name)
         return Bucket(self, name, self._owner)
 
-    # -- what was asked -------------------------------------------------------------------
+    # -- recorded requests ----------------------------------------------------------------
 
     @property
     def requests(self) -> list[Request]:
-        """Everything asked since the last `reset` or `forget`, oldest first.
+        """All requests since the last `reset` or `forget`, oldest first.
 
-        What was asked through a :class:`Bucket` of `bucket` is left out: that was the test itself.
+        Requests through a :class:`Bucket` are left out: the test itself sends those.
         """
         with self._lock:
-            return list(self._log)
+            return list(self._requests)
 
     def gets(self, path: str | None = None) -> list[Request]:
-        """The GETs among them, of one path (``"/bucket/key"``) if given."""
+        """Return the GETs among them, of one path (``"/bucket/key"``) if given."""
         return [r for r in self.requests if r.method == "GET" and path in (None, r.path)]
 
     def forget(self) -> None:
-        """Start counting afresh."""
+        """Remove all recorded requests."""
         with self._lock:
-            self._log = []
+            self._requests = []
 
-    # -- misbehaviour ---------------------------------------------------------------------
+    # -- faults ---------------------------------------------------------------------------
 
     def inject(
         self,
@@ -180,20 +153,20 @@ class S3Server:
         times: float = float("inf"),
         method: str = "GET",
     ) -> None:
-        """Apply `fault` to requests for `path`: let `skip` pass, then strike `times`.
+        """Apply `fault` to requests for `path`: not to the first `skip`, but to the next `times`.
 
-        Several faults for one path add up. :mod:`tmpcache.testing.faults` has some to choose from.
+        Several faults for one path add up. :mod:`tmpcache.testing.faults` has ready-made ones.
         """
         with self._lock:
-            self._armed.append(Armed(path, fault, skip, times, method))
+            self._faults.append(InjectedFault(path, fault, skip, times, method))
 
     def heal(self) -> None:
-        """Behave again."""
+        """Remove all faults."""
         with self._lock:
-            self._armed = []
+            self._faults = []
 
     def serve(self, path: str, body: bytes, etag: str) -> None:
-        """Answer `path` from here rather than from moto."""
+        """Serve an object at `path` without moto, whose URL patterns do not match every key."""
         with self._lock:
             self._canned[path] = Canned(body, etag)
 
@@ -202,9 +175,9 @@ class S3Server:
     def _answer(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         request = _read(environ)
         with self._lock:
-            if not _is_about_the_test(request):
-                self._log.append(request)
-            faults = [armed.fault for armed in self._armed if armed.strikes(request)]
+            if not _is_by_the_test(request):
+                self._requests.append(request)
+            faults = [one.fault for one in self._faults if one.applies_to(request)]
             app: WSGIApplication = self._store
             if request.method in ("GET", "HEAD") and request.path in self._canned:
                 app = self._canned[request.path].answer(environ)
@@ -217,16 +190,52 @@ class S3Server:
                 _read_body(environ)
                 app = error(fault.status, fault.code)
 
-        def starting(status: str, headers: Headers, exc_info: Any = None) -> Any:
+        def start_response(status: str, headers: Headers, exc_info: Any = None) -> Any:
             request.status = int(status.split()[0])
             for fault in faults:
                 headers = fault.edit(request.status, headers) if fault.edit else headers
             return start(status, headers, exc_info) if exc_info else start(status, headers)
 
-        return _counted(app(environ, starting), request)
+        return _count_sent(app(environ, start_response), request)
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket in which a test stores objects, injects faults, and counts requests.
+
+    `S3Server.bucket` makes it.
+    """
+
+    server: S3Server
+    name: str
+    client: S3Client = field(repr=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def path(self, key: str) -> str:
+        """Return the path of a key in a URL, decoded."""
+        return f"/{self.name}/{key}"
+
+    def put(self, key: str, body: bytes) -> str:
+        """Store an object; return its ETag as S3 writes it (in quotes)."""
+        return self.client.put_object(Bucket=self.name, Key=key, Body=body)["ETag"]
+
+    def delete(self, key: str) -> None:
+        """Delete an object."""
+        self.client.delete_object(Bucket=self.name, Key=key)
+
+    def gets(self, key: str) -> list[Request]:
+        """Return the GETs of one object since the last `S3Server.forget`."""
+        return self.server.gets(self.path(key))
+
+    def inject(self, key: str, fault: Fault, *, skip: int = 0, times: float = float("inf")) -> None:
+        """Apply a fault to GETs of one object; see `S3Server.inject`."""
+        self.server.inject(self.path(key), fault, skip=skip, times=times)
 
 
 def _read(environ: WSGIEnvironment) -> Request:
+    """Make the record of a request."""
     path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "surrogateescape")
     headers = {
         name[5:].replace("_", "-").lower(): str(value)
@@ -237,15 +246,16 @@ def _read(environ: WSGIEnvironment) -> Request:
 
 
 def _read_body(environ: WSGIEnvironment) -> None:
-    """Read what the client sends, as S3 does: an answer before that may cut the client off."""
+    """Read the request body, as S3 does: a response before that may break the connection."""
     Incoming(environ).get_data(cache=False)
 
 
-def _is_about_the_test(request: Request) -> bool:
+def _is_by_the_test(request: Request) -> bool:
     return request.path.startswith("/moto-api") or _OWNER in request.headers.get("user-agent", "")
 
 
-def _counted(body: Iterable[bytes], request: Request) -> Iterator[bytes]:
+def _count_sent(body: Iterable[bytes], request: Request) -> Iterator[bytes]:
+    """Pass the body on, and add its bytes to the request."""
     try:
         for chunk in body:
             request.sent += len(chunk)

@@ -1,4 +1,4 @@
-"""One process under Lambda's runtime client, from its start to its end."""
+"""One process that runs Lambda's runtime client, from its start to its end."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import family
+from . import process_tree
 from .runtime_api import Answer, Event, RuntimeApi
 
 
 class Sandbox:
     """Starts the process at once; `close` ends it, whatever it does.
 
-    With `freezing`, the process and its children stand still (SIGSTOP) from the moment that it
-    asks for the next event to the moment that there is one.
+    With `freezing`, the process and its children are stopped (SIGSTOP) from the moment that it
+    requests the next event to the moment that there is one.
 
-    The process is not reaped before `close`: its pid cannot become somebody else's meanwhile.
+    The process is not reaped before `close`, so that the system gives its pid to no other process.
     """
 
     def __init__(
@@ -30,12 +30,12 @@ class Sandbox:
         self._freezing = freezing
         self._event: Event | None = None
         self._answer: Answer | None = None
-        #: What the process posted to ``init/error``.
+        #: The error that the process posted to ``init/error``.
         self.init_error: Mapping[str, Any] | None = None
-        #: Blocked in ``next``.
+        #: Whether the process waits in ``next``.
         self.idle = False
         self.frozen = False
-        #: How many events it was handed.
+        #: How many events it has received.
         self.served = 0
         #: How the process ended: "exit status 1", "signal: killed"; None while it lives.
         self.end: str | None = None
@@ -67,7 +67,10 @@ class Sandbox:
         return self._process.pid
 
     def wait_for_init(self, timeout: float) -> bool:
-        """Wait until the process asks for its first event; whether it did, in `timeout` seconds."""
+        """Wait until the process requests its first event; return whether it did in time.
+
+        `timeout` is in seconds.
+        """
         with self._changed:
             self._changed.wait_for(
                 lambda: self.idle or self.end is not None or self.init_error is not None, timeout
@@ -75,10 +78,10 @@ class Sandbox:
             return self.idle
 
     def run(self, event: Event, timeout: float) -> Answer | None:
-        """Hand over an event and thaw; wait until the process asks for the next one, or is gone.
+        """Give the process an event and resume it; wait until it requests the next one, or ends.
 
-        The answer, None if there was none after `timeout` seconds. Only for an idle process; after
-        a None it is not idle any more, or gone.
+        Returns the answer; None if there was none after `timeout` seconds. The process must be
+        idle. After a None it is not idle, or has ended.
         """
         with self._changed:
             self._event, self._answer = event, None
@@ -90,33 +93,33 @@ class Sandbox:
             return self._answer
 
     def freeze(self) -> None:
-        """Wait until the process is blocked in ``next``, and stop it with its children."""
+        """Wait until the process waits in ``next``, and stop it with its children."""
         with self._changed:
             self._changed.wait_for(lambda: self.idle or self.end is not None)
             self._stop()
 
     def thaw(self) -> None:
-        """Let it run again."""
+        """Let the process run again."""
         with self._changed:
             self._resume()
 
     def kill(self) -> None:
-        """SIGKILL, to the children too; return once the process is gone."""
+        """Send SIGKILL to the process and its children; return once the process has ended."""
         with self._changed:
             if self._process.returncode is None:
-                family.kill(self.pid)
+                process_tree.kill(self.pid)
             self._changed.wait_for(lambda: self.end is not None)
 
     def new_log_lines(self) -> tuple[str, ...]:
-        """What was written to stdout and stderr since this was last asked."""
-        # A file, not a pipe: nobody has to read along, and what a `write` returned from is there.
+        """Return the lines written to stdout and stderr since the last call."""
+        # A file, not a pipe: it never fills up, and it has all bytes that a `write` returned for.
         size = os.fstat(self._log.fileno()).st_size
         text = os.pread(self._log.fileno(), size - self._logged, self._logged)
         self._logged = size
         return tuple(text.decode(errors="replace").splitlines())
 
     def close(self) -> None:
-        """Kill, reap, and close everything."""
+        """Kill and reap the process, and close the API and the log."""
         self.kill()
         self._watcher.join()
         with self._changed:
@@ -127,7 +130,7 @@ class Sandbox:
     # ---- for the Runtime API, in its threads -------------------------------------------------
 
     def next_event(self) -> Event | None:
-        """The process is idle: stop it if it shall be frozen, and wait for an event."""
+        """Note that the process is idle, stop it if it is to be frozen, and wait for an event."""
         with self._changed:
             self.idle = True
             if self._freezing:
@@ -138,12 +141,12 @@ class Sandbox:
             return event
 
     def answered(self, answer: Answer) -> None:
-        """Note the answer."""
+        """Note the answer of the process."""
         with self._changed:
             self._answer = answer
 
     def init_failed(self, error: Any) -> None:
-        """Note the error."""
+        """Note that the process could not be initialised."""
         with self._changed:
             self.init_error = error
             self._changed.notify_all()
@@ -152,12 +155,12 @@ class Sandbox:
 
     def _stop(self) -> None:
         if self.end is None:
-            family.stop(self.pid)
+            process_tree.stop(self.pid)
             self.frozen = True
 
     def _resume(self) -> None:
         if self.frozen:
-            family.resume(self.pid)
+            process_tree.resume(self.pid)
             self.frozen = False
 
     def _watch(self) -> None:

@@ -1,4 +1,4 @@
-"""Two ways to call a function again: in a new process, and in this one."""
+"""Call a function in a new process (a cold start) or once more in this one (a warm start)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .clock import Clock
 
 T = TypeVar("T")
 
-#: Finds the modules that this process finds, and goes on in `child`.
+#: Source of the new process: it has this process's `sys.path`, and continues in `child`.
 _BEGIN = """\
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
@@ -27,17 +27,16 @@ child.main(sys.argv[2])
 
 
 class ColdStartError(Exception):
-    """A process ended without a result, or with one that cannot be handed over."""
+    """A process ended without a result, or with one that cannot be pickled."""
 
 
 class ColdStart:
-    """Calls a function in a fresh process, on the same disk: what a new container process does.
+    """Calls a function in a new process, on the same disk, as in a cold start.
 
-    The new process remembers nothing. It sees the environment of this one, and finds modules where
-    this one does. With `settings` (arguments of :class:`tmpcache.Cache`) it begins with
-    ``tmpcache.configure(**settings)``; a ``clock`` among them that is a :class:`Clock` shows the
-    same time there, and stands still. A function that calls ``tmpcache.configure`` itself gets
-    what it asks for.
+    The new process has this one's environment and `sys.path`, and nothing in memory. With
+    `settings` (arguments of :class:`tmpcache.Cache`) it begins with
+    ``tmpcache.configure(**settings)``; a :class:`Clock` among them has the same time there, and
+    stands still. A function may call ``tmpcache.configure`` itself.
 
     >>> cold_start = ColdStart()
     >>> cold_start(divmod, 7, 2)
@@ -56,19 +55,19 @@ class ColdStart:
         after: float = 0.0,
         timeout: float = 60.0,
     ) -> Any:
-        """The result of ``work(*args)``, `after` seconds by the clock.
+        """Advance the clock by `after` seconds; return the result of ``work(*args)``.
 
         `work` is importable by name (a function at the top of a module), or source text: the body
-        of a function, which sees `args` and may ``return``. What goes in and comes out is pickled;
-        the paths of a cache become plain ones.
+        of a function, which has the variable `args` and may ``return``. Arguments and results are
+        pickled; cached files become plain paths.
 
         Raises:
-            ColdStartError: the process ended without a result, or what goes in or comes out cannot
-                be pickled.
+            ColdStartError: the process ended without a result, or arguments or result cannot be
+                pickled.
             TimeoutError: it took more than `timeout` seconds, and was killed.
             Exception: whatever `work` raised; a note has the stack trace.
         """
-        _pass_time(self._settings.get("clock"), after)
+        _advance(self._settings.get("clock"), after)
         if isinstance(work, str):
             work = textwrap.dedent(work)
         try:
@@ -90,9 +89,9 @@ class ColdStart:
 class WarmStart:
     """Calls a function in this process, as its next invocation.
 
-    What a process remembers between two invocations stays as it is: modules and their globals,
-    clients, copies that the cache knows of. What an invocation leaves behind goes: garbage is
-    collected, which ends the leases of paths that nobody holds.
+    What a process keeps between two invocations stays as it is: modules and their globals, clients,
+    copies that the cache has in memory. Garbage is collected, which ends the leases of paths that
+    the invocation before no longer holds.
 
     >>> WarmStart()(divmod, 7, 2)
     (3, 1)
@@ -102,14 +101,17 @@ class WarmStart:
         self._clock = clock
 
     def __call__(self, work: Callable[..., T], *args: Any, after: float = 0.0) -> T:
-        """The result of ``work(*args)``, `after` seconds by the clock. Raises what it raises."""
+        """Advance the clock by `after` seconds; return the result of ``work(*args)``.
+
+        Raises what `work` raises.
+        """
         gc.collect()
-        _pass_time(self._clock, after)
+        _advance(self._clock, after)
         return work(*args)
 
 
-def _pass_time(clock: Clock | None, seconds: float) -> None:
-    """Turn the clock, which has to be there if `seconds` shall pass."""
+def _advance(clock: Clock | None, seconds: float) -> None:
+    """Advance the clock; raise if time has to pass and there is no clock."""
     if seconds:
         if clock is None:
             raise ValueError("after= needs a clock to turn: none was given")
@@ -117,7 +119,7 @@ def _pass_time(clock: Clock | None, seconds: float) -> None:
 
 
 def _run(task: bytes, timeout: float) -> bytes:
-    """What the fresh process made of a pickled task, pickled."""
+    """Run a pickled task in a new process; return its pickled outcome."""
     with tempfile.TemporaryDirectory(prefix="tmpcache-cold-") as directory:
         result = Path(directory, "result")
         command = [sys.executable, "-c", _BEGIN, json.dumps(sys.path), str(result)]

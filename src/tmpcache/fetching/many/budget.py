@@ -11,12 +11,12 @@ from ...origin import Reply
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Unpack
 
     from ...cached_file import CachedFile
     from ...common.deadline import Deadline
     from ...common.objects import Copy, ObjectName
-    from ...origin import Origin, Unchanged
+    from ...origin import GetOptions, Origin, Unchanged
     from ...store.many_objects import FreeSpace
     from ..fetcher import Fetcher
 
@@ -100,10 +100,10 @@ class _BudgetedOrigin:
         return self._origin.scope
 
     def get(
-        self, bucket: str, key: str, version_id: str | None = None, **conditions: Any
+        self, bucket: str, key: str, version_id: str | None = None, **options: Unpack[GetOptions]
     ) -> Reply | Unchanged | None:
         """What the origin answers, unless that is too much."""
-        reply = self._origin.get(bucket, key, version_id, **conditions)
+        reply = self._origin.get(bucket, key, version_id, **options)
         if isinstance(reply, Reply) and reply.size is not None:
             try:
                 self._budget.grant((bucket, key, version_id or ""), reply.size)

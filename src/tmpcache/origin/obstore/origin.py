@@ -31,7 +31,8 @@ from ...common.interruption import reraise_interrupt
 from ...errors import OriginUnavailableError
 from .. import Reply, Unchanged
 from ..s3.errors import named, refuses_condition, translated
-from ..s3.origin import S3Origin, read_timeout
+from ..s3.origin import S3Origin
+from ..s3.timeouts import read_timeout
 from ..scope import ANONYMOUS, is_aws
 from .errors import as_botocore_error, is_elsewhere, is_stale_connection
 from .stores import address_of, make_store, tls_options

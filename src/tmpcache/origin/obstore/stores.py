@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..s3.origin import CONNECT_TIMEOUT
+from ..s3.timeouts import CONNECT_TIMEOUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,4 +1,8 @@
-"""What GetObject answers: the body on its way, and what the headers say of it."""
+"""The response to a GetObject as a `Reply`: what its headers say, and its body.
+
+boto3 gives a body that is read through botocore, urllib3 and http.client. Here it is read from
+http.client, with the deadline of the call, and its errors are tmpcache's.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,8 @@ from http.client import HTTPResponse
 
 from ...common.interruption import reraise_interrupt
 from .. import Reply
+from . import timeouts
 from .errors import named, translated
-from .origin import READ_TIMEOUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,21 +26,25 @@ if TYPE_CHECKING:
 def reply_from(
     response: Mapping[str, Any], subject: Subject, deadline: Deadline | None, *, whole: bool
 ) -> Reply:
-    """A response of botocore as a `Reply`; `whole` if no range was asked for."""
+    """Make a `Reply` of a response of botocore; `whole` if the request had no range."""
     body = Body(response["Body"], subject, deadline, response.get("ContentLength") or 0)
-    start, end, size = _span(response)
-    checksum = announced(response) if whole else ""  # with a part's range S3 sends the part's
+    start, end, size = _extent_of(response)
+    # To a range that is one part of a multipart upload, S3 answers the checksum of that part.
+    checksum = announced(response) if whole else ""
     version_id = response.get("VersionId")
     return Reply(body, response.get("ETag", ""), size, version_id, start, end, checksum)
 
 
-#: Bytes that http.client waits for, once asked for so many: as much is lost to us if the body
-#: stalls or breaks before they are there.
-_HELD_BACK = 256 * 1024
+#: Bytes of a read that http.client fills before it returns. If the body stalls or breaks before
+#: that, the bytes that have arrived of it are lost.
+_MAX_FILLED_READ = 256 * 1024
 
 
-class _Prompt:
-    """http.client's reader, but for its `readinto`: it gives what is there, waiting for no more."""
+class _PromptReader:
+    """http.client's reader, with a `readinto` that returns what has arrived and waits for no more.
+
+    Nothing is lost then, however large the buffer is.
+    """
 
     def __init__(self, reader: Any) -> None:
         self._reader, self.readinto = reader, reader.readinto1
@@ -45,51 +53,54 @@ class _Prompt:
         return getattr(self._reader, name)
 
 
-def _as_it_comes(http: HTTPResponse) -> bool:
-    """Let a response give its bytes as they come, in reads of any size, if its socket is plain.
+def _read_promptly(http: HTTPResponse) -> bool:
+    """Let reads of a response return what has arrived; return whether that is possible.
 
-    Out of a TLS connection they come in records of 16 KiB: too small for a write each.
+    It is for a plain socket only. A TLS connection gives records of 16 KiB: too small for a write
+    each.
     """
     reader: Any = http.fp
-    link = getattr(getattr(reader, "raw", None), "_sock", None)
-    if http.chunked or http.length is None or type(link) is not socket.socket:
+    connection = getattr(getattr(reader, "raw", None), "_sock", None)
+    if http.chunked or http.length is None or type(connection) is not socket.socket:
         return False
-    http.fp = _Prompt(reader)  # type: ignore[assignment]
+    http.fp = _PromptReader(reader)  # type: ignore[assignment]
     return True
 
 
 class Body:
-    """The body of a response whose errors are ours, and which keeps to the deadline.
+    """The body of a response. It keeps to the deadline, and raises errors of tmpcache.
 
-    It reads from http.client, where the bytes go from the socket into the buffer: on their way
+    It reads from http.client, where the bytes go from the socket into the buffer. On their way
     through urllib3 and botocore they are copied three times (1 GiB: 0.4 s of processor time).
     """
 
-    __slots__ = ("_awaited", "_deadline", "_fill", "_http", "_most", "_stream", "_subject")
+    __slots__ = ("_deadline", "_http", "_left", "_max_read", "_readinto", "_stream", "_subject")
 
     def __init__(
         self, stream: Any, subject: Subject, deadline: Deadline | None, length: int
     ) -> None:
         self._stream, self._subject, self._deadline = stream, subject, deadline
-        self._awaited = length  # once all is here, there is no socket any more
+        #: Bytes still to come. After the last one, the response has no socket any more.
+        self._left = length
         http = getattr(getattr(stream, "_raw_stream", None), "_fp", None)
         self._http = http if isinstance(http, HTTPResponse) else None
-        self._fill = stream.readinto if self._http is None else self._http.readinto
-        self._most = _HELD_BACK
-        if self._http is not None and length > _HELD_BACK and _as_it_comes(self._http):
-            self._most = length
+        self._readinto = stream.readinto if self._http is None else self._http.readinto
+        self._max_read = _MAX_FILLED_READ
+        if self._http is not None and length > _MAX_FILLED_READ and _read_promptly(self._http):
+            self._max_read = length
 
     def read(self, buffer: memoryview, /) -> memoryview:
-        """The next bytes, in `buffer`."""
-        left = READ_TIMEOUT if self._deadline is None else self._deadline.remaining()
+        """Return the next bytes, in `buffer`."""
+        seconds = timeouts.READ_TIMEOUT if self._deadline is None else self._deadline.remaining()
         try:
             # A stand-in for S3 (moto's mock_aws, a Stubber) has no socket.
-            if left < READ_TIMEOUT and self._awaited > 0 and self._http is not None:
-                self._stream.set_socket_timeout(max(left, 0.001))
-            count = int(self._fill(buffer[: self._most]))
-            if self._http is not None and self._http.isclosed():  # all read: to the next request
+            if seconds < timeouts.READ_TIMEOUT and self._left > 0 and self._http is not None:
+                self._stream.set_socket_timeout(max(seconds, 0.001))
+            count = int(self._readinto(buffer[: self._max_read]))
+            if self._http is not None and self._http.isclosed():
+                # All is read: the connection is free for the next request.
                 self._stream._raw_stream.release_conn()
-            self._awaited -= count
+            self._left -= count
             return buffer[:count]
         except Exception as error:
             reraise_interrupt(error)
@@ -98,32 +109,35 @@ class Body:
             raise translated(error, self._subject) from error
 
     def interrupt(self) -> None:
-        """Let a read under way, in another thread, fail."""
+        """Make a read under way in another thread fail."""
         try:
             self._stream._raw_stream._fp.fp.raw._sock.shutdown(socket.SHUT_RDWR)
-        except (AttributeError, OSError) as error:  # nothing to wait for any more
+        except (AttributeError, OSError) as error:  # the body has ended
             reraise_interrupt(error)
 
     def close(self) -> None:
-        """Give the connection up, read or not."""
+        """Give up the connection, whether the body has been read or not."""
         self._stream.close()
 
 
-def _span(response: Mapping[str, Any]) -> tuple[int, int | None, int | None]:
-    """Where the body begins and ends in the object, and how long the object is."""
+def _extent_of(response: Mapping[str, Any]) -> tuple[int, int | None, int | None]:
+    """Return where the body begins and ends in the object, and the size of the object."""
     length = response.get("ContentLength")
-    kind, _, span = str(response.get("ContentRange") or "").partition(" ")
-    if kind != "bytes":
+    unit, _, content_range = str(response.get("ContentRange") or "").partition(" ")
+    if unit != "bytes":
         return 0, length, length
-    place, _, total = span.partition("/")
-    first, _, last = place.partition("-")
+    byte_range, _, total = content_range.partition("/")
+    first, _, last = byte_range.partition("-")
     if not (first.isdigit() and last.isdigit()):
         return 0, length, length
     return int(first), int(last) + 1, int(total) if total.isdigit() else None
 
 
 def announced(response: Mapping[str, Any]) -> str:
-    """The checksum of the whole object that came along; one of its parts' checksums is none."""
+    """Return the checksum of the whole object in a response; "" if there is none.
+
+    A checksum of the parts' checksums (COMPOSITE, or with a ``-``) is not one of the bytes.
+    """
     from ...common.checksum import ALGORITHMS, can_verify
 
     if response.get("ChecksumType") != "COMPOSITE":

@@ -1,4 +1,17 @@
-"""The boto3 client that asks when none was given, and what every client is taught."""
+"""The boto3 client that is made when the caller gives none, and the hooks in every client.
+
+# Deadlines
+
+botocore has one time-out for a client, and retries without regard to time. Here each try of a
+request waits as long as its call may (`_wait_by_deadline`), and no retry begins that the call has
+no time for (`_stop_at_deadline`). The deadline is that of the question under way in this thread, in
+:data:`.signing.here`.
+
+# Lenience
+
+botocore raises for some responses that S3 and stores like it send: a 304 with checksum headers, and
+dates in a format of their own. Hooks take out what it cannot parse before it parses.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +20,27 @@ import sys
 
 from ...common.interruption import reraise_interrupt
 from ...errors import ConfigError, OriginUnavailableError
+from . import timeouts
 from .errors import named, no_client
-from .origin import CONNECT_TIMEOUT, READ_TIMEOUT, read_timeout
 from .signing import here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: As many idle connections as there may be threads; botocore keeps 10 and warns about the others.
-_CONNECTIONS = 64
-#: Seconds that another attempt needs: botocore pauses for up to one before the second, and an
-#: answer is waited for one second at least.
-_ANOTHER = 2.0
-#: The dates that an object's headers may have, and an element of a listing.
+#: Idle connections to keep: one for each thread there may be. botocore keeps 10, and warns about
+#: further ones.
+_MAX_POOL_CONNECTIONS = 64
+#: Seconds that a retry needs: botocore pauses for up to one before it, and the response may take
+#: one second more.
+_RETRY_NEEDS = 2.0
+#: The date headers of an object, and the date element of a listing.
 _DATES = ("Last-Modified", "Expires", "x-amz-object-lock-retain-until-date")
 _LISTED_DATE = rb"<LastModified>[^<]*</LastModified>"
 
 
 def make_client() -> Any:
-    """A client as the environment says; one for calls with any deadline."""
+    """Make a client from the environment, as boto3 does; it serves calls with any deadline."""
     try:
         import boto3
         import botocore.session
@@ -34,9 +48,9 @@ def make_client() -> Any:
     except ImportError as error:  # pragma: no cover - a broken installation
         raise ConfigError(f"boto3 cannot be imported ({error}): install it") from error
     config = Config(
-        connect_timeout=CONNECT_TIMEOUT,
-        read_timeout=READ_TIMEOUT,
-        max_pool_connections=_CONNECTIONS,
+        connect_timeout=timeouts.CONNECT_TIMEOUT,
+        read_timeout=timeouts.READ_TIMEOUT,
+        max_pool_connections=_MAX_POOL_CONNECTIONS,
         tcp_keepalive=True,
     )
     try:
@@ -51,7 +65,7 @@ def make_client() -> Any:
 
 
 def _check_trust(client: Any) -> None:
-    """Raise :class:`ConfigError` for certificates that cannot be read, before anything is asked."""
+    """Raise :class:`ConfigError` if the CA bundle cannot be read, before the first request."""
     verify = getattr(client._endpoint.http_session, "_verify", True)
     if isinstance(verify, str) and client.meta.endpoint_url.startswith("https:"):
         import ssl
@@ -67,28 +81,30 @@ def _check_trust(client: Any) -> None:
 
 
 def _wait_by_deadline(client: Any) -> None:
-    """Let each try of a request wait as long as its call may: a client has one time-out for all.
+    """Let each try of a request wait as long as its call may.
 
-    A client for each time-out would be another caller, if the environment has changed meanwhile.
+    A client has one time-out for all requests. A second client with another one would be made from
+    the environment of a later moment, and could have other credentials.
     """
     from urllib3.util import Timeout
 
     class ByDeadline(Timeout):
         def clone(self) -> Timeout:  # urllib3 does this for each request
-            seconds = read_timeout(None if here.question is None else here.question.deadline)
-            return Timeout(connect=min(seconds, CONNECT_TIMEOUT), read=seconds)
+            deadline = None if here.question is None else here.question.deadline
+            seconds = timeouts.read_timeout(deadline)
+            return Timeout(connect=min(seconds, timeouts.CONNECT_TIMEOUT), read=seconds)
 
-    timeout = ByDeadline(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT)
+    timeout = ByDeadline(connect=timeouts.CONNECT_TIMEOUT, read=timeouts.READ_TIMEOUT)
     try:
         http = client._endpoint.http_session
         http._manager.connection_pool_kw["timeout"] = timeout
         http._timeout = timeout  # of connections through proxies, which are made later
-    except AttributeError:  # a botocore that keeps it elsewhere: each try waits for the longest
+    except AttributeError:  # a botocore that keeps it elsewhere: each try waits for READ_TIMEOUT
         return
 
 
-def _give_up_in_time(response: Any = None, caught_exception: Any = None, **_: object) -> None:
-    """A hook that ends botocore's retries when there is no time for another one."""
+def _stop_at_deadline(response: Any = None, caught_exception: Any = None, **_: object) -> None:
+    """End botocore's retries if there is no time for the next one. A hook."""
     failed = caught_exception is not None or response is None or response[0].status_code >= 500
     question = here.question
     deadline = None if question is None else question.deadline
@@ -96,33 +112,33 @@ def _give_up_in_time(response: Any = None, caught_exception: Any = None, **_: ob
         return
     if deadline.asks_once:
         raise OriginUnavailableError(f"{named(question.subject)}: S3 fails or throttles")
-    if deadline.remaining() < _ANOTHER:
+    if deadline.remaining() < _RETRY_NEEDS:
         raise deadline.exceeded(named(question.subject)) from caught_exception
 
 
-def _end_with_a_signal(caught_exception: Exception | None = None, **_: object) -> None:
-    """A hook that keeps botocore from asking again after a signal handler has ended a request."""
+def _stop_at_interrupt(caught_exception: Exception | None = None, **_: object) -> None:
+    """End botocore's retries after a signal handler has interrupted the request. A hook."""
     frame = sys._getframe(1) if caught_exception is not None else None
     while frame is not None and frame.f_globals.get("__package__") != __package__:
         frame = frame.f_back
-    if frame is not None and caught_exception is not None:  # it was asked from here
+    if frame is not None and caught_exception is not None:  # the request is tmpcache's
         reraise_interrupt(caught_exception, frame)
 
 
 def repair(client: Any) -> None:
-    """Teach a client when to stop asking, and to let answers through that botocore refuses."""
-    for name, hook in (("time", _give_up_in_time), ("signal", _end_with_a_signal)):
+    """Hook into a client: deadlines and interrupts end its retries, and it parses leniently."""
+    for name, hook in (("time", _stop_at_deadline), ("signal", _stop_at_interrupt)):
         client.meta.events.register_first(
             "needs-retry.s3", hook, unique_id=f"tmpcache-end-by-{name}"
         )
     _unwrap_errors(client)
-    _leave_out_dates(client)
+    _remove_dates(client)
 
 
 def _unwrap_errors(client: Any) -> None:
-    """Let a 304 with checksum headers through (boto3 issue 4765).
+    """Let botocore parse a 304 with checksum headers (boto3 issue 4765).
 
-    botocore wraps the empty body of the error for checking, and then cannot parse what it wrapped.
+    It wraps the empty body of the error to verify its checksum, and then cannot parse the wrapper.
     """
 
     def unwrap(response_dict: dict[str, Any], **_: object) -> None:
@@ -134,11 +150,12 @@ def _unwrap_errors(client: Any) -> None:
     )
 
 
-def _leave_out_dates(client: Any) -> None:
-    """Let answers through whose dates are none, as those of some stores and proxies.
+def _remove_dates(client: Any) -> None:
+    """Remove the dates from responses before botocore parses them.
 
-    botocore raises for one that it cannot parse. Nobody here reads any; what the caller asks
-    through the same client stays as it is. A page of a listing takes a quarter of the time without.
+    Some stores and proxies send dates that it cannot parse, and it raises for those. tmpcache reads
+    none. Responses to the caller's own requests through the same client keep theirs. Without dates,
+    a page of a listing is parsed in a quarter of the time.
     """
 
     def of_object(response_dict: dict[str, Any], **_: object) -> None:

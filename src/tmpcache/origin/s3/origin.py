@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
-#: Seconds to wait for a connection, and for the next bytes. botocore waits a minute for each:
-#: longer than many functions live. A call with less time than that waits less.
-CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 20.0
-_LESS_PATIENT = (10.0, 5.0, 2.0, 1.0, 0.5)
 _CONDITIONS = {"IfMatch", "IfNoneMatch"}
 
 
@@ -276,13 +272,6 @@ class S3Origin:
 
         repair(client)
         return Signer(client, scope.origin_name(client.meta.endpoint_url, client.meta.region_name))
-
-
-def read_timeout(deadline: Deadline | None) -> float:
-    """Seconds that a call with this deadline may wait for the next bytes."""
-    if deadline is None or (left := deadline.remaining()) >= READ_TIMEOUT:
-        return READ_TIMEOUT
-    return next((less for less in _LESS_PATIENT if less <= left), _LESS_PATIENT[-1])
 
 
 def _get_object(client: Any, asked: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Request options: what a caller wants sent along, with each operation that has a place for it."""
+"""Request options of the caller, such as ``RequestPayer``, and which operations have them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-#: What is asked for, and under which conditions: not the caller's to say in an option.
-_OURS = (
+#: Parameters that say which object is meant, and under which conditions. tmpcache sets them, so
+#: they cannot be options.
+_RESERVED = (
     "Body",
     "Bucket",
     "ContinuationToken",
@@ -28,7 +29,7 @@ _OURS = (
     "UploadId",
     "VersionId",
 )
-#: All operations that are used.
+#: All operations that tmpcache uses.
 _OPERATIONS = (
     "GetObject",
     "ListObjectsV2",
@@ -41,34 +42,34 @@ _OPERATIONS = (
 
 
 def checked(options: Mapping[str, str] | None) -> dict[str, str]:
-    """Options that are only that; :class:`ConfigError` for what decides which object is meant."""
+    """Return the options as a dictionary; raise :class:`ConfigError` if one of them is reserved."""
     if options is not None and not (hasattr(options, "keys") and hasattr(options, "items")):
         raise ConfigError(f"request_options={options!r} is not a mapping of names to values")
-    taken = dict(options or {})
-    if strange := [name for name in taken if not isinstance(name, str)]:
-        raise ConfigError(f"request_options: {strange[0]!r} is not a name")
-    if ours := [name for name in _OURS if name in taken]:
+    checked_options = dict(options or {})
+    if not_names := [name for name in checked_options if not isinstance(name, str)]:
+        raise ConfigError(f"request_options: {not_names[0]!r} is not a name")
+    if reserved := [name for name in _RESERVED if name in checked_options]:
         raise ConfigError(
-            f"request_options cannot have {', '.join(ours)}: that is said by the call itself"
+            f"request_options cannot have {', '.join(reserved)}: that is said by the call itself"
         )
-    return taken
+    return checked_options
 
 
 def known(client: Any, options: Mapping[str, str]) -> None:
-    """Raise :class:`ConfigError` for an option that S3 has nowhere: it would be sent nowhere."""
-    if others := [
+    """Raise :class:`ConfigError` for an option that no operation has: it would never be sent."""
+    if unknown := [
         name
         for name in options
         if not any(has(client, operation, name) for operation in _OPERATIONS)
     ]:
-        raise ConfigError(f"request_options: S3 has no option {', '.join(others)}")
+        raise ConfigError(f"request_options: S3 has no option {', '.join(unknown)}")
 
 
 def has(client: Any, operation: str, name: str) -> bool:
-    """Whether a request of this kind has a place for the option."""
+    """Return whether an operation has a parameter of this name."""
     return name in client.meta.service_model.operation_model(operation).input_shape.members
 
 
 def of(client: Any, operation: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the options that a request of this kind has a place for."""
+    """Return those of the options that an operation has."""
     return {name: value for name, value in options.items() if has(client, operation, name)}

@@ -1,8 +1,9 @@
-"""Who signs the requests of a boto3 client: the next one, and the one that was just sent.
+"""The keys that sign the requests of a boto3 client: the last one sent, and the next one.
 
-botocore decides that anew for each request: credentials are refreshed or replaced, and event
-handlers may have a request not signed at all. So it is read off each request when it is sent. Of
-the next one it can be told without sending anything, or it is unknown.
+botocore chooses the keys anew for each request: credentials are refreshed or replaced, and an event
+handler may decide that a request is not signed. So a hook reads the keys off each request when it
+is sent. The keys of the next request are those of the client's credentials, or unknown; finding out
+sends nothing.
 """
 
 from __future__ import annotations
@@ -21,24 +22,27 @@ if TYPE_CHECKING:
     from ..scope import Keys
     from .errors import Subject
 
-#: Sessions that are remembered: they last five minutes, and botocore has one for each bucket.
-_MOST_SESSIONS = 1000
-#: Which handlers botocore asks whether a GetObject is to be signed.
-_CHOICE = "choose-signer.s3.GetObject"
+#: Sessions to remember. A session lasts five minutes, and botocore has one for each directory
+#: bucket.
+_MAX_SESSIONS = 1000
+#: The event whose handlers decide whether and how a GetObject is signed.
+_CHOOSE_SIGNER = "choose-signer.s3.GetObject"
 
 
 class Signer:
-    """The signatures of one client."""
+    """Knows which keys sign the requests of one client."""
 
     def __init__(self, client: Any, name: str) -> None:
-        """Have signatures noted of what the client sends; `name` is whom it asks."""
+        """Add hooks to the client that note signatures; `name` is the origin's."""
         self.client, self.name = client, name
-        #: Handlers of botocore's own that do not change their mind, and what they said.
+        #: Handlers that are all botocore's own, and so decide the same each time, and what they
+        #: decided.
         self._handlers: object = None
         self._is_unsigned = False
-        #: Credentials, when they expire, and the time from which on they would be refreshed.
-        self._due: tuple[object, object, float | None] = None, None, None
-        #: Whose session a token stands for, of directory buckets: those sign with session keys.
+        #: Credentials, their expiry, and the time from which on they would be refreshed.
+        self._refresh: tuple[object, object, float | None] = None, None, None
+        #: The keys that requested a session, by its token. Requests to directory buckets are signed
+        #: with the keys of a session.
         self._sessions: dict[str, Keys | None] = {}
         events = client.meta.events
         events.register_last("before-send.s3", _note, unique_id="tmpcache-signature")
@@ -47,18 +51,18 @@ class Signer:
         )
 
     def next(self) -> Keys | None:
-        """The keys that the next GetObject will be signed with; None if that is not known."""
+        """Return the keys that will sign the next GetObject; None if that is not known."""
         try:
-            if self._unsigned():
+            if self._signs_nothing():
                 return ANONYMOUS
             credentials = self.client._request_signer._credentials
-            return None if self._is_due(credentials) else _keys(credentials)
-        except Exception as error:  # credentials of somebody else's making, or none
+            return None if self._needs_refresh(credentials) else _keys(credentials)
+        except Exception as error:  # no credentials, or of a class that we do not know
             reraise_interrupt(error)
             return None
 
     def of(self, request: Any) -> Keys | None:
-        """The keys that a request has been signed with; None if that was somebody else."""
+        """Return the keys that have signed a request; None if they are not the client's."""
         headers = request.headers
         signature, token = (
             _text(headers.get(name)) for name in ("Authorization", "X-Amz-Security-Token")
@@ -77,40 +81,48 @@ class Signer:
         return keys if f" {keys[0]}:" in signature or f"={keys[0]}/" in signature else None
 
     def begin_session(self, token: str, keys: Keys | None) -> None:
-        """What this token is sent with is asked by whoever signed the request for the session."""
-        if len(self._sessions) >= _MOST_SESSIONS:
+        """Note the keys that requested a session: requests with its token have their scope."""
+        if len(self._sessions) >= _MAX_SESSIONS:
             self._sessions.clear()
         self._sessions[token] = keys
 
-    def _is_due(self, credentials: Any) -> bool:
-        """Whether credentials would be refreshed first. They take 30 µs to tell that."""
+    def _needs_refresh(self, credentials: Any) -> bool:
+        """Return whether botocore would refresh the credentials before it signs with them.
+
+        Their own answer to that takes 30 µs, so the moment is computed once for each expiry.
+        """
         expiry = getattr(credentials, "_expiry_time", None)
         if expiry is None:
             return False
-        whose, when, at = self._due
-        if credentials is not whose or expiry is not when:
-            at = _due_at(credentials, expiry)
-            self._due = credentials, expiry, at
-        return bool(credentials.refresh_needed() if at is None else time.time() >= at)
+        known_credentials, known_expiry, refresh_at = self._refresh
+        if credentials is not known_credentials or expiry is not known_expiry:
+            refresh_at = _refresh_time(credentials, expiry)
+            self._refresh = credentials, expiry, refresh_at
+        if refresh_at is None:
+            return bool(credentials.refresh_needed())
+        return time.time() >= refresh_at
 
-    def _unsigned(self) -> bool:
-        """Whether a handler, or the client's configuration, says that nothing is to be signed."""
+    def _signs_nothing(self) -> bool:
+        """Return whether a handler, or the client's configuration, has requests not signed."""
         events = self.client.meta.events
         emitter = getattr(events, "_emitter", events)  # registering a handler empties its cache
-        handlers = getattr(emitter, "_lookup_cache", {}).get(_CHOICE)
+        handlers = getattr(emitter, "_lookup_cache", {}).get(_CHOOSE_SIGNER)
         if handlers is None or handlers is not self._handlers:
             from botocore import UNSIGNED
 
             signer = self.client._request_signer
             version = signer._choose_signer("GetObject", "standard", {})
             self._is_unsigned = version is UNSIGNED
-            handlers = getattr(emitter, "_lookup_cache", {}).get(_CHOICE)
+            handlers = getattr(emitter, "_lookup_cache", {}).get(_CHOOSE_SIGNER)
             self._handlers = handlers if _is_botocores(handlers) else None
         return self._is_unsigned
 
 
 def _keys(credentials: Any) -> Keys | None:
-    """What credentials are now. Refreshable ones would ask for others if they were asked."""
+    """Return the keys of credentials as they are now, without a refresh.
+
+    `get_frozen_credentials` of refreshable credentials would request others when they are due.
+    """
     frozen = getattr(credentials, "_frozen_credentials", credentials)
     if frozen is credentials:
         frozen = credentials.get_frozen_credentials()
@@ -119,8 +131,8 @@ def _keys(credentials: Any) -> Keys | None:
     return frozen.access_key, frozen.secret_key, frozen.token or ""
 
 
-def _due_at(credentials: Any, expiry: Any) -> float | None:
-    """When credentials will be refreshed; None if they are of a kind that may think otherwise."""
+def _refresh_time(credentials: Any, expiry: Any) -> float | None:
+    """Return when botocore will refresh credentials; None if only their class can tell."""
     from botocore import credentials as own
 
     kinds = own.RefreshableCredentials, own.DeferredRefreshableCredentials
@@ -132,6 +144,7 @@ def _due_at(credentials: Any, expiry: Any) -> float | None:
 
 
 def _is_botocores(handlers: Any) -> bool:
+    """Return whether all handlers are defined in botocore."""
     return bool(handlers) and all(
         str(getattr(handler, "__module__", "")).startswith("botocore.") for handler in handlers
     )
@@ -142,13 +155,13 @@ def _text(header: Any) -> str:
 
 
 class Question:
-    """A call of botocore that is under way in a thread, for the hooks in its client."""
+    """A call of botocore under way in one thread, as the hooks in its client need it."""
 
     __slots__ = ("deadline", "is_sent", "keys", "signer", "subject")
 
     def __init__(self, signer: Signer, subject: Subject, deadline: Deadline | None) -> None:
         self.signer, self.subject, self.deadline = signer, subject, deadline
-        #: Whether a request has been sent at all: a stand-in may answer without any.
+        #: Whether a request has been sent: a stand-in for S3 may answer without one.
         self.is_sent = False
         #: The keys that the last request was signed with; None if unknown.
         self.keys: Keys | None = None
@@ -158,18 +171,18 @@ class _Here(local):
     question: Question | None = None
 
 
-#: What the calling thread is asking. Whatever refreshes credentials may itself ask S3 meanwhile.
+#: The call under way in this thread. A refresh of credentials may make a further one meanwhile.
 here = _Here()
 
 
 def _note(request: Any, **_: object) -> None:
-    """A hook: called for each try of a request, with its signature in place."""
+    """Note who signed a request. A hook, called for each try after it was signed."""
     if (question := here.question) is not None:
         question.keys, question.is_sent = question.signer.of(request), True
 
 
 def _note_session(parsed: Any, **_: object) -> None:
-    """A hook: called with what S3 answered to the request for a session."""
+    """Note who requested a session. A hook, called with the response of CreateSession."""
     token = parsed.get("Credentials", {}).get("SessionToken")
     if token and (question := here.question) is not None:
         question.signer.begin_session(token, question.keys)

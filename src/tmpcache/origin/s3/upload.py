@@ -1,4 +1,4 @@
-"""Sending a file to S3: in one request, or, when it is large, in parts that become one object."""
+"""Upload a file to S3: in one request, or, if it is large, as a multipart upload."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, BinaryIO
 
-#: Bytes of a part, all of which is in memory while it is sent; larger where there would be more
-#: than 10,000 parts, which S3 does not take. Files of up to two parts go in one request.
-_PART = 16 * 1024 * 1024
-_MOST_PARTS = 10_000
+#: Bytes of a part, which is in memory while it is sent. S3 takes 10,000 parts at most, so the parts
+#: of a very large file are larger. A file of up to two parts is sent in one request.
+_MIN_PART = 16 * 1024 * 1024
+_MAX_PARTS = 10_000
 
 
 def upload(
@@ -27,42 +27,44 @@ def upload(
     options: dict[str, str],
     check: Callable[[], None],
 ) -> tuple[str, str | None]:
-    """Send `size` bytes of `body`; the ETag and the version that S3 answers.
+    """Send `size` bytes of `body`; return the ETag and the version id that S3 answers.
 
-    `conditions` hold for the moment in which the object comes to be. Each of the `options` goes to
-    every step that has it. `check` is called between parts and may raise. An upload in parts that
-    fails is aborted, so that S3 keeps none of them.
+    S3 checks the `conditions` at the moment in which the object comes to be. Each of the `options`
+    is sent with every step that has such a parameter. `check` is called between parts and may
+    raise. A multipart upload that fails is aborted, so that S3 keeps no parts of it.
     """
-    place: dict[str, Any] = {"Bucket": bucket, "Key": key}
-    if size <= 2 * _PART:
-        whole = of(client, "PutObject", options)
-        answer = client.put_object(Body=body, **place, **conditions, **whole)
+    target: dict[str, Any] = {"Bucket": bucket, "Key": key}
+    if size <= 2 * _MIN_PART:
+        put_options = of(client, "PutObject", options)
+        answer = client.put_object(Body=body, **target, **conditions, **put_options)
         return answer.get("ETag", ""), answer.get("VersionId")
-    begun = client.create_multipart_upload(**place, **of(client, "CreateMultipartUpload", options))
-    place["UploadId"] = begun["UploadId"]
-    each, last = (of(client, name, options) for name in ("UploadPart", "CompleteMultipartUpload"))
+    create_options = of(client, "CreateMultipartUpload", options)
+    created = client.create_multipart_upload(**target, **create_options)
+    target["UploadId"] = created["UploadId"]
+    part_options = of(client, "UploadPart", options)
+    complete_options = of(client, "CompleteMultipartUpload", options)
     try:
         parts: list[dict[str, Any]] = []
-        length = max(_PART, -(-size // _MOST_PARTS))
+        length = max(_MIN_PART, -(-size // _MAX_PARTS))
         while chunk := body.read(length):
             check()
             number = len(parts) + 1
-            sent = client.upload_part(Body=chunk, PartNumber=number, **place, **each)
+            sent = client.upload_part(Body=chunk, PartNumber=number, **target, **part_options)
             parts.append({"ETag": sent["ETag"], "PartNumber": number, **_checksums(sent)})
         answer = client.complete_multipart_upload(
-            MultipartUpload={"Parts": parts}, **place, **conditions, **last
+            MultipartUpload={"Parts": parts}, **target, **conditions, **complete_options
         )
     except BaseException:
         try:
-            client.abort_multipart_upload(**place, **of(client, "AbortMultipartUpload", options))
-        except Exception as error:  # the reason why there is an abort is what counts
+            client.abort_multipart_upload(**target, **of(client, "AbortMultipartUpload", options))
+        except Exception as error:  # raised is why the upload is aborted
             reraise_interrupt(error)
         raise
     return answer.get("ETag", ""), answer.get("VersionId")
 
 
 def _checksums(sent: dict[str, Any]) -> dict[str, Any]:
-    """What was computed of a part and S3 wants to hear again at the end."""
+    """Return the checksums of a part, which S3 compares when the upload is completed."""
     return {
         name: value
         for name, value in sent.items()

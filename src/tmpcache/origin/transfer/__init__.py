@@ -1,1 +1,1 @@
-"""A response body becomes a file: over one connection, or over several for a large object."""
+"""Download of one object into a sink: over one connection, or over several for a large object."""
