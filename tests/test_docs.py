@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = next(path for path in Path(__file__).parents if (path / "pyproject.toml").exists())
 SOURCE = ROOT / "src/tmpcache"
 PAGES = sorted(
     str(path.relative_to(ROOT))
@@ -18,11 +18,19 @@ PAGES = sorted(
 )
 #: `store/store.py:Store.look_up`, and `tests/test_x.py::test_y`, in backquotes.
 FUNCTION = re.compile(r"`([\w./-]+\.py):{1,2}([A-Za-z_][\w.]*)`")
+#: A test in backquotes, by its name alone: that is enough for ``pytest -k``.
+TEST = re.compile(r"`(test_\w+)`")
 #: A file of Python in backquotes, by a path with a directory in it.
 FILE = re.compile(r"`([\w.-]+/[\w./-]+\.py)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 #: What a reader takes in at one sitting.
 LONGEST = 150
+
+
+@cache
+def _tests() -> set[str]:
+    files = (ROOT / "tests").rglob("test_*.py")
+    return {name for file in files for name in re.findall(r"def (test_\w+)", file.read_text())}
 
 
 @cache
@@ -66,13 +74,14 @@ def _names(scope: ast.AST) -> Iterator[tuple[str, ast.AST]]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_functions_and_files_that_a_page_names_exist(page: str) -> None:
+def test_the_functions_files_and_tests_that_a_page_names_exist(page: str) -> None:
     wrong = []
     for name, dotted in FUNCTION.findall(_text(page)):
         path = _file(name)
         if path is None or not _defines(path, dotted):
             wrong.append(f"{name}:{dotted}")
     wrong += [name for name in FILE.findall(_text(page)) if _file(name) is None]
+    wrong += [name for name in TEST.findall(_text(page)) if name not in _tests()]
     assert not wrong
 
 
@@ -122,7 +131,7 @@ def test_the_lines_that_break_a_promise_are_in_the_source() -> None:
     assert {promise for promise, *_ in rows} == {f"P{number}" for number in range(1, 12)}
     for _, file, line, test in rows:
         assert (ROOT / file).read_text().count(line) == 1, (file, line)
-        assert FUNCTION.fullmatch(f"`{test}`"), test  # that it exists is tested above
+        assert test in _tests()
 
 
 def test_a_name_that_a_module_does_not_define_is_noticed() -> None:
