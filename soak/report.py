@@ -164,9 +164,9 @@ def page(results: Sequence[Result], command: str) -> str:
 Eight processes share one cache: they fetch, put, load, evict, clear and fork, half of them
 through boto3 and half through obstore, with credentials that change. The server changes its objects
 all the time, answers 503 and 403, cuts, stalls and corrupts bodies. Meanwhile the processes are
-killed, stopped and interrupted, and in some rounds files are taken away from under them. Two of the
-processes are never killed, so that what leaks adds up. Every path that a call returns is read and
-compared with the bytes that its ETag stands for.
+killed, stopped and interrupted, and in some rounds their files are deleted. Two of the processes
+are never killed, so that leaks add up. Every path that a call returns is read and compared with the
+bytes that its ETag stands for.
 
 `{command}` measured this, in {seconds / 60:.0f} minutes with
 Python {platform.python_version()} on {platform.system()}. `make soak` does the same for longer; a
@@ -178,13 +178,13 @@ short form of it is among the tests.
 
 ## Rounds
 
-A round has its own root and quota. `cleaned`: what is old is removed as systemd-tmpfiles does it,
-which leaves locked files and directories alone; at one visit in five nobody is alive.
-`vandalized`: session files, `changes` and files of the index are deleted at random. Whoever does
-that takes away what protects a process's paths until its next call, from processes that have not
-seen the file before; and what was reserved, until the index has been built anew. A path that was
-lost so, or a sample over the quota, is a gap and not a broken promise. `most on disk` is the
-largest sample in percent of the quota.
+A round has its own root and quota. `cleaned`: old files are removed as systemd-tmpfiles does it,
+which leaves locked files and directories alone; at one visit in five no process is alive.
+`vandalized`: session files, `changes` and files of the index are deleted at random. A deleted
+session protects the paths of its process from those processes only that have seen the file before,
+until its process makes it anew with its next call. A deleted index has no reservations until it is
+rebuilt. A path that was lost so, or a sample over the quota, is a gap and not a broken promise.
+`most on disk` is the largest sample in percent of the quota.
 
 {rounds_table(results)}
 """

@@ -46,6 +46,8 @@ pytestmark = through_each_origin
 
 BODY = content("body", 700_000)
 OTHER = content("other", 650_000)
+#: Read in one, without the watching and splitting of larger ones.
+SMALL = content("small", 30_000)
 Break = Literal["close", "reset", "stall"]
 BREAKS: list[Break] = ["close", "reset", "stall"]
 
@@ -318,6 +320,19 @@ def test_a_body_that_always_breaks_leaves_nothing(
     assert_nothing_is_left(impatient, BODY)
     proxy.heal()
     assert impatient.fetch("models", "a").read_bytes() == BODY
+
+
+@pytest.mark.parametrize("how", BREAKS)
+def test_a_small_body_that_ends_early_is_not_taken_for_the_object(
+    bucket: Bucket, impatient: Cache, proxy: FaultProxy, how: Break
+) -> None:
+    bucket.put("a", SMALL)
+    proxy.set(Trouble(body=how, after=2_000))  # no five of which make the whole
+    with pytest.raises(OriginUnavailableError, match=r"s3://models/a.* of 30000 bytes"):
+        impatient.fetch("models", "a")
+    assert_nothing_is_left(impatient, SMALL)
+    proxy.heal()
+    assert impatient.fetch("models", "a").read_bytes() == SMALL
 
 
 def test_a_body_that_always_breaks_is_answered_with_the_known_copy(
