@@ -464,8 +464,8 @@ def test_a_file_that_another_process_evicts_can_be_read_to_its_end(
 def test_processes_that_clear_one_cache_at_the_same_time(root: Path) -> None:
     code = """
         import tmpcache
-        from support.anywhere import Memory
-        cache = tmpcache.Cache(root, quota="64 MiB", origin=Memory())
+        from support.anywhere import MemoryOrigin
+        cache = tmpcache.Cache(root, quota="64 MiB", origin=MemoryOrigin())
         for number in range(50):
             cache.fetch("b", f"{number}-{index}").release()
         say(); hear()

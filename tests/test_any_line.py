@@ -10,7 +10,7 @@ from support.processes import spawn
 #: Fills, evicts, replaces and forgets; and looks whether a store is as it should be.
 USES = """
     import random, shutil, signal, sys, tmpcache
-    from support.anywhere import Memory, forked, strike_at
+    from support.anywhere import MemoryOrigin, forked, strike_at
     from support.content import assert_accounts_balance
 
     def open_cache(origin):
@@ -38,12 +38,12 @@ USES = """
         assert left == [], left
 
     def use_and_close():
-        origin = Memory()
+        origin = MemoryOrigin()
         with open_cache(origin) as cache:
             use(cache, origin)
 
     def open_and_check():
-        origin = Memory()
+        origin = MemoryOrigin()
         with open_cache(origin) as cache:
             check(cache, origin)
 
@@ -89,7 +89,7 @@ def test_a_process_killed_before_any_line_leaves_a_store_that_just_works(
 def test_a_root_made_by_another_process_between_any_two_lines_is_shared(root: Path) -> None:
     code = """
     def fetch_one():
-        with open_cache(Memory()) as cache:
+        with open_cache(MemoryOrigin()) as cache:
             cache.fetch("b", "5000-small").release()
 
     line, struck = 0, True
@@ -98,7 +98,7 @@ def test_a_root_made_by_another_process_between_any_two_lines_is_shared(root: Pa
         shutil.rmtree(root)
         strike_at(line, lambda: struck.append(forked(fetch_one)))
         try:
-            cache = open_cache(Memory())
+            cache = open_cache(MemoryOrigin())
             sys.settrace(None)
             with cache:
                 cache.fetch("b", "5000-small").release()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import boto3
 import pytest
-from support.anywhere import LoadedObjects
+from support.anywhere import MemoryOrigin
 from support.content import content
 from support.processes import spawn, wait_until
 from support.proxy import FaultProxy, Trouble
@@ -46,7 +46,7 @@ def writes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_reads_grow_with_what_is_there_up_to_two_mib(root: Path, writes: list[int]) -> None:
-    with Cache(root, quota="64 MiB", origin=LoadedObjects()) as cache:
+    with Cache(root, quota="64 MiB", origin=MemoryOrigin()) as cache:
         cache.fetch("b", f"{8 * MIB}-a")
     assert writes[:5] == [256 * KIB, 512 * KIB, 1 * MIB, 2 * MIB, 2 * MIB]
     assert sum(writes) == 8 * MIB

@@ -309,9 +309,9 @@ def test_too_many_open_files_are_no_damage(root: Path, cache: tmpcache.Cache, le
     fetched(cache)
     code = """
         import os, resource, tmpcache
-        from support.anywhere import Memory
+        from support.anywhere import MemoryOrigin
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-        with tmpcache.Cache(f"{root}-warm-up", quota="1 MiB", origin=Memory()) as other:
+        with tmpcache.Cache(f"{root}-warm-up", quota="1 MiB", origin=MemoryOrigin()) as other:
             other.fetch("b", "10-a")  # all modules are loaded
             other.stats()
         cache = tmpcache.Cache(root, quota="4 MiB", max_age=3600)

@@ -138,7 +138,7 @@ def test_both_origins_share_copies_and_what_they_were_told(bucket: Bucket, root:
 
 
 @pytest.mark.parametrize(
-    ("environ", "bucket_name", "road"),
+    ("environ", "bucket_name", "address"),
     [
         ({}, "models", ("https://models.s3.eu-west-1.amazonaws.com", "eu-west-1")),
         ({}, "dotted.name", ("https://s3.eu-west-1.amazonaws.com/dotted.name", "eu-west-1")),

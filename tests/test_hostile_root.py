@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.anywhere import LoadedObjects, forked
+from support.anywhere import MemoryOrigin, forked
 from support.child import say
 from support.processes import spawn
 from support.shelf import Shelf
@@ -30,7 +30,7 @@ NAMES = ("notes", "0123456789abcdef", "a" * 40, "0" * 32)
 
 
 def opened(root: Path) -> Cache:
-    return Cache(root, quota="2 MiB", origin=LoadedObjects())
+    return Cache(root, quota="2 MiB", origin=MemoryOrigin())
 
 
 def verbs(cache: Cache) -> Iterator[tuple[str, Callable[[], object]]]:

@@ -19,6 +19,8 @@ from support.processes import spawn, wait_until
 
 import tmpcache
 from tmpcache import CachedFile, Outcome
+from tmpcache.store.database import Database
+from tmpcache.store.index_file import IndexFile
 from tmpcache.testing import Bucket
 from tmpcache.testing.faults import INTERNAL_ERROR
 
@@ -361,9 +363,11 @@ def test_threads_that_find_no_free_lease_at_once_widen_the_table_once(
     for thread in threads:
         thread.start()
 
+    writes = Database.write.__code__, IndexFile.use.__code__
+
     def waits(thread: threading.Thread) -> bool:
         frame = sys._current_frames().get(thread.ident or 0)
-        while frame is not None and frame.f_code.co_qualname not in ("Access.write", "Keeper.use"):
+        while frame is not None and frame.f_code not in writes:
             frame = frame.f_back
         return frame is not None
 

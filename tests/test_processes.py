@@ -39,8 +39,8 @@ DOWNLOAD = """
 def test_processes_that_begin_together_make_one_root(tmp_path: Path) -> None:
     code = """
         import tmpcache
-        from support.anywhere import Memory
-        origin = Memory()
+        from support.anywhere import MemoryOrigin
+        origin = MemoryOrigin()
         for number in range(rounds):
             say()
             hear()

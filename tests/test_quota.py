@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from support.anywhere import LoadedObjects
+from support.anywhere import MemoryOrigin
 from support.content import assert_accounts_balance
 from support.disk import allocated, occupied
 from support.processes import spawn
@@ -288,7 +288,7 @@ def test_an_index_that_grows_by_itself_is_watched_however_much_room_there_is(
     """What writes but makes no room, such as confirmations, may not grow the index unseen."""
     from tmpcache.store.index.index import Index
 
-    with tmpcache.Cache(root, quota="256 MiB", origin=LoadedObjects()) as cache:
+    with tmpcache.Cache(root, quota="256 MiB", origin=MemoryOrigin()) as cache:
         cache.fetch("b", "100-a").release()  # there is ample room
         looks: list[bool] = []
         has_grown = Index.has_grown
@@ -317,13 +317,13 @@ def test_blocks_are_taken_ahead_where_that_is_not_writing_zeros(
     monkeypatch.setattr(os, "posix_fallocate", note)
     with tempfile.TemporaryDirectory(dir=directory or tmp_path) as place:
         has_blocks = os.major(os.stat(place).st_dev) > 0
-        with tmpcache.Cache(f"{place}/cache", quota="64 MiB", origin=LoadedObjects()) as cache:
+        with tmpcache.Cache(f"{place}/cache", quota="64 MiB", origin=MemoryOrigin()) as cache:
             cache.fetch("b", f"{300 * KIB}-large").release()
     assert taken == [300 * KIB] * has_blocks
 
 
 def test_threads_that_publish_at_once_leave_a_whole_ledger(root: Path) -> None:
-    with tmpcache.Cache(root, quota="64 MiB", origin=LoadedObjects(), max_age=60) as cache:
+    with tmpcache.Cache(root, quota="64 MiB", origin=MemoryOrigin(), max_age=60) as cache:
         keys = [f"{5000 + number}-x" for number in range(200)]
         with ThreadPoolExecutor(16) as threads:
             paths = list(threads.map(lambda key: cache.fetch("b", key), keys))

@@ -509,9 +509,9 @@ def test_a_stand_in_that_sends_nothing_answers_whoever_asks(caches: Caches) -> N
 
 
 def test_an_origin_that_says_nothing_of_its_answers_is_asked_who_it_is(root: Path) -> None:
-    from support.anywhere import LoadedObjects
+    from support.anywhere import MemoryOrigin
 
-    origin = LoadedObjects()
+    origin = MemoryOrigin()
     with Cache(root, quota="4 MiB", max_age=3600, origin=origin) as cache:
         for scope, expected in [
             ("one", [Outcome.FETCHED, Outcome.HIT]),

@@ -23,7 +23,7 @@ from tmpcache.origin import Reply
 _PACKAGE = os.path.dirname(tmpcache.__file__)
 
 
-class LoadedObjects:
+class MemoryOrigin:
     """An origin of made-up objects. Their keys begin with their size, as in `5000-small`."""
 
     name = "memory"
