@@ -51,6 +51,6 @@ def test_tests_are_skipped_only_outside_ci_and_left_out_only_for_others_than_roo
 def test_a_command_runs_as_an_ordinary_user_and_ends_as_it_ends(status: int) -> None:
     script = f"import os; print(os.geteuid()); raise SystemExit({status})"
     command = ["tests/as_user", sys.executable, "-c", script]
-    here = Path(__file__).parents[1]
+    here = Path(__file__).parents[2]
     done = subprocess.run(command, cwd=here, capture_output=True, text=True)
     assert (int(done.stdout) != 0, done.returncode) == (True, status)

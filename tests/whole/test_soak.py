@@ -28,7 +28,7 @@ def test_no_promise_breaks_in_a_short_soak() -> None:
     """Some seconds of kills, stops, interrupts and lies in each round; `make soak` is long."""
     command = [sys.executable, "-m", "soak", "--seconds", "16", "--kills", "120"]
     ended = subprocess.run(
-        command, capture_output=True, text=True, timeout=300, cwd=Path(__file__).parent.parent
+        command, capture_output=True, text=True, timeout=300, cwd=Path(__file__).parents[2]
     )
     assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
 

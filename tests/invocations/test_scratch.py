@@ -107,7 +107,8 @@ def special(work: Path) -> None:
 def test_it_goes_whatever_was_put_there(common_ground: Path, fill: object, uid: int) -> None:
     snippet = """
         import tmpcache, tmpcache.cache, tmpcache.invocations.scratch, tmpcache.origin.s3.origin
-        import tmpcache.store.scratch_directories, test_scratch
+        import tmpcache.store.scratch_directories
+        from invocations import test_scratch
         fill = getattr(test_scratch, name)
         if uid != os.geteuid():
             become(uid)

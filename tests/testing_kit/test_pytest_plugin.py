@@ -307,7 +307,10 @@ def test_what_a_cold_start_raises_is_raised_here() -> None:
         ("import os; os._exit(0)", "ended with status 0, no result"),
         ("import os; os.kill(os.getpid(), 9)", "ended with status -9"),
         ("return lambda: 0", "the result cannot be handed over"),
-        ("import test_testing as t; raise t.Peculiar('a', 'b')", "test_testing.Peculiar: a"),
+        (
+            "import test_pytest_plugin as t; raise t.Peculiar('a', 'b')",
+            "test_pytest_plugin.Peculiar: a",
+        ),
         (lambda: 0, "cannot be handed to another process .*top of a module"),
     ],
 )

@@ -179,7 +179,7 @@ def test_a_strange_entry_is_in_nobodys_way(
     precious.write_text("ten years of work")
     precious.chmod(0o640)
     code = """
-        import test_hostile_root
+        from store import test_hostile_root
         from pathlib import Path
         test_hostile_root.survey(Path(top), getattr(test_hostile_root, kind), instead=instead)
     """
