@@ -25,7 +25,7 @@ def hear() -> str:
     return line.rstrip("\n")
 
 
-def continue_in(uid: int) -> None:
+def become(uid: int) -> None:
     """Be another user, for good. Import what you need first: it may not be able to read it."""
     os.setgroups([])
     os.setgid(uid)

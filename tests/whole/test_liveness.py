@@ -286,10 +286,9 @@ def test_releases_of_two_formats_use_one_root(root: Path, tmp_path: Path) -> Non
     """A rolling upgrade: each threw the other's index away, and nobody ever had a hit."""
     package = Path(tmpcache.__file__).parent
     shutil.copytree(package, tmp_path / "next" / "tmpcache")
-    module = tmp_path / "next" / "tmpcache" / "store" / "index.py"
-    text = module.read_text()
-    assert "\nFORMAT = 4\n" in text
-    module.write_text(text.replace("\nFORMAT = 4\n", "\nFORMAT = 5\n"))
+    line, another = "\nFORMAT = 4\n", "\nFORMAT = 5\n"
+    [module] = [path for path in tmp_path.glob("next/**/*.py") if line in path.read_text()]
+    module.write_text(module.read_text().replace(line, another))
     code = """if True:
         import sys, tmpcache
         from support.shelf import Shelf
