@@ -1,4 +1,4 @@
-"""The layers of the package: no import upwards or in a circle, no long module.
+"""The layers of the package: no import upwards or in a circle, no long module, no slow start.
 
 Imports for type checkers and imports within functions count: who reads a module follows them.
 """
@@ -13,8 +13,11 @@ from importlib.util import resolve_name
 from pathlib import Path
 
 import pytest
+from support.processes import spawn
 
 import tmpcache
+from tmpcache import Cache
+from tmpcache.testing import Bucket
 
 #: Lowest first. A module imports from its own line and from lines above. `store` and `origin` do
 #: not know each other.
@@ -100,3 +103,37 @@ def test_modules_and_functions_fit_the_eye() -> None:
     nodes = [node for text in FILES.values() for node in ast.walk(ast.parse(text))]
     functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
     assert statistics.median((node.end_lineno or 0) - node.lineno + 1 for node in functions) <= 12
+
+
+def test_a_first_hit_imports_neither_boto3_nor_filelock(
+    cache: Cache, root: Path, bucket: Bucket
+) -> None:
+    bucket.put("a", b"a")
+    cache.fetch("models", "a")
+    bucket.server.forget()
+    with spawn(
+        """
+        import tmpcache
+        modules = ("boto3", "botocore", "filelock", "xxhash", "humanize", "urllib3", "dataclasses")
+        before = [name for name in modules if name in sys.modules]
+        path = tmpcache.Cache(root, max_age=3600).fetch("models", "a")
+        say([before, path.outcome.value, [name for name in modules if name in sys.modules]])
+        """,
+        root=str(root),
+    ) as child:
+        assert child.hear() == [[], "hit", []]
+    assert bucket.server.requests == []
+
+
+def test_importing_the_package_loads_next_to_nothing() -> None:
+    with spawn(
+        """
+        before = set(sys.modules)
+        import tmpcache
+        say(sorted(set(sys.modules) - before))
+        """
+    ) as child:
+        loaded = child.hear()
+    ours = [name for name in loaded if name.startswith("tmpcache")]
+    assert ours == ["tmpcache", "tmpcache.errors"]
+    assert not {"sqlite3", "pathlib", "boto3", "typing", "dataclasses"} & set(loaded)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import gc
 import os
-import pickle
 import shutil
 import sqlite3
 import subprocess
@@ -18,7 +16,7 @@ from support.disk import allocated
 from support.processes import spawn, wait_until
 
 import tmpcache
-from tmpcache import CachedFile, Outcome
+from tmpcache import Outcome
 from tmpcache.store.database import Database
 from tmpcache.store.index_file import IndexFile
 from tmpcache.testing import Bucket
@@ -199,45 +197,6 @@ def test_hundreds_of_leases(cache: tmpcache.Cache, root: Path) -> None:
     assert not first.exists()
 
 
-def test_a_path_is_a_path(cache: tmpcache.Cache, root: Path) -> None:
-    path = cache.fetch("models", "a")
-    assert isinstance(path, Path)
-    assert path == Path(str(path))
-    assert hash(path) == hash(Path(str(path)))
-    with open(path, "rb") as file:
-        assert file.read(1) == b"a"
-    assert os.fspath(path) == str(path)
-    assert path.name in repr(path)
-    assert path.is_relative_to(root)
-    shutil.copy(path, root.parent / "copy")
-    assert (root.parent / "copy").stat().st_size == path.size
-
-
-@pytest.mark.parametrize(
-    "derive",
-    [
-        lambda path: path.parent,
-        lambda path: path.parents[0],
-        lambda path: path / "x",
-        lambda path: path.joinpath("x"),
-        lambda path: path.with_suffix(".txt"),
-        lambda path: path.with_name("x"),
-        lambda path: path.resolve(),
-        lambda path: path.relative_to("/"),
-        lambda path: next(path.parent.iterdir()),
-        lambda path: pickle.loads(pickle.dumps(path)),
-        copy.copy,
-        copy.deepcopy,
-    ],
-)
-def test_a_derived_path_is_a_plain_one(cache: tmpcache.Cache, derive: object) -> None:
-    path = cache.fetch("models", "a")
-    derived = derive(path)  # type: ignore[operator]
-    assert isinstance(derived, Path)
-    assert not isinstance(derived, CachedFile)
-    assert os.fspath(derived)
-
-
 def test_threads_that_fetch_release_and_evict_never_see_a_file_go(
     root: Path, bucket: Bucket
 ) -> None:
@@ -300,39 +259,6 @@ os.path.exists("/end/of/hits")
     calls = [call for call in calls if call not in ("brk", "mmap", "munmap", "clock_gettime")]
     assert len(calls) == 100, calls[:20]
     assert set(calls) <= {"newfstatat", "stat", "statx"}
-
-
-def test_a_first_hit_imports_neither_boto3_nor_filelock(
-    cache: tmpcache.Cache, root: Path, bucket: Bucket
-) -> None:
-    cache.fetch("models", "a")
-    bucket.server.forget()
-    with spawn(
-        """
-        import tmpcache
-        modules = ("boto3", "botocore", "filelock", "xxhash", "humanize", "urllib3", "dataclasses")
-        before = [name for name in modules if name in sys.modules]
-        path = tmpcache.Cache(root, max_age=3600).fetch("models", "a")
-        say([before, path.outcome.value, [name for name in modules if name in sys.modules]])
-        """,
-        root=str(root),
-    ) as child:
-        assert child.hear() == [[], "hit", []]
-    assert bucket.server.requests == []
-
-
-def test_importing_the_package_loads_next_to_nothing() -> None:
-    with spawn(
-        """
-        before = set(sys.modules)
-        import tmpcache
-        say(sorted(set(sys.modules) - before))
-        """
-    ) as child:
-        loaded = child.hear()
-    ours = [name for name in loaded if name.startswith("tmpcache")]
-    assert ours == ["tmpcache", "tmpcache.errors"]
-    assert not {"sqlite3", "pathlib", "boto3", "typing", "dataclasses"} & set(loaded)
 
 
 def test_a_cache_that_outlives_its_modules_goes_quietly(

@@ -7,14 +7,12 @@ jump backward. A trace function that raises there is just that, without the chan
 from __future__ import annotations
 
 import argparse
-import fcntl
 import gc
 import os
 import random
 import signal
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,6 +23,14 @@ from types import CodeType, FrameType
 from typing import Any, BinaryIO
 
 import tmpcache
+from support.leftovers import (
+    descriptors,
+    flights_of,
+    leases,
+    locked_partials,
+    mirrors,
+    threads_of_ours,
+)
 from support.shelf import Shelf
 from tmpcache import Cache
 
@@ -135,59 +141,6 @@ def alarm(seconds: float, error: BaseException) -> Iterator[None]:
         sys.unraisablehook = told
 
 
-def threads_of_ours() -> list[str]:
-    """Names of our threads, once those that are about to end have ended."""
-    give_up_at = time.monotonic() + 2
-    while True:
-        names = [one.name for one in threading.enumerate() if one.name.startswith("tmpcache")]
-        if not names or time.monotonic() > give_up_at:
-            return names
-        time.sleep(0.002)
-
-
-def flights_of(cache: Cache) -> int:
-    """Calls that somebody might wait for."""
-    return len(cache._fetcher._single_flight) + len(cache._loaded._single_flight)
-
-
-def descriptors(root: Path) -> list[str]:
-    """What is open under the root, but for the index and the session, which stay open."""
-    kinds = (target.split("/")[0] for target in _open_under(root))
-    stays = ("changes", "sessions", "index")
-    return sorted(kind for kind in kinds if not kind.startswith(stays))
-
-
-def _open_under(directory: Path) -> Iterator[str]:
-    """Where the open descriptors lead that lead into a directory, relative to it."""
-    for entry in os.scandir("/proc/self/fd"):
-        try:
-            target = os.readlink(entry.path)
-        except FileNotFoundError:
-            continue
-        if target.startswith(f"{directory}/"):
-            yield target[len(str(directory)) + 1 :]
-
-
-def leases(cache: Cache) -> int:
-    """Leases in the table of this process."""
-    session = cache._store.database._session
-    return 0 if session is None else sum(slot != 0 for slot in session.table[65:])
-
-
-def locked_partials(root: Path) -> int:
-    """Partials whose lock somebody holds."""
-    found = 0
-    for path in (root / "partial").iterdir():
-        fd = os.open(path, os.O_RDWR)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            found += 1
-        finally:
-            os.close(fd)
-    return found
-
-
 # ---- the attack ----------------------------------------------------------------------------------
 
 KEYS = [f"{number:02}" for number in range(12)]
@@ -207,11 +160,6 @@ VERBS: dict[str, Callable[[Cache], object]] = {
 def _mirror(cache: Cache) -> None:
     with tempfile.TemporaryDirectory(dir=cache.root.parent, prefix="into") as into:
         cache.fetch_prefix("models", "deep/", into=into, threads=1)
-
-
-def mirrors(root: Path) -> list[str]:
-    """Directories and files that are open beside the root, where links are made."""
-    return [target for target in _open_under(root.parent) if target.startswith("into")]
 
 
 def _use_scratch(cache: Cache) -> None:

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from support.interrupts import VERBS, TimeIsUp, alarm, attack, attack_by_alarm, threads_of_ours
+from support.interrupts import VERBS, TimeIsUp, alarm, attack, attack_by_alarm
+from support.leftovers import threads_of_ours
 from support.proxy import FaultProxy, Trouble
 from support.shelf import Shelf
 

@@ -2,117 +2,19 @@
 
 from __future__ import annotations
 
-import http.client
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 from support.content import content
+from support.functions import Deploy, is_gone, ticks, wait_for_a_tick
+from support.processes import wait_until
 from support.proxy import FaultProxy, Trouble
 
-from tmpcache.testing import Bucket, FunctionError, InitError, LambdaHarness
-from tmpcache.testing.runtime_api import Answer, Event, RuntimeApi
-
-APP = """
-import logging, os, subprocess, sys, threading, time
-import tmpcache
-
-TICK = [sys.executable, "-c", "import app, sys; app.tick(sys.argv[1])"]
-print("initialised")
-served = 0
-
-def fetch(event, context):
-    global served
-    served += 1
-    path = tmpcache.fetch("models", "e13b.npz", max_age=60)
-    return {
-        "served": served, "pid": os.getpid(), "outcome": path.outcome.name, "size": path.size,
-        "request_id": context.aws_request_id, "remaining": context.get_remaining_time_in_millis(),
-    }
-
-def obey(event, context):
-    print("told", *event)
-    match event:
-        case ["raise", text]:
-            raise ValueError(text)
-        case ["exit", status]:
-            sys.exit(status)
-        case ["return", value]:
-            return value
-        case ["bytes"]:
-            return b"\\xff\\x00"
-        case ["log", text]:
-            logging.getLogger().error(text)
-        case ["hang", mark]:
-            open(mark, "w").close()
-            time.sleep(600)
-        case ["tick", mark]:
-            threading.Thread(target=tick, args=(mark,), daemon=True).start()
-        case ["child", mark]:
-            return subprocess.Popen([*TICK, mark], start_new_session=True).pid
-        case ["orphan", mark]:
-            script = ["sh", "-c", '"$@" >/dev/null & echo $!', "sh"]
-            return int(subprocess.check_output([*script, *TICK, mark]))
-    return os.getpid()
-
-def tick(mark):
-    with open(mark, "ab", buffering=0) as file:
-        while True:
-            file.write(b"x")
-            time.sleep(0.001)
-"""
-
-#: Makes a harness for one of the functions above.
-Deploy = Callable[..., LambdaHarness]
-
-
-@pytest.fixture
-def deploy(tmp_path: Path, root: Path, environment: None) -> Iterator[Deploy]:
-    directory = tmp_path / "function"
-    directory.mkdir()
-    (directory / "app.py").write_text(APP)
-    with ExitStack() as stack:
-
-        def harness(handler: str, **settings: Any) -> LambdaHarness:
-            environ = {"TMPCACHE_ROOT": str(root), "TMPCACHE_QUOTA": "64 MiB"}
-            function = LambdaHarness(handler, directory=directory, environ=environ, **settings)
-            return stack.enter_context(function)
-
-        yield harness
-
-
-@pytest.fixture
-def mark(tmp_path: Path) -> Path:
-    """A file by which a function shows that it runs."""
-    return tmp_path / "mark"
-
-
-def wait_until(condition: Callable[[], bool], timeout: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.002)
-
-
-def ticks(mark: Path) -> int:
-    return mark.stat().st_size if mark.exists() else 0
-
-
-def wait_for_a_tick(mark: Path) -> None:
-    seen = ticks(mark)
-    wait_until(lambda: ticks(mark) > seen)
-
-
-def is_gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-
+from tmpcache.testing import Bucket
 
 # ---- cold and warm ----------------------------------------------------------------------------
 
@@ -307,102 +209,3 @@ def test_nothing_is_left_after_the_end(deploy: Deploy, mark: Path) -> None:
     wait_until(lambda: is_gone(child))
     assert not function.tmp.exists()
     wait_until(lambda: set(threading.enumerate()) <= before)
-
-
-# ---- failing ----------------------------------------------------------------------------------
-
-
-def test_a_handler_that_raises_fails_its_invocation_and_lives_on(deploy: Deploy) -> None:
-    function = deploy("app.obey")
-    raised = function.invoke(["raise", "no such check"])
-    assert (raised.error_type, raised.error_message) == ("ValueError", "no such check")
-    with pytest.raises(FunctionError, match="no such check") as caught:
-        _ = raised.result
-    assert "raise ValueError(text)" in caught.value.stack_trace
-    assert "told raise no such check" in str(caught.value)
-    after = function.invoke(["return", 1])
-    assert (after.pid, after.error_type, after.error_message) == (raised.pid, None, None)
-
-
-@pytest.mark.parametrize(
-    ("status", "reason"),
-    [(3, "with error: exit status 3"), (0, "without providing a reason")],
-)
-def test_a_handler_that_exits_takes_the_process_with_it(
-    deploy: Deploy, status: int, reason: str
-) -> None:
-    function = deploy("app.obey")
-    ended = function.invoke(["exit", status], request_id="id")
-    assert ended.error_type == "Runtime.ExitError"
-    assert ended.error_message == f"RequestId: id Error: Runtime exited {reason}"
-    again = function.invoke(["return", 1])
-    assert (again.result, again.cold, function.cold_starts) == (1, True, 2)
-
-
-@pytest.mark.parametrize(
-    ("source", "kind", "told"),
-    [
-        ("def load():\n    raise RuntimeError('no model')\nload()", "RuntimeError", "in load"),
-        ("import no_such_module", "Runtime.ImportModuleError", "no_such_module"),
-        ("def handler(:", "Runtime.UserCodeSyntaxError", "def handler(:"),
-        ("other = 1", "Runtime.HandlerNotFound", "Handler 'handler' missing"),
-        ("print('bye')\nraise SystemExit(7)", "Runtime.ExitError", "exit status 7"),
-        ("import time\ntime.sleep(600)", "Sandbox.Timedout", "0.50 seconds"),
-    ],
-)
-def test_an_init_error_says_what_went_wrong(
-    deploy: Deploy, tmp_path: Path, source: str, kind: str, told: str
-) -> None:
-    (tmp_path / "function" / "broken.py").write_text(source)
-    function = deploy("broken.handler", init_timeout=0.5 if "sleep" in source else 10)
-    for attempt in (1, 2):
-        with pytest.raises(InitError, match=r"^broken\.handler did not initialise") as caught:
-            function.invoke()
-        assert caught.value.error_type == kind
-        assert told in str(caught.value)
-        assert (function.pid, function.cold_starts) == (None, attempt)
-    assert ("bye" in source) == ("bye" in caught.value.log)
-
-
-# ---- the parts --------------------------------------------------------------------------------
-
-
-def test_a_missing_runtime_client_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "awslambdaric", None)
-    with pytest.raises(ModuleNotFoundError, match=r"awslambdaric.*'tmpcache\[testing\]'"):
-        LambdaHarness("app.handler")
-
-
-def test_the_runtime_api_knows_no_more_than_it_needs() -> None:
-    answers = []
-
-    class Nobody:
-        def next_event(self) -> Event | None:
-            return None
-
-        def answered(self, answer: Answer) -> None:
-            answers.append((answer.payload, answer.failed))
-
-        def init_failed(self, error: Any) -> None:
-            raise AssertionError(error)
-
-    api = RuntimeApi(Nobody())
-    connection = http.client.HTTPConnection(api.address, timeout=5)
-    prefix = "/2018-06-01/runtime/"
-    found = []
-    for method, path, body in [
-        ("GET", "restore/next", None),
-        ("POST", "invocation/id/delete", b"{}"),
-        ("POST", "invocation/id/error", b"{}"),
-    ]:
-        connection.request(method, prefix + path, body)
-        response = connection.getresponse()
-        found.append(response.status)
-        response.read()
-    assert found == [404, 404, 202]
-    assert answers == [(b"{}", True)]
-    connection.request("GET", f"{prefix}invocation/next")
-    with pytest.raises(http.client.RemoteDisconnected):
-        connection.getresponse()
-    connection.close()
-    api.close()

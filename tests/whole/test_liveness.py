@@ -6,8 +6,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from contextlib import closing
@@ -221,128 +219,6 @@ def test_a_lease_taken_while_a_fork_is_prepared_is_the_childs_too(
         file.release()
     os.write(writer, b"x")
     assert os.waitpid(pid, 0)[1] == 0
-
-
-def test_a_log_that_was_deleted_alone_is_noticed(cache: tmpcache.Cache, root: Path) -> None:
-    """Rows went into a file that nobody else could see: more on disk than the quota allows."""
-    for key in "abc":
-        cache.fetch("b", key).release()
-    (root / "index.sqlite-wal").unlink()
-    (root / "index.sqlite-shm").unlink()
-    for key in "defgh":
-        cache.fetch("b", key).release()
-        assert allocated(root) <= 1024 * KIB
-    assert cache.stats().damaged["index"] == 1
-    with closing(sqlite3.connect(root / "index.sqlite")) as index:
-        assert index.execute("SELECT count(*) FROM blobs").fetchone()[0] == len(
-            [*(root / "blobs").iterdir()]
-        )
-
-
-@pytest.mark.parametrize("ends", [True, False])
-def test_what_the_ledger_has_too_much_is_put_right(root: Path, shelf: Shelf, ends: bool) -> None:
-    """A transaction that fails after files have gone leaves the index at odds with the disk.
-
-    Whoever is next puts it right, also when the process `ends`, or another one lives on.
-    """
-    other = tmpcache.Cache(root, quota="1 MiB", origin=shelf)
-    if not ends:
-        other.fetch("b", "a").release()  # it has the index open
-    with tmpcache.Cache(root, quota="1 MiB", origin=shelf) as cache:
-        for key in "abcd":
-            cache.fetch("b", key).release()
-        database = cache._store.database
-
-        def fails(index: object) -> None:
-            database.quota.make_room(index, 700 * KIB, "a test")  # type: ignore[arg-type]
-            raise RuntimeError
-
-        with pytest.raises(RuntimeError):
-            database.write(fails)
-        assert cache.stats().evicted > 0
-    with other:
-        assert other.fetch("b", "e").outcome is Outcome.FETCHED
-        usage = other.usage()
-    assert usage.blob_bytes == sum(
-        file.stat().st_blocks * 512 for file in (root / "blobs").iterdir()
-    )
-
-
-@pytest.mark.parametrize("harm", ["empty", "long", "garbage"])
-def test_a_harmed_count_of_changes_kills_nobody(
-    cache: tmpcache.Cache, root: Path, harm: str
-) -> None:
-    """It was mapped: a process that looked at it after somebody had cut it died of SIGBUS."""
-    cache.fetch("b", "a").release()
-    text = {"empty": b"", "long": b"x" * 5000, "garbage": b"\xff" * 16}[harm]
-    (root / "changes").write_bytes(text)
-    for key in "abcdefgh":
-        cache.fetch("b", key).release()
-        assert allocated(root) <= 1024 * KIB
-    assert cache.stats().damaged == {}
-
-
-def test_releases_of_two_formats_use_one_root(root: Path, tmp_path: Path) -> None:
-    """A rolling upgrade: each threw the other's index away, and nobody ever had a hit."""
-    package = Path(tmpcache.__file__).parent
-    shutil.copytree(package, tmp_path / "next" / "tmpcache")
-    line, another = "\nFORMAT = 4\n", "\nFORMAT = 5\n"
-    [module] = [path for path in tmp_path.glob("next/**/*.py") if line in path.read_text()]
-    module.write_text(module.read_text().replace(line, another))
-    code = """if True:
-        import sys, tmpcache
-        from support.shelf import Shelf
-        shelf = Shelf({f"k{i}": b"%d" % i * 9000 for i in range(20)})
-        with tmpcache.Cache(sys.argv[1], max_age=3600, origin=shelf) as cache:
-            print(tmpcache.__file__)
-            for round in range(3):
-                outcomes = [cache.fetch("b", key).outcome.value for key in shelf.objects]
-                print(*sorted({*outcomes}), sep=",", flush=True)
-                sys.stdin.readline()
-            print(cache.usage().used, dict(cache.stats().damaged))
-    """
-    processes = []
-    for path in (package.parent, tmp_path / "next"):
-        environment = {**os.environ, "PYTHONPATH": f"{path}:{os.environ['PYTHONPATH']}"}
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, str(root)],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith(str(path))
-        assert process.stdout.readline() == "fetched\n"
-        processes.append(process)
-    for _ in range(2):
-        for process in processes:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.write("\n")
-            process.stdin.flush()
-            assert process.stdout.readline() == "hit\n"
-    assert (root / "v5" / "index.sqlite").exists()
-    for process in processes:
-        answer = process.communicate("\n")[0]
-        assert answer.endswith("{}\n")
-        assert int(answer.split()[0]) > 20 * 9000 * 2  # each counts the other's files
-    with tmpcache.Cache(root, max_age=3600, origin=Shelf({"k1": b"1" * 9000})) as cache:
-        assert cache.fetch("b", "k1").outcome is Outcome.HIT
-    assert not (root / "v5").exists()  # nobody lives in it any more
-
-
-def test_a_later_release_removes_the_first_format(root: Path, shelf: Shelf) -> None:
-    from tmpcache.store.root import Root
-
-    with tmpcache.Cache(root, origin=shelf) as cache:
-        cache.fetch("b", "a").release()
-    later = Root(str(root), version=7)
-    later.prepare()
-    (other,) = later.other_formats()
-    assert other.path == str(root)
-    other.remove()
-    assert sorted(os.listdir(root)) == ["CACHEDIR.TAG", "v7"]
 
 
 class Soon:
