@@ -7,7 +7,8 @@ with the bytes that its ETag stands for. The modules, from the inside out:
 * ``contents``: what each object is: bytes, versions and rights, as functions of key and time
 * ``wire``, ``s3``, ``lies``: the server, and what it does wrong
 * ``board``, ``judge``: counters in shared memory; the checks, and the log of violations
-* ``operations``, ``worker``, ``warmup``: what a process does, over and over; how it is born fast
+* ``worker``, ``operations``: one process, and what it does with the cache over and over
+* ``warmup``, ``forking``: what is imported before the first fork; how a worker becomes a process
 * ``herd``, ``attacks``: the processes, and what happens to them
 * ``disk``, ``aftermath``: what is on disk during a round and after it
 * ``rounds``, ``report``: one round after the other, and what is told of them

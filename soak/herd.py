@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 
 from .board import Board
+from .forking import fork_worker
 from .judge import Judge
-from .worker import DUMP, INTERRUPT, Place, spawn
+from .worker import DUMP, INTERRUPT, Place
 
 #: Seconds without progress after which a worker hangs.
 _HANG = 20.0
@@ -27,7 +28,7 @@ class Herd:
 
     def _spawn(self, slot: int) -> int:
         self._generations[slot] += 1
-        return spawn(self._place, self._board, slot, self._generations[slot])
+        return fork_worker(self._place, self._board, slot, self._generations[slot])
 
     def kill(self, slot: int) -> None:
         """SIGKILL to a worker and its children; then there is a new one."""

@@ -14,7 +14,6 @@ def warm_up() -> None:
     for module in pkgutil.walk_packages(tmpcache.__path__, "tmpcache."):
         if not module.name.startswith(("tmpcache.testing", "tmpcache.origin.obstore.origin")):
             importlib.import_module(module.name)
-    importlib.import_module("soak.operations")
     _share_tables()
 
 

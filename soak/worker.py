@@ -157,37 +157,6 @@ class Worker:
         self.judge.closed()
 
 
-def spawn(place: Place, board: Board, slot: int, generation: int) -> int:
-    """Fork a worker; its process id. It leads a process group of its own, with its children."""
-    board.beat(slot)
-    board.set(slot, "child", 0)
-    pid = os.fork()
-    if pid:
-        _lead_group(pid)
-        return pid
-    status = 70
-    try:
-        _lead_group(0)
-        from .operations import OPERATIONS
-
-        worker = Worker(place, board, slot, generation)
-        worker.prepare()
-        worker.live(OPERATIONS)
-        status = 0
-    except BaseException as error:
-        log = Judge(place.log, board, slot, place.root, seed=place.seed, round=place.round)
-        log.report("errors", f"a worker could not go on: {error!r}", error)
-    finally:
-        os._exit(status)
-
-
-def _lead_group(pid: int) -> None:
-    try:  # by parent and child, as either may be first
-        os.setpgid(pid, pid)
-    except (PermissionError, ProcessLookupError):
-        return
-
-
 def environment(port: int, home: str) -> dict[str, str]:
     """What workers find in their environment: the server, and short patience."""
     return {
