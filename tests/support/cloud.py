@@ -17,20 +17,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
-from moto.moto_server.werkzeug_app import (
-    DomainDispatcherApplication,
-    MotoRequestHandler,
-    create_backend_app,
-)
 from moto.s3.models import s3_backends
 from moto.ses.models import ses_backends
-from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
 from examples.check_scanner import tables
+from tmpcache.testing.moto_server import LoopbackServer, moto
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 BUCKET, MODELS, PREFIX, SENDER = "checks", "models", "test-", "bank@example.com"
 
@@ -52,24 +47,16 @@ class Trouble:
         return self.which == number if isinstance(self.which, int) else self.which in name
 
 
-class _Quiet(MotoRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def log(self, type: str, message: str, *args: Any) -> None:
-        """Say nothing."""
-
-
 class Cloud:
     """The three services as a test sees them; `calls` are those of the code under test."""
 
-    def __init__(self, endpoint: str) -> None:
-        self.endpoint = endpoint
+    def __init__(self) -> None:
+        self.endpoint = ""
         self.calls: list[str] = []
         self.trouble: Trouble | None = None
         self._counting = False
         self._lock = threading.RLock()
-        self.app: WSGIApplication = DomainDispatcherApplication(create_backend_app)
+        self.app = moto()
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         """Answer one request, or do what `trouble` says."""
@@ -149,17 +136,13 @@ class Cloud:
 @contextmanager
 def running() -> Iterator[Cloud]:
     """A cloud while the block runs; `reset` it before use."""
-    cloud = Cloud("")
-    server = make_server("127.0.0.1", 0, cloud, threaded=True, request_handler=_Quiet)
-    cloud.endpoint = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
+    cloud = Cloud()
+    server = LoopbackServer(cloud, keep_alive=True)
+    cloud.endpoint = server.endpoint
     try:
         yield cloud
     finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        server.stop()
 
 
 def _name(environ: WSGIEnvironment) -> str:

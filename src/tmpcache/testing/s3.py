@@ -11,21 +11,16 @@ import threading
 import urllib.request
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.config
-from moto.moto_server.werkzeug_app import (
-    DomainDispatcherApplication,
-    MotoRequestHandler,
-    create_backend_app,
-)
-from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Request as Incoming
 
 from .answers import Canned, error
 from .bucket import Bucket
 from .faults import Armed, Fault, Headers
+from .moto_server import LoopbackServer, moto
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -63,15 +58,6 @@ class Request:
         return self.headers.get("range")
 
 
-class _Quiet(MotoRequestHandler):
-    """Sends what it has at once (Nagle's algorithm costs 40 ms here) and logs nothing."""
-
-    disable_nagle_algorithm = True
-
-    def log(self, type: str, message: str, *args: Any) -> None:
-        """Say nothing."""
-
-
 class S3Server:
     """The server, its log and its faults. It runs until `stop`; `reset` between tests.
 
@@ -93,33 +79,24 @@ class S3Server:
         self._armed: list[Armed] = []
         self._canned: dict[str, Canned] = {}
         self._owner: S3Client | None = None
-        self._store = cast("WSGIApplication", DomainDispatcherApplication(create_backend_app))
-        self._server: BaseWSGIServer = make_server(
-            "127.0.0.1", 0, self._answer, threaded=True, request_handler=_Quiet
-        )
-        # Looks every 20 ms whether it shall end: `stop` waits for that.
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.02,), daemon=True
-        )
-        self._thread.start()
+        self._store = moto()
+        self._server = LoopbackServer(self._answer)
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port."""
-        return "127.0.0.1", self._server.server_port
+        return self._server.address
 
     @property
     def endpoint(self) -> str:
         """The endpoint URL, for ``AWS_ENDPOINT_URL_S3``."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return self._server.endpoint
 
     def stop(self) -> None:
         """End the server's thread and close its socket."""
         if self._owner is not None:
             self._owner.close()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._server.stop()
 
     def reset(self) -> None:
         """Forget objects, users, requests and faults."""
