@@ -5,11 +5,11 @@ quota, and one that kills, stops, interrupts, cleans and measures. Every path is
 with the bytes that its ETag stands for. The modules, from the inside out:
 
 * ``contents``: what each object is: bytes, versions and rights, as functions of key and time
-* ``wire``, ``s3``, ``lies``: the server, and what it does wrong
+* ``wire``, ``s3``, ``server``: the server, and what it does wrong
 * ``board``, ``judge``: counters in shared memory; the checks, and the log of violations
 * ``worker``, ``operations``: one process, and what it does with the cache over and over
 * ``warmup``, ``forking``: what is imported before the first fork; how a worker becomes a process
-* ``herd``, ``attacks``: the processes, and what happens to them
+* ``workers``, ``attacks``: the processes, and what happens to them
 * ``disk``, ``aftermath``: what is on disk during a round and after it
 * ``rounds``, ``report``: one round after the other, and what is told of them
 """

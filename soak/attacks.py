@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Callable
 
 from . import disk
-from .herd import Herd
 from .judge import Judge
 from .worker import Place
+from .workers import Herd
 
 #: The first workers live through the whole round, so that what leaks adds up.
 TENURED = 2

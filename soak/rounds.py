@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import aftermath, disk, lies, warmup
+from . import aftermath, disk, server, warmup
 from .attacks import Attacks
 from .board import Board
-from .herd import Herd
 from .judge import Judge
 from .worker import INTERRUPT, Place, environment
+from .workers import Herd
 
 _MIB = 1 << 20
 WORKERS = 8
@@ -83,7 +83,7 @@ def _place(seed: str, name: str, quota: int, base: str, number: int) -> Place:
 def _served(seed: str, home: str) -> Iterator[Board]:
     """A server for all rounds, named by the environment; the board that it goes by."""
     board, before = Board(WORKERS), dict(os.environ)
-    pid, port = lies.start(seed, board)
+    pid, port = server.start(seed, board)
     for name in list(os.environ):
         if name.startswith(("AWS_", "BOTO_", "TMPCACHE_")) or name.lower().endswith("_proxy"):
             del os.environ[name]
