@@ -21,7 +21,7 @@ BUCKET = "bench"
 #: (85 to 90 MB/s, as S3's performance guidelines put it).
 CAP = 90_000_000
 #: Seconds that a server has to come up.
-_PATIENCE = 10.0
+_TIME_LIMIT = 10.0
 
 # One process that does not change its user: it reads a directory that is nobody else's business.
 _NGINX = """
@@ -157,7 +157,7 @@ def running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
 
 def _answers(process: subprocess.Popen[str], port: int) -> bool:
     """Whether a server comes up, rather than ending or staying silent."""
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + _TIME_LIMIT
     while process.poll() is None and time.monotonic() < end:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from . import disk
 from .judge import Judge
 from .worker import Place
-from .workers import Herd
+from .workers import Workers
 
 #: The first workers live through the whole round, so that what leaks adds up.
 TENURED = 2
@@ -26,8 +26,8 @@ _WATCH = 0.1
 class Attacks:
     """Kills, stops, interrupts, samples and cleanings at random moments of one round."""
 
-    def __init__(self, place: Place, herd: Herd, judge: Judge, slots: int) -> None:
-        self._place, self._herd, self._judge, self._slots = place, herd, judge, slots
+    def __init__(self, place: Place, workers: Workers, judge: Judge, slots: int) -> None:
+        self._place, self._workers, self._judge, self._slots = place, workers, judge, slots
         self._dice = random.Random(f"{place.seed} {place.round} attacks")
         #: What was done how often.
         self.counts: Counter[str] = Counter()
@@ -73,29 +73,29 @@ class Attacks:
         self._at(self._dice.expovariate(rate), again)
 
     def _watch(self) -> None:
-        self._herd.watch()
+        self._workers.watch()
         self._at(_WATCH, self._watch)
 
     def _kill(self) -> str:
-        self._herd.kill(self._dice.randrange(TENURED, self._slots))
+        self._workers.kill(self._dice.randrange(TENURED, self._slots))
         return "kills"
 
     def _stop(self) -> str:
         slot = self._dice.randrange(self._slots)
-        self._herd.stop(slot)
-        self._at(self._dice.choice([0.01, 0.1, 0.5, 2.0]), lambda: self._herd.resume(slot))
+        self._workers.stop(slot)
+        self._at(self._dice.choice([0.01, 0.1, 0.5, 2.0]), lambda: self._workers.resume(slot))
         return "stops"
 
     def _interrupt(self) -> str:
-        self._herd.interrupt(self._dice.randrange(self._slots))
+        self._workers.interrupt(self._dice.randrange(self._slots))
         return "interrupts"
 
     def _sample(self) -> str:
-        self._herd.freeze()
+        self._workers.freeze()
         try:
             found = disk.allocated(self._place.root)
         finally:
-            self._herd.thaw()
+            self._workers.thaw()
         total = sum(found.values())
         self.peak = max(self.peak, total)
         if total > self._place.quota:
@@ -107,7 +107,7 @@ class Attacks:
         """Now and then nobody lives when the cleaner comes, so nothing is locked."""
         age = self._dice.choice([0.3, 1, 3])
         if self._dice.random() < _DESERTED:
-            self._herd.replace_all(lambda: disk.clean(self._place.root, age))
+            self._workers.replace_all(lambda: disk.clean(self._place.root, age))
             self.counts["kills"] += self._slots
         else:
             disk.clean(self._place.root, age)

@@ -116,7 +116,7 @@ def body_of(key: str, version: int) -> bytes:
     return (head + block * (size // len(block) + 1))[:size]
 
 
-def told_by(body: bytes) -> str:
+def first_line(body: bytes) -> str:
     """The line that bytes begin with, for the report of a violation."""
     return body[:100].partition(b"\n")[0].decode(errors="replace")
 

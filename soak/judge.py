@@ -18,7 +18,7 @@ from .board import Board
 
 #: Seconds for which an answer may be older than `max_age`: who joins a download gets the version
 #: that it began with, and a process may be stopped in between.
-_PATIENCE = 15.0
+_MAX_LATENESS = 15.0
 #: Descriptors that a process may have; one that leaks some with every interrupt gets beyond.
 MOST_DESCRIPTORS = 300
 #: Of these, files under the root that may stay open once a cache is closed and holds nothing.
@@ -78,7 +78,7 @@ class Judge:
             self.report("P1", f"{key}: version {asked.version_id} was asked for, {version} came")
         if asked.version_id is None and outcome is not Outcome.STALE:
             late = asked.begun - asked.max_age - contents.replaced_at(key, version)
-            if late > _PATIENCE:
+            if late > _MAX_LATENESS:
                 self.report("P13", f"{outcome.name} of {key} is {late:.1f} s older than it may be")
         self.whole(file, file, "verified")
 
@@ -94,7 +94,7 @@ class Judge:
             self.report(
                 "P1",
                 f"{file.key}, ETag {file.etag}, {file.outcome.name}: {len(body)} bytes of "
-                f"{contents.told_by(body)!r} instead of {file.size}",
+                f"{contents.first_line(body)!r} instead of {file.size}",
             )
         self._board.add(self._slot, counted)
 

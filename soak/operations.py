@@ -100,7 +100,7 @@ def load(worker: Worker) -> None:
         worker.judge.report("P8", f"{key} was loaded for {worker.access_key}, whom S3 denies it")
     version = contents.version_of(etag)
     if version is None or body != contents.body_of(key, version):
-        worker.judge.report("P1", f"{key} was loaded as {contents.told_by(body)!r}, ETag {etag}")
+        worker.judge.report("P1", f"{key} was loaded as {contents.first_line(body)!r}, ETag {etag}")
 
 
 def _identity(file: CachedFile) -> tuple[str, bytes]:

@@ -19,7 +19,7 @@ from .attacks import Attacks
 from .board import Board
 from .judge import Judge
 from .worker import INTERRUPT, Place, environment
-from .workers import Herd
+from .workers import Workers
 
 _MIB = 1 << 20
 WORKERS = 8
@@ -102,12 +102,12 @@ def _round(place: Place, board: Board, seconds: float, kills: int, mode: str) ->
     judge = Judge(place.log, board, 0, place.root, seed=place.seed, round=place.round)
     judge.operation = "the round"
     before, begun = disk.fingerprint(place.outside), time.monotonic()
-    herd = Herd(place, board, judge)
-    attacks = Attacks(place, herd, judge, board.slots)
+    workers = Workers(place, board, judge)
+    attacks = Attacks(place, workers, judge, board.slots)
     try:
         attacks.run(seconds, kills, mode)
     finally:
-        herd.end()
+        workers.end()
     result = Result(place.round, place.quota, time.monotonic() - begun, peak=attacks.peak)
     result.counts.update(attacks.counts + Counter(board.totals()))
     board.honest = True

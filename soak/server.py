@@ -14,18 +14,18 @@ from functools import lru_cache
 
 from . import contents
 from .board import Board
-from .s3 import S3, Lie
+from .s3 import S3, Fault
 from .wire import Request
 
-#: How many requests of a thousand meet which lie.
+#: How many requests of a thousand meet which fault.
 _RATES = {
-    Lie.THROTTLE: 15,
-    Lie.FAIL: 5,
-    Lie.HANG_UP: 10,
-    Lie.DELAY: 10,
-    Lie.CUT: 30,
-    Lie.STALL: 7,
-    Lie.CORRUPT: 10,
+    Fault.THROTTLE: 15,
+    Fault.FAIL: 5,
+    Fault.DROP: 10,
+    Fault.DELAY: 10,
+    Fault.CUT: 30,
+    Fault.STALL: 7,
+    Fault.CORRUPT: 10,
 }
 
 
@@ -77,7 +77,7 @@ class _Store:
         return contents.version_at(key, time.time())
 
     def put(self, key: str, body: bytes) -> _Object:
-        version = int(contents.told_by(body).split("|")[1])
+        version = int(contents.first_line(body).split("|")[1])
         if body != contents.body_of(key, version):
             raise ValueError(f"what was put as {key} is no content of it")
         self._put[key] = version
@@ -109,10 +109,10 @@ def start(seed: str, board: Board) -> tuple[int, int]:
 
 def _server(seed: str, board: Board) -> S3:
     dice = random.Random(f"{seed} server")
-    lies, weights = list(_RATES), list(_RATES.values())
-    truth = 1000 - sum(weights)
+    faults, weights = list(_RATES), list(_RATES.values())
+    none = 1000 - sum(weights)
 
-    def lie(_: Request) -> Lie | None:
-        return None if board.honest else dice.choices([None, *lies], [truth, *weights])[0]
+    def fault(_: Request) -> Fault | None:
+        return None if board.honest else dice.choices([None, *faults], [none, *weights])[0]
 
-    return S3(_Store(), lie, lambda: dice.uniform(0.05, 2.0))
+    return S3(_Store(), fault, lambda: dice.uniform(0.05, 2.0))

@@ -158,7 +158,7 @@ class Worker:
 
 
 def environment(port: int, home: str) -> dict[str, str]:
-    """What workers find in their environment: the server, and short patience."""
+    """What workers find in their environment: the server, and short time limits."""
     return {
         "HOME": home,
         "AWS_ACCESS_KEY_ID": contents.AUDITOR,

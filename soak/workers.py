@@ -16,7 +16,7 @@ from .worker import DUMP, INTERRUPT, Place
 _HANG = 20.0
 
 
-class Herd:
+class Workers:
     """All workers, in slots; whoever is killed is replaced at once."""
 
     def __init__(self, place: Place, board: Board, judge: Judge) -> None:

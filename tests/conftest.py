@@ -135,7 +135,7 @@ def origin(
 
 
 @pytest.fixture
-def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_read_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two seconds of silence are a broken connection, for origins of the environment."""
     monkeypatch.setattr("tmpcache.origin.s3.origin.READ_TIMEOUT", 2.0)
 

@@ -23,7 +23,7 @@ from .works import LATENCY, THREADS, Work
 _PIECE = 1024 * 1024
 _WARM_UP = "peers/warm-up"
 #: Seconds for one answer. The slowest known takes 15.
-_PATIENCE = 120.0
+_TIME_LIMIT = 120.0
 
 
 class Meeting:
@@ -92,14 +92,14 @@ class Meeting:
         try:
             asked = {"bucket": BUCKET, "keys": keys, "threads": THREADS}
             warm_up = {"do": "open", "bucket": BUCKET, "key": _WARM_UP, "directory": place}
-            talk.ask(_PATIENCE, **warm_up)
+            talk.ask(_TIME_LIMIT, **warm_up)
             if self._work.verb in ("asking", "fresh"):  # the first time is not counted
-                talk.ask(_PATIENCE, do=self._work.verb, **{**asked, "keys": keys[:1]})
+                talk.ask(_TIME_LIMIT, do=self._work.verb, **{**asked, "keys": keys[:1]})
             os.sync()  # what others have left to be written, this one shall not wait for
-            self._heard()
-            answer = talk.ask(_PATIENCE, do=self._work.verb, **asked)
+            self._receive()
+            answer = talk.ask(_TIME_LIMIT, do=self._work.verb, **asked)
             self._check(keys, answer["paths"])
-            talk.ask(_PATIENCE, do="close")
+            talk.ask(_TIME_LIMIT, do="close")
         except PeerLacks as reason:
             row.lacks = str(reason)
         except PeerFailed as reason:
@@ -108,7 +108,7 @@ class Meeting:
             row.seconds.append(statistics.median(answer["seconds"]))
             if answer["peak"] is not None:
                 row.peaks.append(answer["peak"])
-            self._note(row, self._heard())
+            self._note(row, self._receive())
         finally:
             shutil.rmtree(place)
 
@@ -134,7 +134,7 @@ class Meeting:
             if not _same(path, os.path.join(self._server.objects, BUCKET, key)):
                 raise PeerFailed(f"wrong bytes in the file for {key}")
 
-    def _heard(self) -> list[Answer]:
+    def _receive(self) -> list[Answer]:
         return self._answers.new() if self._answers is not None else []
 
     def _note(self, row: Row, answers: list[Answer]) -> None:

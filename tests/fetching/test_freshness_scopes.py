@@ -47,7 +47,7 @@ class Callers:
 
 @pytest.fixture
 def callers(
-    bucket: Bucket, proxy: FaultProxy, iam: Iam, root: Path, origin: str, short_patience: None
+    bucket: Bucket, proxy: FaultProxy, iam: Iam, root: Path, origin: str, short_read_timeout: None
 ) -> Iterator[Callers]:
     bucket.put("shared", BODY)
     bucket.put("alice", OTHER)

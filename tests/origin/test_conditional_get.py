@@ -33,7 +33,7 @@ OTHER = content("other", 650_000)
 
 
 @pytest.fixture
-def impatient(root: Path, proxy: FaultProxy, short_patience: None) -> Cache:
+def timeout_cache(root: Path, proxy: FaultProxy, short_read_timeout: None) -> Cache:
     """A cache behind the proxy that takes two seconds of silence for a broken connection."""
     return Cache(root, quota="256 MiB")
 
@@ -138,15 +138,15 @@ def test_a_denied_object_is_never_answered_from_the_cache(bucket: Bucket, cache:
 
 
 def test_an_object_that_is_denied_during_its_download_leaves_nothing(
-    bucket: Bucket, impatient: Cache, proxy: FaultProxy
+    bucket: Bucket, timeout_cache: Cache, proxy: FaultProxy
 ) -> None:
     bucket.put("a", BODY)
     proxy.set(Trouble(body="reset", after=100_000, times=1))
     bucket.inject("a", ACCESS_DENIED, skip=1)
     with pytest.raises(AccessDeniedError):
-        impatient.fetch("models", "a")
+        timeout_cache.fetch("models", "a")
     assert len(bucket.gets("a")) == 2
-    assert_nothing_is_left(impatient, BODY)
+    assert_nothing_is_left(timeout_cache, BODY)
 
 
 def test_a_user_without_the_right_is_denied(

@@ -48,7 +48,7 @@ class Clock:
 
 
 @pytest.fixture
-def impatient(root: Path, proxy: FaultProxy, short_patience: None) -> Cache:
+def timeout_cache(root: Path, proxy: FaultProxy, short_read_timeout: None) -> Cache:
     """A cache behind the proxy that takes two seconds of silence for a broken connection."""
     return Cache(root, quota="256 MiB")
 
@@ -138,34 +138,34 @@ def test_a_200_with_the_known_etag_is_as_good_as_a_304(bucket: Bucket, cache: Ca
 
 
 def test_a_store_that_ignores_ranges_sends_everything_again(
-    bucket: Bucket, impatient: Cache, proxy: FaultProxy
+    bucket: Bucket, timeout_cache: Cache, proxy: FaultProxy
 ) -> None:
     bucket.put("a", BODY)
     bucket.inject("a", IGNORE_RANGE)
     proxy.set(Trouble(body="close", after=300_000, times=1))
-    assert impatient.fetch("models", "a").read_bytes() == BODY
+    assert timeout_cache.fetch("models", "a").read_bytes() == BODY
     assert [get.status for get in bucket.gets("a")] == [200, 200]
 
 
 def test_a_part_from_elsewhere_in_the_object_is_not_taken(
-    bucket: Bucket, impatient: Cache, proxy: FaultProxy
+    bucket: Bucket, timeout_cache: Cache, proxy: FaultProxy
 ) -> None:
     bucket.put("a", BODY)
     bucket.inject("a", WRONG_CONTENT_RANGE)
     proxy.set(Trouble(body="close", after=300_000, times=1))
-    assert impatient.fetch("models", "a").read_bytes() == BODY
+    assert timeout_cache.fetch("models", "a").read_bytes() == BODY
     assert [bool(get.range) for get in bucket.gets("a")] == [False, True, False]
 
 
 def test_without_an_etag_nothing_is_assumed(
-    bucket: Bucket, impatient: Cache, proxy: FaultProxy
+    bucket: Bucket, timeout_cache: Cache, proxy: FaultProxy
 ) -> None:
     """Neither that the copy is still right, nor that two halves belong together."""
     bucket.put("a", BODY)
     bucket.inject("a", NO_ETAG)
     proxy.set(Trouble(body="close", after=300_000, times=1))
     for _ in range(2):
-        path = impatient.fetch("models", "a")
+        path = timeout_cache.fetch("models", "a")
         assert (path.outcome, path.etag, path.read_bytes()) == (Outcome.FETCHED, "", BODY)
     assert all((get.range, get.etag_asked) == (None, None) for get in bucket.gets("a"))
 
@@ -184,13 +184,13 @@ def test_every_error_names_the_object_and_crosses_a_process_pool(
     assert_crosses_a_process_pool(caught.value)
 
 
-def test_no_thread_is_left_behind(bucket: Bucket, impatient: Cache, proxy: FaultProxy) -> None:
+def test_no_thread_is_left_behind(bucket: Bucket, timeout_cache: Cache, proxy: FaultProxy) -> None:
     bucket.put("a", BODY)
     before = set(threading.enumerate())
-    impatient.fetch("models", "a").release()
+    timeout_cache.fetch("models", "a").release()
     proxy.set(Trouble(body="close", after=10_000))
     bucket.put("a", OTHER)
     with pytest.raises(OriginUnavailableError):
-        impatient.fetch("models", "a")
+        timeout_cache.fetch("models", "a")
     ours = {thread for thread in threading.enumerate() if "process_request" not in thread.name}
     assert ours <= before

@@ -25,7 +25,7 @@ from benchmarks.peers.roster import OURS, PEERS, TREE, Peer
 from benchmarks.peers.works import Work
 from benchmarks.server import BUCKET, Server, serving
 
-_PATIENCE = 60.0
+_TIME_LIMIT = 60.0
 _SMALL = Work("cold", "10 KiB, cold", "cold", "near", 10_240, 3, 2)
 _SVG = "{http://www.w3.org/2000/svg}"
 
@@ -48,7 +48,7 @@ def talk(server: Server, tmp_path: Path) -> Iterator[Conversation]:
 def _opened(talk: Conversation, server: Server, directory: Path) -> dict[str, Any]:
     directory.mkdir()
     key = server.put("first", b"1" * 10)
-    return talk.ask(_PATIENCE, do="open", directory=str(directory), bucket=BUCKET, key=key)
+    return talk.ask(_TIME_LIMIT, do="open", directory=str(directory), bucket=BUCKET, key=key)
 
 
 def test_an_adapter_fetches_asks_and_hits(
@@ -59,11 +59,11 @@ def test_an_adapter_fetches_asks_and_hits(
     keys = [server.put(f"small/{number}", os.urandom(1000)) for number in range(3)]
     asked = {"bucket": BUCKET, "keys": keys, "threads": 2}
     for verb in ("cold", "asking", "fresh"):
-        answer = talk.ask(_PATIENCE, do=verb, **asked)
+        answer = talk.ask(_TIME_LIMIT, do=verb, **asked)
         assert len(answer["seconds"]) == 3
         for key, path in zip(keys, answer["paths"], strict=True):
             assert Path(path).read_bytes() == Path(server.objects, BUCKET, key).read_bytes()
-    assert talk.ask(_PATIENCE, do="close") == {}
+    assert talk.ask(_TIME_LIMIT, do="close") == {}
 
 
 def test_what_an_adapter_cannot_do_is_told_with_its_reason(
@@ -72,8 +72,8 @@ def test_what_an_adapter_cannot_do_is_told_with_its_reason(
     talk.versions()
     _opened(talk, server, tmp_path / "place")
     with pytest.raises(PeerFailed, match="ObjectNotFoundError: .*missing"):
-        talk.ask(_PATIENCE, do="cold", bucket=BUCKET, keys=["missing"], threads=1)
-    answer = talk.ask(_PATIENCE, do="cold", bucket=BUCKET, keys=["first"], threads=1)
+        talk.ask(_TIME_LIMIT, do="cold", bucket=BUCKET, keys=["missing"], threads=1)
+    answer = talk.ask(_TIME_LIMIT, do="cold", bucket=BUCKET, keys=["first"], threads=1)
     assert len(answer["paths"]) == 1, "an error must not end the conversation"
 
 
@@ -124,8 +124,8 @@ def test_fast_and_wrong_is_a_failure(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Liar(Conversation):
-        def ask(self, patience: float, **asked: Any) -> dict[str, Any]:
-            answer = super().ask(patience, **asked)
+        def ask(self, timeout: float, **asked: Any) -> dict[str, Any]:
+            answer = super().ask(timeout, **asked)
             if asked["do"] == "cold":
                 os.chmod(answer["paths"][-1], 0o600)
                 os.truncate(answer["paths"][-1], 10_239)

@@ -36,7 +36,7 @@ from tmpcache import Cache
 
 _PACKAGE = os.path.dirname(tmpcache.__file__)
 #: Seconds after which a call hangs.
-PATIENCE = 20.0
+HANGS_AFTER = 20.0
 MIB = 1 << 20
 
 
@@ -103,14 +103,14 @@ def _stack(frame: FrameType | None) -> Iterator[tuple[str, str]]:
         frame = frame.f_back
 
 
-def _report_progress(problem: Any, tell: Callable[[Any], object]) -> None:
+def _forward(problem: Any, forward: Callable[[Any], object]) -> None:
     """Tell of what was raised where nobody can catch it, but for threading's own tidying up.
 
     If a handler raises at the end of the call that makes a thread, `Thread.start` takes it for a
     failure, and the thread cannot find itself on the list that it was taken from.
     """
     if not (isinstance(problem.exc_value, KeyError) and "tmpcache" in str(problem.exc_value)):
-        tell(problem)
+        forward(problem)
 
 
 @contextmanager
@@ -123,8 +123,8 @@ def alarm(seconds: float, error: BaseException) -> Iterator[None]:
     def handler(number: int, frame: FrameType | None) -> None:
         raise error
 
-    told = sys.unraisablehook
-    sys.unraisablehook = lambda problem: _report_progress(problem, told)
+    before_hook = sys.unraisablehook
+    sys.unraisablehook = lambda problem: _forward(problem, before_hook)
     left, collects = signal.getitimer(signal.ITIMER_REAL)[0], gc.isenabled()
     gc.collect()
     gc.disable()
@@ -138,7 +138,7 @@ def alarm(seconds: float, error: BaseException) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, left)  # one within the other
         if collects:
             gc.enable()
-        sys.unraisablehook = told
+        sys.unraisablehook = before_hook
 
 
 # ---- the attack ----------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def _use_scratch(cache: Cache) -> None:
         work.fetch("models", "01")
 
 
-class Range:
+class Target:
     """A cache to shoot at, and what is looked at afterwards."""
 
     def __init__(self) -> None:
@@ -195,10 +195,10 @@ class Range:
         self.cache.close()
         self._directory.cleanup()
 
-    def shoot(self, verb: str, points: Points) -> list[str]:
+    def interrupt(self, verb: str, points: Points) -> list[str]:
         """Interrupt a call; what is wrong afterwards."""
         wrong = []
-        with alarm(PATIENCE, AssertionError("it hangs")):
+        with alarm(HANGS_AFTER, AssertionError("it hangs")):
             try:
                 points.run(lambda: VERBS[verb](self.cache))
                 if points.place:
@@ -262,15 +262,15 @@ class WritableShelf(Shelf):
 
 def attack(verb: str, most: int, seed: int = 0) -> Counter[str]:
     """Interrupt a call at up to `most` of its moments, once at each; what was wrong, how often."""
-    gallery, wrong = Range(), Counter[str]()
+    target, wrong = Target(), Counter[str]()
     try:
         counted = Points()
-        counted.run(lambda: VERBS[verb](gallery.cache))
-        gallery.renew()
+        counted.run(lambda: VERBS[verb](target.cache))
+        target.renew()
         for moment in moments(counted.count, most, seed):
-            wrong.update(gallery.shoot(verb, Points(moment)))
+            wrong.update(target.interrupt(verb, Points(moment)))
     finally:
-        gallery.close()
+        target.close()
     return wrong
 
 
@@ -282,15 +282,15 @@ def moments(count: int, most: int, seed: int) -> list[int]:
 
 def attack_by_alarm(count: int, seed: int = 0) -> Counter[str]:
     """Interrupt `count` calls by a real signal at a random moment; what was wrong, how often."""
-    gallery, wrong, chance = Range(), Counter[str](), random.Random(seed)
+    target, wrong, chance = Target(), Counter[str](), random.Random(seed)
     verbs = list(VERBS)
     try:
         for number in range(count):
             verb = verbs[number % len(verbs)]
             late = chance.uniform(0.0002, 0.05 if verb in ("large", "fetch_many") else 0.01)
-            wrong.update(gallery.shoot(verb, Alarm(late)))
+            wrong.update(target.interrupt(verb, Alarm(late)))
     finally:
-        gallery.close()
+        target.close()
     return wrong
 
 

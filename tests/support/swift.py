@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _STARTS = 3  # a port that was free may be gone when a server wants it
-_PATIENCE = 60.0  # seconds until all four listen; it takes two
+_TIME_LIMIT = 60.0  # seconds until all four listen; it takes two
 _BACKENDS = {"account": "account", "container": "container", "object": "obj"}  # and their modules
 
 _COMMON = """\
@@ -180,7 +180,7 @@ def _write_ring(path: Path, port: int) -> None:
 
 
 def _all_listen(servers: Sequence[subprocess.Popen[bytes]], ports: Sequence[int]) -> bool:
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TIME_LIMIT
     waiting = list(ports)
     while waiting and time.monotonic() < deadline:
         if any(server.poll() is not None for server in servers):

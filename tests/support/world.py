@@ -17,7 +17,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from soak.s3 import S3, Lie
+from soak.s3 import S3, Fault
 from soak.wire import Request
 
 #: What is under this prefix is there from the start, always: the key itself.
@@ -92,8 +92,8 @@ class World:
     def allows(self, access_key: str, key: str) -> bool:
         return (access_key, key) not in self.denied
 
-    def lie(self, request: Request) -> Lie | None:
-        return Lie.FAIL if self.down else None
+    def fault(self, request: Request) -> Fault | None:
+        return Fault.FAIL if self.down else None
 
 
 class WorldServer:
@@ -118,7 +118,7 @@ class WorldServer:
     async def _serve(self, listener: socket.socket) -> None:
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
         self._serving.set()
-        server = S3(_Present(self), lambda request: self.world.lie(request), lambda: 0.0)
+        server = S3(_Present(self), lambda request: self.world.fault(request), lambda: 0.0)
         await server.serve(listener)
 
     def _client(self, user: str) -> Any:
