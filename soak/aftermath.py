@@ -65,7 +65,10 @@ def _look_for_leftovers(place: Place, judge: Judge) -> None:
 
 
 def _compare(cache: Cache, place: Place, judge: Judge) -> None:
-    """ext4 may count a block less than the ledger for a file that was written in several places."""
+    """Compare `usage()` with the disk.
+
+    ext4 may count a block less than the ledger for a file that was written in several places.
+    """
     usage, found = cache.usage(), disk.allocated(place.root)
     over = usage.used - sum(found.values())
     if usage.reserved or not 0 <= over <= 4096 * usage.blobs or usage.used > usage.quota:

@@ -15,11 +15,11 @@ from .workers import Workers
 
 #: The first workers live through the whole round, so that what leaks adds up.
 TENURED = 2
-#: Each second: how often a cleaner comes, and how often a vandal, in the rounds that have one.
+#: Cleanings and vandalisms in a second, in the rounds that have them.
 _CLEANINGS, _VANDALISMS = 1.0, 2.0
-#: Of the cleanings, those that find nobody alive.
+#: The share of the cleanings during which no worker lives.
 _DESERTED = 0.2
-#: Seconds between two looks at who hangs or has ended.
+#: Seconds between two looks for workers that hang or have ended.
 _WATCH = 0.1
 
 
@@ -62,7 +62,7 @@ class Attacks:
         heapq.heappush(self._due, (time.monotonic() + delay, self._number, attack))
 
     def _often(self, rate: float, attack: Callable[[], str | None]) -> None:
-        """Now and then, `rate` times a second."""
+        """Do it at random moments, `rate` times a second on average."""
 
         def again() -> None:
             name = attack()
@@ -104,7 +104,7 @@ class Attacks:
         return "samples"
 
     def _clean(self) -> str:
-        """Now and then nobody lives when the cleaner comes, so nothing is locked."""
+        """Clean, in one of five cases while no worker lives, so that nothing is locked."""
         age = self._dice.choice([0.3, 1, 3])
         if self._dice.random() < _DESERTED:
             self._workers.replace_all(lambda: disk.clean(self._place.root, age))

@@ -1,7 +1,7 @@
 """A small S3 over HTTP: GetObject with all its conditions, PutObject, ListObjectsV2.
 
-What it holds and whom it lets in is the business of a `Store`; what it does wrong, of a function
-that says so for each request. One thread serves all connections.
+A `Store` has the objects and the rights. A function decides for each request what goes wrong with
+its answer. One thread serves all connections.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ class Stored(Protocol):
         """In bytes."""
 
     def body(self) -> bytes:
-        """All of it."""
+        """Return all of it."""
 
 
 class Store(Protocol):
     """What the server holds."""
 
     def look(self, key: str, version_id: str | None) -> Stored | None:
-        """The object now, or in a version."""
+        """Return the object now, or in a version."""
 
     def put(self, key: str, body: bytes) -> Stored:
         """Keep an object; ValueError if it is not what was sent."""
 
     def under(self, prefix: str) -> Iterable[tuple[str, Stored]]:
-        """All objects of a listing, by key."""
+        """Yield all objects of a listing, by key."""
 
     def allows(self, access_key: str, key: str) -> bool:
-        """Whether these credentials may read and write this object."""
+        """Return whether these credentials may read and write this object."""
 
 
 class Fault(Enum):
@@ -78,7 +78,7 @@ class S3:
     def __init__(
         self, store: Store, fault: Callable[[Request], Fault | None], pause: Callable[[], float]
     ) -> None:
-        """`pause` is the length of a delay or stall in seconds."""
+        """Set up the server. `pause` is the length of a delay or stall in seconds."""
         self._store, self._fault, self._pause = store, fault, pause
 
     async def serve(self, listener: socket.socket) -> None:

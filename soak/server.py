@@ -1,4 +1,4 @@
-"""The server of the soak: contents that change all the time, and answers that go wrong."""
+"""The server of a soak: objects that change all the time, and answers that go wrong."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .board import Board
 from .s3 import S3, Fault
 from .wire import Request
 
-#: How many requests of a thousand meet which fault.
+#: How many answers of a thousand go wrong in which way.
 _RATES = {
     Fault.THROTTLE: 15,
     Fault.FAIL: 5,

@@ -1,4 +1,4 @@
-"""What makes a worker's birth cheap: all imports and tables of botocore, before the first fork."""
+"""Makes forking a worker cheap: does all imports, and reads botocore's tables, before the first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def warm_up() -> None:
 
 
 def _share_tables() -> None:
-    """Reading botocore's tables takes 90 of the 110 ms that a client takes to be made."""
+    """Read botocore's tables once: that takes 90 of the 110 ms that making a client takes."""
     import boto3
     from botocore.loaders import JSONFileLoader, Loader
 

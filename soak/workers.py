@@ -1,4 +1,4 @@
-"""The workers of a round as processes: born, stopped, killed and born again."""
+"""The workers of a round as processes: forked, stopped, killed and replaced."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HANG = 20.0
 
 
 class Workers:
-    """All workers, in slots; whoever is killed is replaced at once."""
+    """All workers, in slots. A worker that is killed is replaced at once."""
 
     def __init__(self, place: Place, board: Board, judge: Judge) -> None:
         self._place, self._board, self._judge = place, board, judge
@@ -31,7 +31,7 @@ class Workers:
         return fork_worker(self._place, self._board, slot, self._generations[slot])
 
     def kill(self, slot: int) -> None:
-        """SIGKILL to a worker and its children; then there is a new one."""
+        """Kill a worker and its children with SIGKILL, and fork a new one."""
         os.killpg(self._pids[slot], signal.SIGKILL)
         _, status = os.waitpid(self._pids[slot], 0)
         self._notice(slot, status)
@@ -39,7 +39,7 @@ class Workers:
         self._pids[slot] = self._spawn(slot)
 
     def replace_all(self, meanwhile: Callable[[], object]) -> None:
-        """SIGKILL to all; do something while nobody lives; then all are new."""
+        """Kill all with SIGKILL, call `meanwhile` while none lives, and fork new ones."""
         for pid in self._pids:
             os.killpg(pid, signal.SIGKILL)
         for slot, pid in enumerate(self._pids):
@@ -49,7 +49,7 @@ class Workers:
         self._pids = [self._spawn(slot) for slot in range(len(self._pids))]
 
     def interrupt(self, slot: int) -> None:
-        """The signal whose handler raises."""
+        """Send the signal whose handler raises."""
         os.kill(self._pids[slot], INTERRUPT)
 
     def stop(self, slot: int) -> None:
@@ -82,7 +82,7 @@ class Workers:
         os.killpg(self._pids[slot], signal.SIGCONT)
 
     def watch(self) -> None:
-        """Replace who ended; report and replace who hangs."""
+        """Replace workers that ended; report and replace workers that hang."""
         for slot, pid in enumerate(self._pids):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
@@ -103,13 +103,13 @@ class Workers:
             self._judge.report("hang", f"worker {slot}: {silent:.0f} s\n{file.read()[:6000]}")
 
     def _notice(self, slot: int, status: int) -> None:
-        """Deaths that are none of ours: SIGBUS, SIGSEGV, SIGABRT."""
+        """Report deaths by other signals than ours: SIGBUS, SIGSEGV, SIGABRT."""
         code = os.waitstatus_to_exitcode(status)
         if code < 0 and -code not in (signal.SIGKILL, signal.SIGTERM):
             self._judge.report("crash", f"worker {slot} died of {signal.Signals(-code).name}")
 
     def end(self) -> None:
-        """Have all workers end by themselves, and kill who does not."""
+        """Have all workers end by themselves, and kill those that do not."""
         for slot in list(self._stopped):
             self.resume(slot)
         for pid in self._pids:
@@ -133,7 +133,7 @@ class Workers:
 
 
 def _wait_until_stopped(child: int) -> None:
-    """A worker's child is none of ours, so its state is looked up."""
+    """Wait by /proc until a worker's child, which is no child of this process, is stopped."""
     while child:
         try:
             with open(f"/proc/{child}/stat", encoding="utf-8") as file:

@@ -48,12 +48,12 @@ class Conversation:
         self.end()
 
     def versions(self, timeout: float = 60) -> dict[str, str]:
-        """What the process says first, in at most so many seconds."""
+        """Return what the process says first, in at most `timeout` seconds."""
         versions: dict[str, str] = self._receive(timeout)["versions"]
         return versions
 
     def ask(self, timeout: float, **asked: Any) -> dict[str, Any]:
-        """The answer to one question, in at most `timeout` seconds.
+        """Return the answer to one question, in at most `timeout` seconds.
 
         Raises :class:`PeerFailed` if there is none, or if the answer is an error, and
         :class:`PeerLacks` if the answer is that this is not for the peer.

@@ -18,13 +18,13 @@ _TIME_LIMIT = 600
 
 
 def default_directory() -> str:
-    """Where the environments are unless told otherwise."""
+    """Return where the environments are if no argument says so."""
     caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return os.path.join(caches, "tmpcache-benchmarks")
 
 
 def interpreter(peer: Peer, directory: str) -> str:
-    """A Python that has what `peer` requires.
+    """Return a Python that has what `peer` requires.
 
     Raises :class:`PeerFailed` with pip's reason if it cannot be had.
     """

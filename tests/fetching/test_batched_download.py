@@ -1,4 +1,4 @@
-"""New objects, many at a time: locked ahead, published together, and alone where that cannot be."""
+"""New objects are locked ahead and published many at a time, or alone where that fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A listing confirms what is here, for those who may read it, and is laid out as a tree."""
+"""A listing revalidates copies for callers who may read them, and is linked as a tree."""
 
 from __future__ import annotations
 

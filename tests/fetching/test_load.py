@@ -1,4 +1,4 @@
-"""Loaded objects follow the content; what is put is cached as S3 has it."""
+"""Loaded objects follow the content: loaded once, bounded in memory, with the rights of a fetch."""
 
 from __future__ import annotations
 

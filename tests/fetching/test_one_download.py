@@ -24,14 +24,14 @@ def test_16_threads_share_one_download(bucket: Bucket, cache: Cache) -> None:
     bucket.put("a", BODY)
     barrier = Barrier(16)
 
-    def fetch(_: int) -> tuple[Path, Outcome]:
+    def fetch_and_read(_: int) -> tuple[Path, Outcome]:
         barrier.wait()
         path = cache.fetch("models", "a", max_age=60)
         assert path.read_bytes() == BODY
         return path, path.outcome
 
     with ThreadPoolExecutor(16) as threads:
-        found = list(threads.map(fetch, range(16)))
+        found = list(threads.map(fetch_and_read, range(16)))
     assert len({path for path, _ in found}) == 1
     assert Counter(outcome for _, outcome in found) == {Outcome.FETCHED: 1, Outcome.HIT: 15}
     assert [get.sent for get in bucket.gets("a")] == [len(BODY)]
@@ -56,7 +56,7 @@ def test_8_processes_share_one_download(bucket: Bucket, root: Path) -> None:
 def test_threads_that_share_a_failed_download_all_hear_of_it(bucket: Bucket, cache: Cache) -> None:
     barrier = Barrier(8)
 
-    def fetch(_: int) -> bool:
+    def is_refused(_: int) -> bool:
         barrier.wait()
         try:
             cache.fetch("models", "missing")
@@ -65,7 +65,7 @@ def test_threads_that_share_a_failed_download_all_hear_of_it(bucket: Bucket, cac
         return False
 
     with ThreadPoolExecutor(8) as threads:
-        assert all(threads.map(fetch, range(8)))
+        assert all(threads.map(is_refused, range(8)))
 
 
 def test_what_is_published_between_the_look_and_the_lock_is_not_missed(

@@ -1,4 +1,4 @@
-"""A large download that did not end is gone on with by the next process, not begun again."""
+"""A large download that a process did not finish is resumed by the next one."""
 
 from __future__ import annotations
 

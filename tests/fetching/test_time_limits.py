@@ -1,4 +1,4 @@
-"""A call keeps to the time it has, whoever is silent; a copy that may stand in does so in time."""
+"""A call returns by its deadline, whatever does not answer; a stale copy is served before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What S3 says of the whole object is believed where it can be computed, and of nothing else."""
+"""A checksum of the whole object is verified where it can be computed; others are ignored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stores that leave out what S3 says, or say it otherwise: what is not said is asked for."""
+"""Stores that leave out what S3 says, or say it otherwise: what is missing is asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where requests may go, and whom they trust: neither token nor copy follows a redirect."""
+"""Requests go to the endpoint or its proxy, never where a redirect leads; certificates count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is special about asking through obstore; what holds for each origin is tested elsewhere."""
+"""What only the obstore origin does; what holds for each origin is tested elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The public face: what a user sees of fetch, freshness, reports and closing."""
+"""The public names: what a user sees of fetch, freshness, reports and closing."""
 
 from __future__ import annotations
 

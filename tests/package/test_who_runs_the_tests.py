@@ -1,4 +1,4 @@
-"""Whose rights the tests have, and that none is skipped unseen: `conftest` and `as_user`."""
+"""Which user runs the tests, and that none is skipped unnoticed: `conftest` and `as_user`."""
 
 from __future__ import annotations
 

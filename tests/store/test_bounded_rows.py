@@ -1,4 +1,4 @@
-"""Rows have a price: whatever keys, contents and credentials, the index stays within the quota."""
+"""The index counts: whatever keys, contents and credentials, it stays within the quota."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damage is a miss: noticed, counted with its reason, set aside and fetched again."""
+"""Damage is a miss: noticed, counted with its reason, and fetched again."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def edit(path: Path, data: bytes) -> None:
 
 
 def replace(path: Path) -> None:
-    """By a twin: same content, same time stamp, another inode."""
-    child_session = path.with_suffix(".twin")
-    shutil.copy2(path, child_session)
-    child_session.rename(path)
+    """Put a twin in its place: same content, same time stamp, another inode."""
+    twin = path.with_suffix(".twin")
+    shutil.copy2(path, twin)
+    twin.rename(path)
 
 
 @pytest.mark.parametrize("remembered", [True, False])

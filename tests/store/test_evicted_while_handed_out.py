@@ -53,7 +53,7 @@ def make_room(cache: tmpcache.Cache) -> None:
 
 
 def adopt_all(cache: tmpcache.Cache) -> None:
-    """The index is lost, and what lies there belongs to nobody."""
+    """Delete the index, so that the next fetch rebuilds it from the files."""
     Path(cache.root, "index.sqlite").unlink()
     cache.fetch("b", "b").release()
 

@@ -1,4 +1,4 @@
-"""Strange files where the cache keeps its own, and an index whose rows somebody else wrote.
+"""Strange files where the cache keeps its own, and an index whose rows another program wrote.
 
 Whatever is there, all verbs work and nothing outside the root is touched. The tests know the layout
 no better than `os.walk` and `sqlite_master` do, so they hold for any.

@@ -1,4 +1,4 @@
-"""What somebody holds stays, in every process; and holding costs next to nothing."""
+"""A file whose path any process holds is not evicted, and a lease costs next to nothing."""
 
 from __future__ import annotations
 

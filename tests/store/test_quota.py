@@ -1,4 +1,4 @@
-"""The quota is strict: room is made before the first byte, and never taken from who needs it."""
+"""The quota is strict: room is made before the first byte, and no file in use is evicted."""
 
 from __future__ import annotations
 

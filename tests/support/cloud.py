@@ -1,4 +1,4 @@
-"""S3, DynamoDB and SES on loopback, behind a layer that fails whichever request it is told to.
+"""S3, DynamoDB and SES on loopback, behind a layer that lets chosen requests fail.
 
 All three are moto, in this process. The layer passes requests on one at a time: DynamoDB's
 transactions are isolated, moto's are not.
@@ -43,7 +43,7 @@ class Trouble:
     pid: int = 0
 
     def strikes(self, number: int, name: str) -> bool:
-        """Whether that request is the one."""
+        """Return whether that request is the one."""
         return self.which == number if isinstance(self.which, int) else self.which in name
 
 
@@ -91,7 +91,7 @@ class Cloud:
 
     @contextmanager
     def unseen(self) -> Iterator[None]:
-        """What happens meanwhile is the test's own doing: not counted, never in trouble."""
+        """Neither count the test's own requests in this block nor let them fail."""
         before, self._counting = self._counting, False
         try:
             yield
@@ -114,28 +114,28 @@ class Cloud:
         return boto3.resource("dynamodb", endpoint_url=self.endpoint).meta.client
 
     def put(self, key: str, body: bytes) -> str:
-        """Upload; the ETag without quotes."""
+        """Upload an object and return its ETag without quotes."""
         with self.unseen():
             return str(self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)["ETag"].strip('"'))
 
     def objects(self, prefix: str = "") -> dict[str, bytes]:
-        """What is in the bucket of checks."""
+        """Return what is in the bucket of checks."""
         keys = s3_backends["123456789012"]["aws"].buckets[BUCKET].keys
         return {key: keys[key].value for key in keys if key.startswith(prefix)}
 
     def table(self, name: str) -> list[dict[str, Any]]:
-        """All items of one table."""
+        """Return all items of one table."""
         with self.unseen():
             return list(self.dynamodb.scan(TableName=PREFIX + name)["Items"])
 
     def mails(self) -> list[Any]:
-        """What SES sent, oldest first: `destinations`, `subject`, `body`."""
+        """Return what SES sent, oldest first: `destinations`, `subject`, `body`."""
         return list(ses_backends["123456789012"]["us-east-1"].sent_messages)
 
 
 @contextmanager
 def running() -> Iterator[Cloud]:
-    """A cloud while the block runs; `reset` it before use."""
+    """Run a cloud while the block runs; `reset` it before use."""
     cloud = Cloud()
     server = LoopbackServer(cloud, keep_alive=True)
     cloud.endpoint = server.endpoint

@@ -31,7 +31,7 @@ class Door:
         self.opens.set()
 
     def askers(self) -> list[str]:
-        """Who signed the requests so far, in order."""
+        """Return who signed the requests so far, in order."""
         return [asked.who for asked in self.server.asked()]
 
 
@@ -78,7 +78,7 @@ def outcome(cache: Cache, **options: Any) -> Outcome:
 
 
 def new_client() -> Any:
-    """A client whose credentials no other one has: boto3's default session shares them."""
+    """Return a client with credentials of its own: boto3's default session shares them."""
     return boto3.session.Session().client("s3")
 
 

@@ -1,4 +1,4 @@
-"""What caches may answer after what was done to them, to the objects and to the rights."""
+"""Keeps account of objects, rights and validations; says what a cache may answer after them."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Expectations(RuleBasedStateMachine):
         stale: float = 0,
         version: Version | None = None,
     ) -> CachedFile | None:
-        """Ask, and check the answer, also if it is an error; the path if there is one."""
+        """Ask and check the answer or error; return the path if there is one."""
         try:
             file = ask()
         except OriginError as error:
@@ -136,7 +136,7 @@ class Expectations(RuleBasedStateMachine):
     def revoke(
         self, whose: tuple[str, ...] | list[str], name: str, key: str, version_id: str = ""
     ) -> None:
-        """What these users were told of an object before counts no more, as this cache knows."""
+        """Drop earlier validations of an object for these users, as far as this cache knows."""
         for user in whose:
             for one in self.confirmations[user, key, version_id]:
                 one.revoked = True
@@ -178,7 +178,7 @@ class Expectations(RuleBasedStateMachine):
             )
 
     def may_use(self, name: str, key: str, body: bytes, age: float, version_id: str = "") -> bool:
-        """Whether this user was told less than `age` seconds ago that this is the object."""
+        """Return whether S3 confirmed this content to the user less than `age` seconds ago."""
         for one in self.confirmations[self.opened[name].user, key, version_id]:
             usable = not one.revoked or name in one.remembered
             young = age == float("inf") or 0 <= self.clock.now - one.at < age
@@ -188,7 +188,7 @@ class Expectations(RuleBasedStateMachine):
         return False
 
     def had_no_room(self, error: object, *sizes: int) -> None:
-        """Half of the quota is enough for the index and the rest: there must be room for these."""
+        """Check that held paths and these sizes exceed half of the quota: less would have fit."""
         self.littered = True
         held = {str(one.file): len(one.content) for one in self.all_held()}
         needed = sum(size + 8192 for size in (*held.values(), *sizes))

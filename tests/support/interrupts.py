@@ -1,4 +1,4 @@
-"""Exceptions out of signal handlers at any moment: at each in turn, or at random.
+"""Raises exceptions as signal handlers do: at each possible moment, or at a random one.
 
 CPython runs signal handlers in the main thread, after a call, at the entry of a function and at a
 jump backward. A trace function that raises there is just that, without the chance.
@@ -55,7 +55,7 @@ class Points:
         self.place = ""
 
     def run(self, call: Callable[[], object]) -> None:
-        """The call, interrupted if it comes to that."""
+        """Run the call, interrupted if it comes to the point."""
         before = sys.gettrace()
         sys.settrace(self._enter)
         try:
@@ -97,14 +97,14 @@ class Points:
 
 
 def _stack(frame: FrameType | None) -> Iterator[tuple[str, str]]:
-    """File and name of all functions, from the inside out."""
+    """Yield file and name of all functions, from the inside out."""
     while frame is not None:
         yield os.path.relpath(frame.f_code.co_filename, _PACKAGE), frame.f_code.co_name
         frame = frame.f_back
 
 
 def _forward(problem: Any, forward: Callable[[Any], object]) -> None:
-    """Tell of what was raised where nobody can catch it, but for threading's own tidying up.
+    """Pass on what was raised where nobody can catch it, but for threading's own tidying up.
 
     If a handler raises at the end of the call that makes a thread, `Thread.start` takes it for a
     failure, and the thread cannot find itself on the list that it was taken from.
@@ -115,7 +115,7 @@ def _forward(problem: Any, forward: Callable[[Any], object]) -> None:
 
 @contextmanager
 def alarm(seconds: float, error: BaseException) -> Iterator[None]:
-    """After so many seconds a real signal's handler raises `error` in the main thread, once.
+    """Have a real signal's handler raise `error` in the main thread after `seconds`, once.
 
     No garbage is collected meanwhile: what a handler raises in a finalizer, Python drops.
     """
@@ -182,7 +182,7 @@ class Target:
         self.renew()
 
     def renew(self) -> None:
-        """A new cache, where nothing is left from before."""
+        """Make a new cache in a new directory."""
         self._made += 1
         self.root = Path(self._directory.name, str(self._made))
         self.cache = Cache(self.root, quota="100 MiB", origin=self.shelf, lock_timeout=0.1)
@@ -275,7 +275,7 @@ def attack(verb: str, most: int, seed: int = 0) -> Counter[str]:
 
 
 def moments(count: int, most: int, seed: int) -> list[int]:
-    """At most so many of the points from 1 to `count`, in order."""
+    """Return at most `most` of the points from 1 to `count`, in order."""
     chosen = random.Random(seed).sample(range(1, count + 1), min(most, count))
     return sorted(chosen)
 
@@ -302,13 +302,13 @@ class Alarm(Points):
         self._seconds = seconds
 
     def run(self, call: Callable[[], object]) -> None:
-        """The call, interrupted if it is not faster."""
+        """Run the call, interrupted if it takes longer."""
         with alarm(self._seconds, TimeIsUp("alarm")):
             call()
 
 
 def main() -> None:
-    """``python -m support.interrupts --count 5000``, in the tests' directory: the long form."""
+    """Run the long form: ``python -m support.interrupts --count 5000``, in tests/."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--count", type=int, default=1000, help="interrupts of each kind")
     parser.add_argument("--seed", type=int, default=0)

@@ -13,7 +13,7 @@ from tmpcache import Cache
 
 
 def threads_of_ours() -> list[str]:
-    """Names of our threads, once those that are about to end have ended."""
+    """Return names of our threads, once those that are about to end have ended."""
     give_up_at = time.monotonic() + 2
     while True:
         names = [one.name for one in threading.enumerate() if one.name.startswith("tmpcache")]
@@ -23,19 +23,19 @@ def threads_of_ours() -> list[str]:
 
 
 def flights_of(cache: Cache) -> int:
-    """Calls that somebody might wait for."""
+    """Return how many shared calls are under way."""
     return len(cache._fetcher._single_flight) + len(cache._loaded._single_flight)
 
 
 def descriptors(root: Path) -> list[str]:
-    """What is open under the root, but for the index and the session, which stay open."""
+    """Return what is open under the root, but for the index and the session, which stay open."""
     kinds = (target.split("/")[0] for target in _open_under(root))
     stays = ("changes", "sessions", "index")
     return sorted(kind for kind in kinds if not kind.startswith(stays))
 
 
 def _open_under(directory: Path) -> Iterator[str]:
-    """Where the open descriptors lead that lead into a directory, relative to it."""
+    """Yield the targets of open descriptors inside a directory, relative to it."""
     for entry in os.scandir("/proc/self/fd"):
         try:
             target = os.readlink(entry.path)
@@ -46,13 +46,13 @@ def _open_under(directory: Path) -> Iterator[str]:
 
 
 def leases(cache: Cache) -> int:
-    """Leases in the table of this process."""
+    """Return how many leases the table of this process has."""
     session = cache._store.database._session
     return 0 if session is None else sum(slot != 0 for slot in session.table[65:])
 
 
 def locked_partials(root: Path) -> int:
-    """Partials whose lock somebody holds."""
+    """Return how many partials are locked."""
     found = 0
     for path in (root / "partial").iterdir():
         fd = os.open(path, os.O_RDWR)
@@ -66,5 +66,5 @@ def locked_partials(root: Path) -> int:
 
 
 def mirrors(root: Path) -> list[str]:
-    """Directories and files that are open beside the root, where links are made."""
+    """Return what is open beside the root, where links are made."""
     return [target for target in _open_under(root.parent) if target.startswith("into")]

@@ -211,7 +211,7 @@ class Model(Expectations):
 
     @rule(name=caches)
     def look(self, name: str) -> None:
-        """entries() and usage() agree with what is on disk."""
+        """Check that entries() and usage() agree with what is on disk."""
         usage = self.opened[name].cache.usage()
         used = sum(disk.allocated(str(self.root)).values())
         slack = 4096 * usage.blobs + usage.reserved  # for what was killed, until it is collected
@@ -224,7 +224,7 @@ class Model(Expectations):
 
     @rule(name=caches, user=users)
     def reopen(self, name: str, user: str) -> None:
-        """Another cache, with the same credentials or others; paths of the old one stay."""
+        """Open another cache, with the same credentials or others; paths of the old one stay."""
         before = self.opened[name]
         before.cache.close()
         self.opened[name] = self.open(user)
@@ -244,7 +244,7 @@ class Model(Expectations):
 
     @rule(name=caches, key=keys)
     def fork(self, name: str, key: str) -> None:
-        """A child finds what it inherited, and fetches for itself."""
+        """Fork a child that reads the paths it inherited, and fetches for itself."""
 
         def child() -> None:
             for held in self.all_held():
@@ -263,7 +263,7 @@ class Model(Expectations):
         fresh=st.booleans(),
     )
     def crash(self, name: str, key: str, size: int, line: int, what: str, fresh: bool) -> None:
-        """A child is killed somewhere in the middle of something."""
+        """Kill a child somewhere in the middle of something."""
 
         def child() -> None:
             opened = self.opened[name]
@@ -278,7 +278,7 @@ class Model(Expectations):
             self.maybe_told(name, one)
 
     def maybe_told(self, name: str, key: str) -> None:
-        """What a child may have heard for this user, whatever became of it."""
+        """Note what a child may have had confirmed for this user before it ended."""
         user, current = self.opened[name].user, self.world.current(key)
         if current is not None and (user, key) not in self.world.denied and not self.world.down:
             told = Confirmation(self.clock.now, current.content, set())
@@ -288,7 +288,7 @@ class Model(Expectations):
 
     @invariant()
     def errors_are_let_go_of(self) -> None:
-        """The traceback of an error keeps the paths of its call, and their leases, until then."""
+        """Collect errors: their tracebacks keep the paths of their calls, and the leases."""
         if self.littered:
             gc.collect()
             self.littered = False

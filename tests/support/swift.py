@@ -89,11 +89,11 @@ class Swift:
     guest = User("test:user2", "secret2")  #: may do what objects grant
 
     def environ(self, user: User) -> Mapping[str, str]:
-        """The environment variables that make a process be `user` of this store."""
+        """Return the environment variables that make a process be `user` of this store."""
         return {**user.environ, "AWS_ENDPOINT_URL_S3": self.endpoint}
 
     def client(self, user: User, **settings: Any) -> S3Client:
-        """A boto3 client of `user`."""
+        """Return a boto3 client of `user`."""
         settings = {"endpoint_url": self.endpoint, "region_name": "us-east-1", **settings}
         return self._session.client(
             "s3", aws_access_key_id=user.key_id, aws_secret_access_key=user.secret, **settings
@@ -124,7 +124,7 @@ def running_swift() -> Iterator[Swift]:
 
 
 def _check_attributes(directory: Path) -> None:
-    """Swift keeps what it knows of an object in extended attributes."""
+    """Check for extended attributes, in which Swift keeps what it knows of an object."""
     try:
         os.setxattr(directory, "user.swift", b"1")
     except (AttributeError, OSError) as error:
@@ -168,7 +168,7 @@ def _servers(directory: Path, ports: Sequence[int]) -> Iterator[Sequence[subproc
 
 
 def _write_ring(path: Path, port: int) -> None:
-    """A ring of one device and one partition, as `swift-ring-builder` would write it."""
+    """Write a ring of one device and one partition, as `swift-ring-builder` would."""
     device = {"id": 0, "region": 1, "zone": 1, "weight": 1.0, "device": "disk", "meta": ""}
     device |= {"ip": "127.0.0.1", "port": port}
     device |= {"replication_ip": "127.0.0.1", "replication_port": port}

@@ -1,6 +1,6 @@
-"""A bucket that a model knows all about: what was current when, and who may read what.
+"""A bucket whose whole past and all rights are known to the model of the cache.
 
-The server is the soak's, in a thread; nothing here goes wrong unless it is told to.
+The server is that of the soak, in a thread. Its answers go wrong only while `World.down` is set.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class World:
         self.down = False
 
     def current(self, key: str) -> Version | None:
-        """The object as it is now."""
+        """Return the object as it is now."""
         if key.startswith(TINY):
             return Version(0, key.encode())
         past = self.history.get(key)

@@ -1,4 +1,4 @@
-"""What happens between any two lines of the package, happens here: deaths, rivals, interrupts."""
+"""A process is killed, or another one starts, before any line of the package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who proves that he lives by a file sees that it is still his: cleaners take files away."""
+"""A process notices that its session file was deleted, and its paths stay protected."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ def test_whoever_waits_for_a_stopped_process_keeps_to_its_deadline(
     cache.fetch("b", "a").release()
     errors: list[BaseException] = []
 
-    def fetch(key: str) -> None:
+    def fetch_one(key: str) -> None:
         try:
             cache.fetch("b", key).release()
         except BaseException as error:
@@ -245,7 +245,7 @@ def test_whoever_waits_for_a_stopped_process_keeps_to_its_deadline(
         index.execute("BEGIN IMMEDIATE")
         began = time.monotonic()
         with cache.invocation(Soon()):
-            threads = [threading.Thread(target=fetch, args=(key,)) for key in "bcdefgh"]
+            threads = [threading.Thread(target=fetch_one, args=(key,)) for key in "bcdefgh"]
             for thread in threads:
                 thread.start()
             for thread in threads:
