@@ -15,7 +15,7 @@ _FRESH = 3600
 
 
 def measure(directory: str, server: Server) -> Iterator[Result]:
-    """`fetch` of a fresh copy, against the guard that a cache kept by hand has at least."""
+    """Measure `fetch` of a fresh copy against the least guard of a cache that is kept by hand."""
     key = server.put("hit/model.npz", os.urandom(10_240))
     with Cache(os.path.join(directory, "cache"), quota="100 MiB") as cache:
         path = str(cache.fetch(BUCKET, key))

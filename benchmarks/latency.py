@@ -20,7 +20,7 @@ _PIECE = 64 * 1024
 
 @contextmanager
 def delayed(endpoint: str, seconds: float) -> Iterator[str]:
-    """An endpoint that is that much further away than the one given."""
+    """Serve an endpoint that is `seconds` further away than the one given."""
     port = endpoint.rpartition(":")[2]
     command = [sys.executable, "-m", "benchmarks.latency", port, str(seconds)]
     with running(command) as process:

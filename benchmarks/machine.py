@@ -12,7 +12,7 @@ from tmpcache import __version__
 
 
 def facts(server: str, directory: str) -> dict[str, str]:
-    """Versions, sizes, and what the files in `directory` are on; printed with the results."""
+    """Return versions, sizes, and the file system of `directory`, to print with the results."""
     return {
         "tmpcache": __version__,
         "python": f"{platform.python_implementation()} {platform.python_version()}",
@@ -27,12 +27,12 @@ def facts(server: str, directory: str) -> dict[str, str]:
 
 
 def _load() -> float:
-    """Processes that wanted to run, on average of the last minute."""
+    """Return how many processes wanted to run, on average of the last minute."""
     return os.getloadavg()[0]
 
 
 def _file_system(directory: str) -> str:
-    """The type of the file system that a directory is on, as Linux names it."""
+    """Return the type of the file system that a directory is on, as Linux names it."""
     place, found = os.path.join(os.path.realpath(directory), ""), ("", "unknown")
     with suppress(FileNotFoundError), open("/proc/mounts", encoding="utf-8") as mounts:
         for line in mounts:

@@ -21,7 +21,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """The spread of some numbers, at least one."""
+        """Return the spread of some numbers, at least one."""
         if len(values) == 1:
             return cls(values[0], values[0], values[0])
         low, median, high = statistics.quantiles(values, n=4, method="inclusive")
@@ -29,15 +29,15 @@ class Spread:
 
 
 def interleave(*calls: Call, rounds: int, times: int = 1, warm_up: int = 1) -> list[list[float]]:
-    """Seconds that each call took in each round, averaged over `times` calls in a row.
+    """Return the seconds that each call took in each round, averaged over `times` calls in a row.
 
     The order is turned around in every other round, so that nobody always comes after the same
     neighbour. The `warm_up` rounds before the first are not reported.
     """
     taken: list[list[float]] = [[] for _ in calls]
-    turns = list(zip(calls, taken, strict=True))
+    order = list(zip(calls, taken, strict=True))
     for number in range(-warm_up, rounds):
-        for call, seconds in turns if number % 2 else reversed(turns):
+        for call, seconds in order if number % 2 else reversed(order):
             elapsed = _timed(call, times)
             if number >= 0:
                 seconds.append(elapsed)

@@ -17,7 +17,7 @@ _ROUNDS = 3
 
 
 def measure(directory: str, server: Server) -> Iterator[Result]:
-    """The peak of a process that fetches 1 GiB, against one that reads it and keeps nothing."""
+    """Measure the peak of a process that fetches 1 GiB, against one that reads and drops it."""
     key, root = server.put_zeros("memory/model.bin", _GIB), os.path.join(directory, "cache")
     environment = {**os.environ, "TMPCACHE_ROOT": root, "TMPCACHE_QUOTA": "2 GiB"}
 

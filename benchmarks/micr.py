@@ -57,7 +57,7 @@ class _Tier:
         self.seconds.append(seconds)
 
     def row(self, tier: str) -> str:
-        """The tier's line of the table."""
+        """Return the tier's line of the table."""
         checks = len(self.seconds)
         p50, p95 = (
             1e3 * statistics.quantiles(self.seconds, n=20, method="inclusive")[at] for at in (9, 18)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def key(size: int, name: str) -> str:
-    """The key of an object of `size` bytes; objects of other names have other bytes."""
+    """Return the key of an object of `size` bytes; objects of other names have other bytes."""
     return f"{size}/{name}"
 
 
@@ -26,17 +26,17 @@ class _Body:
         self._begin, self._left = begin, size
 
     def read(self, buffer: memoryview, /) -> memoryview:
-        """Fill the start of `buffer`; what was filled, empty at the end."""
+        """Fill the start of `buffer` and return what was filled, empty at the end."""
         count = min(len(buffer), self._left)
         buffer[:count] = self._begin[:count].ljust(count, b"\0")
         self._begin, self._left = b"", self._left - count
         return buffer[:count]
 
     def interrupt(self) -> None:
-        """Nothing to wait for."""
+        """Do nothing: no read waits."""
 
     def close(self) -> None:
-        """Nothing to give up."""
+        """Do nothing: nothing is open."""
 
 
 class Instant:
@@ -51,11 +51,11 @@ class Instant:
         version_id: str | None = None,
         **options: Unpack[GetOptions],
     ) -> Reply | None:
-        """The object; its ETag is its key, so it never changes."""
+        """Return the object. Its ETag is its key, so it never changes."""
         if options.get("if_none_match") == key:
             return None
         size = int(key.partition("/")[0])
         return Reply(_Body(key.encode(), size), key, size, None)
 
     def close(self) -> None:
-        """Nothing to give up."""
+        """Do nothing: nothing is open."""

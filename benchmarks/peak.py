@@ -11,7 +11,7 @@ from .server import BUCKET
 _CHUNK = 1024 * 1024
 
 
-def fetch(key: str) -> None:
+def fetch_one(key: str) -> None:
     """Have tmpcache bring the object in."""
     import tmpcache
 
@@ -28,7 +28,7 @@ def read(key: str) -> None:
 
 
 def peak() -> int:
-    """The most memory that this program has had, in bytes.
+    """Return the most memory that this program has had, in bytes.
 
     Linux counts into ``ru_maxrss`` what the parent occupied when it started this process, so its
     own high-water mark is better.
@@ -43,5 +43,5 @@ def peak() -> int:
 
 
 if __name__ == "__main__":
-    {"ours": fetch, "bare": read}[sys.argv[1]](sys.argv[2])
+    {"ours": fetch_one, "bare": read}[sys.argv[1]](sys.argv[2])
     print(peak())

@@ -16,7 +16,7 @@ from email.utils import formatdate
 
 
 def etag_of(status: os.stat_result) -> str:
-    """As nginx makes it: when it was written, and how long it is."""
+    """Return an ETag made as nginx does: from when the file was written, and its length."""
     return f'"{int(status.st_mtime):x}-{status.st_size:x}"'
 
 
@@ -65,7 +65,7 @@ class _Server:
 
 
 def span(range_header: str, size: int) -> tuple[int, int]:
-    """Where a range begins and ends in an object of `size` bytes; all of it without a range.
+    """Return where a range begins and ends in an object of `size` bytes; all of it without a range.
 
     >>> span("bytes=2-4", 10), span("bytes=2-", 10), span("bytes=2-99", 10), span("", 10)
     ((2, 5), (2, 10), (2, 10), (0, 10))

@@ -51,7 +51,7 @@ class Result:
         return judged is not None and judged.median <= self.mark.at_most
 
     def cells(self) -> tuple[str, ...]:
-        """The result as a row of the table."""
+        """Return the result as a row of the table."""
         return (
             f"{self.group}: {self.what}",
             shown(Spread.of(self.ours), self.unit),
@@ -62,7 +62,7 @@ class Result:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """The result in types that JSON knows; seconds and bytes."""
+        """Return the result in types that JSON knows; seconds and bytes."""
         return {
             "group": self.group,
             "what": self.what,
@@ -92,7 +92,7 @@ class Result:
 
 
 def table(results: Iterable[Result]) -> str:
-    """The results below each other, numbers to the right."""
+    """Return the results below each other, numbers to the right."""
     rows = [_HEAD, *(result.cells() for result in results)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
@@ -104,7 +104,7 @@ def table(results: Iterable[Result]) -> str:
 
 
 def shown(spread: Spread, unit: Unit) -> str:
-    """A median and half the distance of the quartiles, with three figures.
+    """Return a median and half the distance of the quartiles, with three figures.
 
     >>> shown(Spread(1.5, 1.4, 1.8), "seconds"), shown(Spread(4e-6, 4e-6, 5e-6), "seconds")
     ('1.50 s ±0.20', '4.00 µs ±0.50')
@@ -118,7 +118,7 @@ def shown(spread: Spread, unit: Unit) -> str:
 
 
 def _half(spread: Spread) -> float:
-    """Half the distance of the quartiles: half of all samples lie about so near the median."""
+    """Return half the distance of the quartiles: half of all samples are as near the median."""
     return (spread.high - spread.low) / 2
 
 
@@ -137,5 +137,5 @@ def _scale(value: float, unit: Unit) -> tuple[float, str]:
 
 
 def _digits(number: float) -> int:
-    """Decimals that make three figures of a number between 1 and 1,000."""
+    """Return the decimals that make three figures of a number between 1 and 1,000."""
     return 2 if abs(number) < 10 else 1 if abs(number) < 100 else 0

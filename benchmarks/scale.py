@@ -46,7 +46,7 @@ class World:
         return Cache(self._root, quota=_QUOTA, max_age=3600, origin=Instant())
 
     def hit(self) -> None:
-        """Fetch one of some objects, each in its turn: the first time they are not remembered."""
+        """Fetch one object after the other: the first time, each is looked up in the index."""
         self.cache.fetch(BUCKET, self._keys[self._next])
         self._next = (self._next + 1) % len(self._keys)
 
@@ -66,7 +66,7 @@ class World:
 
 
 def measure(directory: str, server: Server) -> Iterator[Result]:
-    """Hits and misses with many entries, against the same with few; no request leaves here."""
+    """Measure hits and misses with many entries against the same with few, without a request."""
     with _quick(directory) as place:
         few, many = (World(os.path.join(place, str(n)), n) for n in (_FEW, _MANY))
         yield _compared("hit from the index", many, few, World.hit)
@@ -83,7 +83,7 @@ def measure(directory: str, server: Server) -> Iterator[Result]:
 
 @contextmanager
 def _quick(directory: str) -> Iterator[str]:
-    """A directory in memory if there is room for both worlds, else the one given.
+    """Return a directory in memory if there is room for both caches, else the one given.
 
     On ext4, creating a file took 15 to 200 µs, as a run's luck had it, when many files had been
     made and deleted nearby: more than all that is to be found out here.

@@ -21,7 +21,7 @@ BUCKET = "bench"
 #: (85 to 90 MB/s, as S3's performance guidelines put it).
 CAP = 90_000_000
 #: Seconds that a server has to come up.
-_PATIENCE = 10.0
+_TIME_LIMIT = 10.0
 
 # One process that does not change its user: it reads a directory that is nobody else's business.
 _NGINX = """
@@ -84,7 +84,7 @@ class Server:
 
 @contextmanager
 def serving(directory: str) -> Iterator[Server]:
-    """A server that runs meanwhile, with its files in `directory`.
+    """Run a server during the block, with its files in `directory`.
 
     For that long the environment is such that every boto3 client, here and in child processes,
     talks to it, whatever the user's configuration says.
@@ -99,7 +99,7 @@ def serving(directory: str) -> Iterator[Server]:
 
 
 def client() -> S3Client:
-    """A client of its own for that server; all of them are alike."""
+    """Return a client of its own for that server; all of them are alike."""
     import boto3
 
     return boto3.session.Session().client("s3")
@@ -136,7 +136,7 @@ def _plain(objects: str) -> Iterator[Server]:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on, a moment ago at least."""
+    """Return ports of loopback that nothing listened on a moment ago."""
     with ExitStack() as stack:
         probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [probe.getsockname()[1] for probe in probes]
@@ -144,7 +144,7 @@ def _free_ports(count: int) -> list[int]:
 
 @contextmanager
 def running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
-    """A process with a pipe to its standard output, killed at the end of ``with``."""
+    """Run a process with a pipe to its standard output, and kill it at the end of ``with``."""
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
@@ -156,8 +156,8 @@ def running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 def _answers(process: subprocess.Popen[str], port: int) -> bool:
-    """Whether a server comes up, rather than ending or staying silent."""
-    end = time.monotonic() + _PATIENCE
+    """Return whether a server comes up, rather than ending or staying silent."""
+    end = time.monotonic() + _TIME_LIMIT
     while process.poll() is None and time.monotonic() < end:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

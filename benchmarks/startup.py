@@ -21,7 +21,7 @@ _TELL = f"{_FIRST_HIT}; import sys; print(path.outcome.value, *sys.modules)"
 
 
 def measure(directory: str, server: Server) -> Iterator[Result]:
-    """Processes that import tmpcache, and that hit, against processes that do nothing."""
+    """Measure processes that import tmpcache, and that hit, against processes that do nothing."""
     server.put(_KEY, os.urandom(10_240))
     environment = {**os.environ, "TMPCACHE_ROOT": os.path.join(directory, "cache")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # compiled once, by the next line

@@ -18,7 +18,7 @@ _SIZE = 10_240
 
 
 def measure(directory: str, server: Server) -> Iterator[Result]:
-    """Asking and downloading, against a bare client that does the same and remembers nothing."""
+    """Measure asking and downloading against a bare client that does the same without a cache."""
     with Cache(os.path.join(directory, "cache"), quota="1 GiB", client=client()) as cache:
         yield _asking(cache, server)
         yield _cold(cache, server, directory)

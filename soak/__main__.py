@@ -36,7 +36,7 @@ def main() -> int:
 
 
 def _measured(arguments: argparse.Namespace) -> str:
-    """The flags that measure the same again."""
+    """Return the flags that measure the same again."""
     flags = f"--seconds {arguments.seconds:g} --kills {arguments.kills} --seed {arguments.seed}"
     chosen = {"quota": arguments.quota, "mode": arguments.mode}
     return flags + "".join(f" --{name} {value}" for name, value in chosen.items() if value)

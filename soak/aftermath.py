@@ -15,7 +15,7 @@ from .judge import Asked, Judge
 from .worker import Place
 
 #: Seconds that it may take.
-_PATIENCE = 60.0
+_TIME_LIMIT = 60.0
 
 
 def check(place: Place, judge: Judge) -> None:
@@ -24,7 +24,7 @@ def check(place: Place, judge: Judge) -> None:
     if pid == 0:
         try:
             os.environ["AWS_ACCESS_KEY_ID"] = contents.AUDITOR
-            signal.alarm(int(_PATIENCE))
+            signal.alarm(int(_TIME_LIMIT))
             _check(place, judge)
         except BaseException as error:
             judge.report("P5", f"a new process fails afterwards: {error!r}"[:500], error)
@@ -65,7 +65,10 @@ def _look_for_leftovers(place: Place, judge: Judge) -> None:
 
 
 def _compare(cache: Cache, place: Place, judge: Judge) -> None:
-    """ext4 may count a block less than the ledger for a file that was written in several places."""
+    """Compare `usage()` with the disk.
+
+    ext4 may count a block less than the ledger for a file that was written in several places.
+    """
     usage, found = cache.usage(), disk.allocated(place.root)
     over = usage.used - sum(found.values())
     if usage.reserved or not 0 <= over <= 4096 * usage.blobs or usage.used > usage.quota:

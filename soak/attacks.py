@@ -9,25 +9,25 @@ from collections import Counter
 from collections.abc import Callable
 
 from . import disk
-from .herd import Herd
 from .judge import Judge
 from .worker import Place
+from .workers import Workers
 
 #: The first workers live through the whole round, so that what leaks adds up.
 TENURED = 2
-#: Each second: how often a cleaner comes, and how often a vandal, in the rounds that have one.
+#: Cleanings and vandalisms in a second, in the rounds that have them.
 _CLEANINGS, _VANDALISMS = 1.0, 2.0
-#: Of the cleanings, those that find nobody alive.
+#: The share of the cleanings during which no worker lives.
 _DESERTED = 0.2
-#: Seconds between two looks at who hangs or has ended.
+#: Seconds between two looks for workers that hang or have ended.
 _WATCH = 0.1
 
 
 class Attacks:
     """Kills, stops, interrupts, samples and cleanings at random moments of one round."""
 
-    def __init__(self, place: Place, herd: Herd, judge: Judge, slots: int) -> None:
-        self._place, self._herd, self._judge, self._slots = place, herd, judge, slots
+    def __init__(self, place: Place, workers: Workers, judge: Judge, slots: int) -> None:
+        self._place, self._workers, self._judge, self._slots = place, workers, judge, slots
         self._dice = random.Random(f"{place.seed} {place.round} attacks")
         #: What was done how often.
         self.counts: Counter[str] = Counter()
@@ -62,7 +62,7 @@ class Attacks:
         heapq.heappush(self._due, (time.monotonic() + delay, self._number, attack))
 
     def _often(self, rate: float, attack: Callable[[], str | None]) -> None:
-        """Now and then, `rate` times a second."""
+        """Do it at random moments, `rate` times a second on average."""
 
         def again() -> None:
             name = attack()
@@ -73,29 +73,29 @@ class Attacks:
         self._at(self._dice.expovariate(rate), again)
 
     def _watch(self) -> None:
-        self._herd.watch()
+        self._workers.watch()
         self._at(_WATCH, self._watch)
 
     def _kill(self) -> str:
-        self._herd.kill(self._dice.randrange(TENURED, self._slots))
+        self._workers.kill(self._dice.randrange(TENURED, self._slots))
         return "kills"
 
     def _stop(self) -> str:
         slot = self._dice.randrange(self._slots)
-        self._herd.stop(slot)
-        self._at(self._dice.choice([0.01, 0.1, 0.5, 2.0]), lambda: self._herd.resume(slot))
+        self._workers.stop(slot)
+        self._at(self._dice.choice([0.01, 0.1, 0.5, 2.0]), lambda: self._workers.resume(slot))
         return "stops"
 
     def _interrupt(self) -> str:
-        self._herd.interrupt(self._dice.randrange(self._slots))
+        self._workers.interrupt(self._dice.randrange(self._slots))
         return "interrupts"
 
     def _sample(self) -> str:
-        self._herd.freeze()
+        self._workers.freeze()
         try:
             found = disk.allocated(self._place.root)
         finally:
-            self._herd.thaw()
+            self._workers.thaw()
         total = sum(found.values())
         self.peak = max(self.peak, total)
         if total > self._place.quota:
@@ -104,10 +104,10 @@ class Attacks:
         return "samples"
 
     def _clean(self) -> str:
-        """Now and then nobody lives when the cleaner comes, so nothing is locked."""
+        """Clean, in one of five cases while no worker lives, so that nothing is locked."""
         age = self._dice.choice([0.3, 1, 3])
         if self._dice.random() < _DESERTED:
-            self._herd.replace_all(lambda: disk.clean(self._place.root, age))
+            self._workers.replace_all(lambda: disk.clean(self._place.root, age))
             self.counts["kills"] += self._slots
         else:
             disk.clean(self._place.root, age)

@@ -27,7 +27,7 @@ class Board:
         self._words = memoryview(mmap.mmap(-1, (slots * len(_FIELDS) + 1) * _WORD)).cast("q")
 
     def get(self, slot: int, field: str) -> int:
-        """One number."""
+        """Return one number."""
         return self._words[slot * len(_FIELDS) + _AT[field]]
 
     def set(self, slot: int, field: str, value: int) -> None:
@@ -43,20 +43,20 @@ class Board:
         self.set(slot, "beat", time.monotonic_ns())
 
     def totals(self) -> dict[str, int]:
-        """What was counted, summed over all workers."""
+        """Return what was counted, summed over all workers."""
         return {
             field: sum(self.get(slot, field) for slot in range(self.slots))
             for field in _FIELDS[_COUNTED:]
         }
 
     def clear(self) -> None:
-        """Begin anew, with a server that lies."""
+        """Set all numbers to 0, which also lets the server's answers go wrong."""
         for at in range(len(self._words)):
             self._words[at] = 0
 
     @property
     def honest(self) -> bool:
-        """Whether the server keeps to the truth."""
+        """Whether all answers of the server are right."""
         return bool(self._words[-1])
 
     @honest.setter

@@ -1,7 +1,7 @@
 """What the objects are: bytes, versions and rights, as functions of key and time.
 
 Nothing here is state, except for objects that workers put. So every process can tell which bytes
-an ETag stands for, when a version was replaced, and who may read it.
+an ETag stands for, when a version was replaced, and which credentials may read it.
 """
 
 from __future__ import annotations
@@ -48,51 +48,51 @@ _SUFFIXES = ("", ".npz", ".tar.gz", ".jpg")
 
 
 def all_keys(kind: str) -> list[str]:
-    """The keys of a kind, in the order of a listing."""
+    """Return the keys of a kind, in the order of a listing."""
     return sorted(key_of(kind, number) for number in range(KINDS[kind].count))
 
 
 def key_of(kind: str, number: int) -> str:
-    """The key of one object."""
+    """Return the key of one object."""
     if kind == "odd":
         return f"odd/{number}/{_ODD_KEYS[number % len(_ODD_KEYS)]}"
     return f"{kind}/{number:04}{_SUFFIXES[number % len(_SUFFIXES)]}"
 
 
 def kind_of(key: str) -> str:
-    """The kind of an object, which its key begins with."""
+    """Return the kind of an object, which its key begins with."""
     return key.partition("/")[0]
 
 
 def period_of(key: str) -> float:
-    """Seconds for which each version of an object is current."""
+    """Return the seconds for which each version of an object is current."""
     kind = KINDS[kind_of(key)]
     share = _hash(f"period {key}") / 2**64
     return float(kind.fastest * (kind.slowest / kind.fastest) ** share)
 
 
 def version_at(key: str, when: float) -> int:
-    """The version that is current at a time in seconds since the epoch."""
+    """Return the version that is current at a time in seconds since the epoch."""
     return int(when / period_of(key))
 
 
 def replaced_at(key: str, version: int) -> float:
-    """When a version was, or will be, replaced by the next; never for what workers put."""
+    """Return when the next version replaces this one; never for what workers put."""
     return float("inf") if kind_of(key) == "put" else (version + 1) * period_of(key)
 
 
 def exists(key: str, version: int) -> bool:
-    """Whether there is an object in this version."""
+    """Return whether there is an object in this version."""
     return kind_of(key) != "gone" or version % 2 == 0
 
 
 def etag_of(key: str, version: int) -> str:
-    """The ETag, which tells the version; another one does not have to mean other bytes."""
+    """Return the ETag, which contains the version. Two ETags may stand for the same bytes."""
     return f'"{version:x}-{_hash(_content_of(key, version)[0]):016x}"'
 
 
 def version_of(etag: str) -> int | None:
-    """The version that an ETag tells, None if it tells none."""
+    """Return the version that an ETag contains, None if it contains none."""
     try:
         return int(etag.strip('"').partition("-")[0], 16)
     except ValueError:
@@ -100,7 +100,7 @@ def version_of(etag: str) -> int | None:
 
 
 def size_of(key: str, version: int) -> int:
-    """Length in bytes."""
+    """Return the length in bytes."""
     kind = KINDS[kind_of(key)]
     name, content = _content_of(key, version)
     spread = kind.largest - kind.smallest + 1
@@ -108,7 +108,7 @@ def size_of(key: str, version: int) -> int:
 
 
 def body_of(key: str, version: int) -> bytes:
-    """The bytes: a line that says what they are, then a pattern of this version alone."""
+    """Return the bytes: a line that says what they are, then a pattern of this version alone."""
     size = size_of(key, version)
     name, content = _content_of(key, version)
     head = f"{name}|{content}|{size}\n".encode()
@@ -116,13 +116,13 @@ def body_of(key: str, version: int) -> bytes:
     return (head + block * (size // len(block) + 1))[:size]
 
 
-def told_by(body: bytes) -> str:
-    """The line that bytes begin with, for the report of a violation."""
+def first_line(body: bytes) -> str:
+    """Return the line that bytes begin with, for the report of a violation."""
     return body[:100].partition(b"\n")[0].decode(errors="replace")
 
 
 def is_denied(access_key: str, key: str) -> bool:
-    """Whether the server answers 403 to these credentials: one key of five, for each of them."""
+    """Return whether the server answers 403 to these credentials: one key of five, for each."""
     return access_key != AUDITOR and _hash(f"{access_key} {key}") % 5 == 0
 
 

@@ -1,4 +1,4 @@
-"""What is on disk: how much, what a cleaner removes of it, and what lies beside it."""
+"""The root of a round: how much is on disk, what cleaners and vandals remove, what is outside."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BLOCK = 512
 
 
 def allocated(root: str) -> dict[str, int]:
-    """Bytes of all blocks under the root by what they are for, as ``du`` counts them.
+    """Return the bytes of all blocks under the root by what they are for, as ``du`` counts them.
 
     Directories count, hard links once, and scratch directories not at all: those directly under
     the root, and directly under the directory of a format.
@@ -101,7 +101,7 @@ def _unlink_unless_locked(name: str, directory: int, status: os.stat_result) -> 
 
 
 def _lock(fd: int) -> bool:
-    """Whether nobody else has it locked."""
+    """Lock a descriptor unless another process has; return whether it is locked."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -124,7 +124,7 @@ def vandalize(root: str, dice: random.Random) -> int:
 
 
 def make_outside(directory: str) -> None:
-    """A tree that nothing may touch: files, directories, modes, a link."""
+    """Make a tree that nothing may touch: files, directories, modes, a link."""
     os.makedirs(os.path.join(directory, "deep", "er"))
     for name in ("file", "deep/file", "deep/er/file"):
         with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
@@ -135,7 +135,7 @@ def make_outside(directory: str) -> None:
 
 
 def fingerprint(directory: str) -> dict[str, tuple[int, int, int, str]]:
-    """Mode, modification time, links and content of all in a tree."""
+    """Return mode, modification time, links and content of all in a tree."""
     found = {}
     for above, directories, files in os.walk(directory):
         for name in [*directories, *files, "."]:

@@ -16,9 +16,9 @@ from tmpcache.errors import FetchManyError, TmpCacheError
 from . import contents
 from .board import Board
 
-#: Seconds for which an answer may be older than `max_age`: who joins a download gets the version
-#: that it began with, and a process may be stopped in between.
-_PATIENCE = 15.0
+#: Seconds for which an answer may be older than `max_age`: a call that joins a download gets the
+#: version that it began with, and a process may be stopped in between.
+_MAX_LATENESS = 15.0
 #: Descriptors that a process may have; one that leaks some with every interrupt gets beyond.
 MOST_DESCRIPTORS = 300
 #: Of these, files under the root that may stay open once a cache is closed and holds nothing.
@@ -44,7 +44,7 @@ class Judge:
     """Checks answers and this process, and reports what breaks a promise."""
 
     def __init__(self, log: str, board: Board, slot: int, root: str, **facts: Any) -> None:
-        """`facts` go along with every report: seed, round and so on."""
+        """Open the log. `facts` go along with every report: seed, round and so on."""
         self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._board, self._slot, self._root, self._facts = board, slot, root, facts
         self.operation = ""
@@ -53,7 +53,7 @@ class Judge:
     def report(
         self, promise: str, what: str, error: BaseException | None = None, before: str = ""
     ) -> None:
-        """One violation, with the traceback, or with where it was and what was `before` that."""
+        """Log one violation, with the traceback, or with the stack and what was `before` that."""
         where = traceback.format_exception(error) if error else traceback.format_stack()[-5:-1]
         line = {
             **self._facts,
@@ -78,7 +78,7 @@ class Judge:
             self.report("P1", f"{key}: version {asked.version_id} was asked for, {version} came")
         if asked.version_id is None and outcome is not Outcome.STALE:
             late = asked.begun - asked.max_age - contents.replaced_at(key, version)
-            if late > _PATIENCE:
+            if late > _MAX_LATENESS:
                 self.report("P13", f"{outcome.name} of {key} is {late:.1f} s older than it may be")
         self.whole(file, file, "verified")
 
@@ -94,12 +94,12 @@ class Judge:
             self.report(
                 "P1",
                 f"{file.key}, ETag {file.etag}, {file.outcome.name}: {len(body)} bytes of "
-                f"{contents.told_by(body)!r} instead of {file.size}",
+                f"{contents.first_line(body)!r} instead of {file.size}",
             )
         self._board.add(self._slot, counted)
 
     def raised(self, error: BaseException) -> None:
-        """An exception out of a call: only ours, and that of our own signal handler."""
+        """Check an exception out of a call: only ours, and that of our own signal handler."""
         if isinstance(error, Interrupted):
             return
         if isinstance(error, FetchManyError):
@@ -113,7 +113,7 @@ class Judge:
             self._board.add(self._slot, "refused")
 
     def interrupted(self, error: BaseException | None, stack: str) -> None:
-        """What came out of a call in which the signal's handler raised, at that stack."""
+        """Check what came out of a call in which the signal's handler raised, at that stack."""
         if not isinstance(error, Interrupted) and not _was_swallowed_below(error, stack):
             came = "nothing" if error is None else type(error).__qualname__
             self.report(
@@ -121,7 +121,7 @@ class Judge:
             )
 
     def quiet(self) -> None:
-        """After a call: none of its threads runs, and descriptors do not add up."""
+        """Check after a call that none of its threads runs, and that descriptors do not add up."""
         left = [one.name for one in threading.enumerate() if one.name.startswith("tmpcache")]
         if left:
             self.report("P6", f"threads that still run: {left}")
@@ -131,15 +131,15 @@ class Judge:
             os._exit(0)
 
     def closed(self) -> None:
-        """After a cache was closed that nothing is held of: its files are closed as well."""
+        """Check that a closed cache without held paths has closed its files."""
         left = _under(self._root)
         if len(left) > self._bound:
             self.report("descriptors", f"{len(left)} files are open after close(): {left[:20]}")
-            self._bound = len(left)  # each leak is told once
+            self._bound = len(left)  # each leak is reported once
 
 
 def _was_swallowed_below(error: BaseException | None, stack: str) -> bool:
-    """Whether Python or a library lost the handler's exception, and nothing of it came up to us.
+    """Return whether Python or a library lost the handler's exception below our code.
 
     `inspect` does where botocore looks at a hook, and so does every finalizer.
     """

@@ -1,4 +1,4 @@
-"""What is told of a soak: a table of rounds, a table of promises, and each kind of violation."""
+"""The report on a soak: a table of rounds, a table of promises, and each kind of violation."""
 
 from __future__ import annotations
 
@@ -91,19 +91,19 @@ _COLUMNS = ("operations", "verified", "kills", "stops", "interrupted", "samples"
 
 
 def violations_of(results: Iterable[Result]) -> Counter[str]:
-    """How often each promise was broken."""
+    """Return how often each promise was broken."""
     return Counter(one["promise"] for result in results for one in result.violations)
 
 
 def rounds_table(results: Sequence[Result]) -> str:
-    """A row for each round."""
+    """Return a row for each round."""
     head = ["round", "s", *_COLUMNS, "cleanings", "most on disk", "violations", "gaps"]
     rows = [head, ["---"] * len(head)]
     for result in results:
         counts = result.counts
         broken = ", ".join(f"{name} {n}" for name, n in sorted(violations_of([result]).items()))
         gaps = Counter(one["promise"] for one in result.gaps)
-        told = ", ".join(f"{name} {n}" for name, n in sorted(gaps.items()))
+        found = ", ".join(f"{name} {n}" for name, n in sorted(gaps.items()))
         rows.append(
             [
                 result.name,
@@ -112,14 +112,14 @@ def rounds_table(results: Sequence[Result]) -> str:
                 f"{counts['cleanings'] + counts['vandalisms']:,}",
                 f"{result.peak / result.quota:.1%}",
                 broken or "none",
-                told or "none",
+                found or "none",
             ]
         )
     return _table(rows)
 
 
 def promises_table(results: Sequence[Result]) -> str:
-    """A row for each promise."""
+    """Return a row for each promise."""
     counts, broken = Counter[str](rounds=len(results)), violations_of(results)
     for result in results:
         counts.update(result.counts)
@@ -135,12 +135,12 @@ def promises_table(results: Sequence[Result]) -> str:
 
 
 def kinds_of(results: Iterable[Result]) -> list[str]:
-    """Each kind of violation once: how often, in what, and the first of them in full."""
+    """Return each kind of violation once: how often, in what, and the first of them in full."""
     kinds: dict[tuple[str, str], list[dict[str, str]]] = {}
     for result in results:
         for one in result.violations:
-            told = re.sub(r"\w+/\S+|[0-9a-f]{6,}|\d+", "#", one["what"])[:60]
-            kinds.setdefault((one["promise"], told), []).append(one)
+            what = re.sub(r"\w+/\S+|[0-9a-f]{6,}|\d+", "#", one["what"])[:60]
+            kinds.setdefault((one["promise"], what), []).append(one)
     return [_kind(found) for _, found in sorted(kinds.items())]
 
 
@@ -156,7 +156,7 @@ def _kind(found: list[dict[str, str]]) -> str:
 
 
 def page(results: Sequence[Result], command: str) -> str:
-    """docs/reliability.md."""
+    """Return the text of docs/reliability.md."""
     seconds = sum(result.seconds for result in results)
     return f"""\
 # What was done to it

@@ -1,4 +1,4 @@
-"""One round after the other: a quota, a mode, eight workers, and what came of it."""
+"""Runs one round after the other: a quota, a mode, eight workers, and what was found."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import aftermath, disk, lies, warmup
+from . import aftermath, disk, server, warmup
 from .attacks import Attacks
 from .board import Board
-from .herd import Herd
 from .judge import Judge
 from .worker import INTERRUPT, Place, environment
+from .workers import Workers
 
 _MIB = 1 << 20
 WORKERS = 8
-#: Quota in MiB, and who comes by beside the killer: nobody, a cleaner, a vandal.
+#: Quota in MiB, and what else attacks beside kills: nothing, a cleaner, a vandal.
 ROUNDS = [
     *((quota, "") for quota in (1, 6, 40, 150)),
     *((quota, mode) for mode in ("cleaned", "vandalized") for quota in (6, 40)),
 ]
-#: Whoever deletes a session file takes away what protects a process's paths until its next call,
-#: and whoever deletes the index, what has been reserved until somebody has built it anew.
+#: Promises that deleted files may break. Without its session file, a process's paths are not
+#: protected until its next call. Without the index, reservations are lost until it is rebuilt.
 _GAPS = {"P3", "P4"}
 
 
@@ -50,12 +50,12 @@ class Result:
 
 
 def named(quota: int, mode: str) -> str:
-    """What a round is called."""
+    """Return the name of a round."""
     return f"{quota} MiB, {mode}" if mode else f"{quota} MiB"
 
 
 def run(seed: str, seconds: float, kills: int, rounds: list[tuple[int, str]]) -> Iterator[Result]:
-    """All rounds, each with its share of time and kills."""
+    """Run all rounds, each with its share of time and kills."""
     with tempfile.TemporaryDirectory(prefix="tmpcache-soak-") as base:
         home = os.path.join(base, "home")
         os.mkdir(home)
@@ -81,9 +81,9 @@ def _place(seed: str, name: str, quota: int, base: str, number: int) -> Place:
 
 @contextmanager
 def _served(seed: str, home: str) -> Iterator[Board]:
-    """A server for all rounds, named by the environment; the board that it goes by."""
+    """Run the server of all rounds, named by the environment; yield the board that it goes by."""
     board, before = Board(WORKERS), dict(os.environ)
-    pid, port = lies.start(seed, board)
+    pid, port = server.start(seed, board)
     for name in list(os.environ):
         if name.startswith(("AWS_", "BOTO_", "TMPCACHE_")) or name.lower().endswith("_proxy"):
             del os.environ[name]
@@ -102,12 +102,12 @@ def _round(place: Place, board: Board, seconds: float, kills: int, mode: str) ->
     judge = Judge(place.log, board, 0, place.root, seed=place.seed, round=place.round)
     judge.operation = "the round"
     before, begun = disk.fingerprint(place.outside), time.monotonic()
-    herd = Herd(place, board, judge)
-    attacks = Attacks(place, herd, judge, board.slots)
+    workers = Workers(place, board, judge)
+    attacks = Attacks(place, workers, judge, board.slots)
     try:
         attacks.run(seconds, kills, mode)
     finally:
-        herd.end()
+        workers.end()
     result = Result(place.round, place.quota, time.monotonic() - begun, peak=attacks.peak)
     result.counts.update(attacks.counts + Counter(board.totals()))
     board.honest = True
@@ -117,7 +117,7 @@ def _round(place: Place, board: Board, seconds: float, kills: int, mode: str) ->
         judge.report("P9", "something outside the root was touched")
     with open(place.log, encoding="utf-8") as log:
         for line in log:
-            told = json.loads(line)
-            is_gap = mode == "vandalized" and told["promise"] in _GAPS
-            (result.gaps if is_gap else result.violations).append(told)
+            violation = json.loads(line)
+            is_gap = mode == "vandalized" and violation["promise"] in _GAPS
+            (result.gaps if is_gap else result.violations).append(violation)
     return result

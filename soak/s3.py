@@ -1,7 +1,7 @@
 """A small S3 over HTTP: GetObject with all its conditions, PutObject, ListObjectsV2.
 
-What it holds and whom it lets in is the business of a `Store`; what it does wrong, of a function
-that says so for each request. One thread serves all connections.
+A `Store` has the objects and the rights. A function decides for each request what goes wrong with
+its answer. One thread serves all connections.
 """
 
 from __future__ import annotations
@@ -37,38 +37,38 @@ class Stored(Protocol):
         """In bytes."""
 
     def body(self) -> bytes:
-        """All of it."""
+        """Return all of it."""
 
 
 class Store(Protocol):
     """What the server holds."""
 
     def look(self, key: str, version_id: str | None) -> Stored | None:
-        """The object now, or in a version."""
+        """Return the object now, or in a version."""
 
     def put(self, key: str, body: bytes) -> Stored:
         """Keep an object; ValueError if it is not what was sent."""
 
     def under(self, prefix: str) -> Iterable[tuple[str, Stored]]:
-        """All objects of a listing, by key."""
+        """Yield all objects of a listing, by key."""
 
     def allows(self, access_key: str, key: str) -> bool:
-        """Whether these credentials may read and write this object."""
+        """Return whether these credentials may read and write this object."""
 
 
-class Lie(Enum):
+class Fault(Enum):
     """What may go wrong with one answer."""
 
     THROTTLE = auto()  #: 503
     FAIL = auto()  #: 500
-    HANG_UP = auto()  #: no answer at all
+    DROP = auto()  #: no answer at all
     DELAY = auto()  #: an answer that takes its time
     CUT = auto()  #: a body that ends in the middle
     STALL = auto()  #: a body that pauses in the middle
     CORRUPT = auto()  #: a wrong byte, where a checksum was sent along that tells
 
 
-class HungUpError(Exception):
+class ConnectionDroppedError(Exception):
     """The connection shall be closed as it is."""
 
 
@@ -76,10 +76,10 @@ class S3:
     """The server."""
 
     def __init__(
-        self, store: Store, lie: Callable[[Request], Lie | None], pause: Callable[[], float]
+        self, store: Store, fault: Callable[[Request], Fault | None], pause: Callable[[], float]
     ) -> None:
-        """`pause` is the length of a delay or stall in seconds."""
-        self._store, self._lie, self._pause = store, lie, pause
+        """Set up the server. `pause` is the length of a delay or stall in seconds."""
+        self._store, self._fault, self._pause = store, fault, pause
 
     async def serve(self, listener: socket.socket) -> None:
         """Answer until cancelled."""
@@ -91,38 +91,45 @@ class S3:
         try:
             while True:
                 await self._answer(await receive(reader, writer), writer)
-        except (HungUpError, OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        except (
+            ConnectionDroppedError,
+            OSError,
+            asyncio.IncompleteReadError,
+            asyncio.CancelledError,
+        ):
             pass
         finally:
             writer.transport.abort()
 
     async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
-        lie = self._lie(request)
-        if lie is Lie.HANG_UP:
-            raise HungUpError
-        if lie is Lie.DELAY:
+        fault = self._fault(request)
+        if fault is Fault.DROP:
+            raise ConnectionDroppedError
+        if fault is Fault.DELAY:
             await asyncio.sleep(self._pause())
-        if lie is Lie.THROTTLE:
+        if fault is Fault.THROTTLE:
             await refuse(writer, 503, "SlowDown")
-        elif lie is Lie.FAIL:
+        elif fault is Fault.FAIL:
             await refuse(writer, 500, "InternalError")
         elif not request.key:
             await self._list(request, writer)
         elif not self._store.allows(request.access_key, request.key):
             await refuse(writer, 403, "AccessDenied")
         elif request.method == "PUT":
-            await self._put(request, writer, lie)
+            await self._put(request, writer, fault)
         else:
-            await self._get(request, writer, lie)
+            await self._get(request, writer, fault)
 
-    async def _put(self, request: Request, writer: asyncio.StreamWriter, lie: Lie | None) -> None:
+    async def _put(
+        self, request: Request, writer: asyncio.StreamWriter, fault: Fault | None
+    ) -> None:
         try:
             stored = self._store.put(request.key, request.body)
         except ValueError:
             await refuse(writer, 400, "BadDigest")
             return
-        if lie is Lie.CUT:  # done, and nobody hears of it
-            raise HungUpError
+        if fault is Fault.CUT:  # done, and nobody hears of it
+            raise ConnectionDroppedError
         await send(writer, 200, _facts(stored))
 
     async def _list(self, request: Request, writer: asyncio.StreamWriter) -> None:
@@ -143,7 +150,9 @@ class S3:
         )
         await send(writer, 200, {"Content-Type": "application/xml"}, text.encode())
 
-    async def _get(self, request: Request, writer: asyncio.StreamWriter, lie: Lie | None) -> None:
+    async def _get(
+        self, request: Request, writer: asyncio.StreamWriter, fault: Fault | None
+    ) -> None:
         stored = self._store.look(request.key, request.query.get("versionId"))
         asked = request.headers
         if stored is None:
@@ -158,10 +167,10 @@ class S3:
                 crc = zlib.crc32(body).to_bytes(4, "big")
                 facts["x-amz-checksum-crc32"] = base64.b64encode(crc).decode()
                 facts["x-amz-checksum-type"] = "FULL_OBJECT"
-                if lie is Lie.CORRUPT and body:
+                if fault is Fault.CORRUPT and body:
                     at = len(body) // 3
                     body = body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :]
-            await self._send_body(writer, 200, facts, memoryview(body), lie)
+            await self._send_body(writer, 200, facts, memoryview(body), fault)
         else:
             first, _, last = asked["range"].removeprefix("bytes=").partition("-")
             start, end = int(first), min(int(last) + 1 if last else stored.size, stored.size)
@@ -169,7 +178,7 @@ class S3:
                 await refuse(writer, 416, "InvalidRange")
                 return
             facts = _facts(stored) | {"Content-Range": f"bytes {start}-{end - 1}/{stored.size}"}
-            await self._send_body(writer, 206, facts, memoryview(stored.body())[start:end], lie)
+            await self._send_body(writer, 206, facts, memoryview(stored.body())[start:end], fault)
 
     async def _send_body(
         self,
@@ -177,7 +186,7 @@ class S3:
         status: int,
         facts: dict[str, str],
         body: memoryview,
-        lie: Lie | None,
+        fault: Fault | None,
     ) -> None:
         begin(writer, status, facts, len(body))
         middle = len(body) // 2
@@ -185,10 +194,10 @@ class S3:
             for at in range(start, end, _SLICE):
                 writer.write(body[at : min(at + _SLICE, end)])
                 await writer.drain()
-            if start == 0 and lie is Lie.CUT:
+            if start == 0 and fault is Fault.CUT:
                 await asyncio.sleep(0.01)  # abort() throws away what was not sent yet
-                raise HungUpError
-            if start == 0 and lie is Lie.STALL:
+                raise ConnectionDroppedError
+            if start == 0 and fault is Fault.STALL:
                 await asyncio.sleep(self._pause())
 
 

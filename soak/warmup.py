@@ -1,4 +1,4 @@
-"""What makes a worker's birth cheap: all imports and tables of botocore, before the first fork."""
+"""Makes forking a worker cheap: does all imports, and reads botocore's tables, before the first."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ def warm_up() -> None:
     for module in pkgutil.walk_packages(tmpcache.__path__, "tmpcache."):
         if not module.name.startswith(("tmpcache.testing", "tmpcache.origin.obstore.origin")):
             importlib.import_module(module.name)
-    importlib.import_module("soak.operations")
     _share_tables()
 
 
 def _share_tables() -> None:
-    """Reading botocore's tables takes 90 of the 110 ms that a client takes to be made."""
+    """Read botocore's tables once: that takes 90 of the 110 ms that making a client takes."""
     import boto3
     from botocore.loaders import JSONFileLoader, Loader
 

@@ -29,7 +29,7 @@ class Request:
 
 
 async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Request:
-    """The next request; EOF is an IncompleteReadError."""
+    """Return the next request; EOF is an IncompleteReadError."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     line, *fields = head.rstrip("\r\n").split("\r\n")
     method, target, _ = line.split(" ")

@@ -1,4 +1,4 @@
-"""One process that uses the cache, over and over, until it is killed or told to end."""
+"""One process that uses the cache over and over, until it is killed or gets SIGTERM."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Place:
 
 
 class Worker:
-    """What a process has at hand: a cache, who it is, and paths that it holds."""
+    """What a process uses: a cache, credentials, and paths that it holds."""
 
     def __init__(self, place: Place, board: Board, slot: int, generation: int) -> None:
         self.place, self.board, self.slot = place, board, slot
@@ -63,17 +63,17 @@ class Worker:
         self._armed, self._struck, self._ending = False, "", False
         self.cache = self.open()
 
-    # ---- the cache, and who asks -------------------------------------------------------------
+    # ---- the cache and its credentials -------------------------------------------------------
 
     def open(self) -> Cache:
-        """A cache with other credentials, some of which no one has had before."""
+        """Open a cache with other credentials, some of which no worker has had before."""
         stranger = f"AKIASTRANGER{self.dice.randrange(10**9)}"
         self.access_key = self.dice.choice([*_REGULARS, stranger])
         os.environ["AWS_ACCESS_KEY_ID"] = self.access_key
         return Cache(self.place.root, quota=self.place.quota, origin=self.origin, lock_timeout=5)
 
     def asked(self, max_age: float = 0, version_id: str | None = None) -> Asked:
-        """What an answer to a call that begins now has to fit."""
+        """Return what an answer to a call that begins now has to fit."""
         return Asked(self.access_key, time.time(), max_age, version_id)
 
     def answered(self, file: CachedFile, asked: Asked) -> None:
@@ -124,7 +124,7 @@ class Worker:
     # ---- life --------------------------------------------------------------------------------
 
     def live(self, operations: dict[Callable[[Worker], None], float]) -> None:
-        """One operation after another."""
+        """Perform one operation after another."""
         choices, weights = list(operations), list(operations.values())
         while not self._ending:
             operation = self.dice.choices(choices, weights)[0]
@@ -157,39 +157,8 @@ class Worker:
         self.judge.closed()
 
 
-def spawn(place: Place, board: Board, slot: int, generation: int) -> int:
-    """Fork a worker; its process id. It leads a process group of its own, with its children."""
-    board.beat(slot)
-    board.set(slot, "child", 0)
-    pid = os.fork()
-    if pid:
-        _lead_group(pid)
-        return pid
-    status = 70
-    try:
-        _lead_group(0)
-        from .operations import OPERATIONS
-
-        worker = Worker(place, board, slot, generation)
-        worker.prepare()
-        worker.live(OPERATIONS)
-        status = 0
-    except BaseException as error:
-        log = Judge(place.log, board, slot, place.root, seed=place.seed, round=place.round)
-        log.report("errors", f"a worker could not go on: {error!r}", error)
-    finally:
-        os._exit(status)
-
-
-def _lead_group(pid: int) -> None:
-    try:  # by parent and child, as either may be first
-        os.setpgid(pid, pid)
-    except (PermissionError, ProcessLookupError):
-        return
-
-
 def environment(port: int, home: str) -> dict[str, str]:
-    """What workers find in their environment: the server, and short patience."""
+    """Return the environment of workers: the server, and short time limits."""
     return {
         "HOME": home,
         "AWS_ACCESS_KEY_ID": contents.AUDITOR,

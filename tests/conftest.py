@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from tmpcache import Cache
 
 
-# ---- who runs which tests ---------------------------------------------------------------------
+# ---- which user runs which tests ----------------------------------------------------------------
 
 
 def pytest_report_header() -> str:
-    """Who runs the tests decides what they can show."""
+    """Say who runs the tests: that decides what they can show."""
     if os.geteuid() == 0:
         return "user: 0 (root): tests marked root run, too"
     return f"user: {os.geteuid()} (ordinary): tests marked root are left out"
@@ -72,7 +72,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In CI everything is installed that a test needs: one that is skipped has failed."""
+    """Fail a test that is skipped in CI: everything that a test needs is installed there."""
     report = yield
     if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI") == "true":
         report.outcome = "failed"
@@ -86,7 +86,7 @@ def _mounts(item: pytest.Item) -> bool:
 
 
 def _is_only_to_be_read(item: pytest.Item) -> bool:
-    """Whether a docstring's examples all say +SKIP."""
+    """Return whether a docstring's examples all say +SKIP."""
     if not isinstance(item, pytest.DoctestItem):
         return False
     return all(example.options.get(doctest.SKIP) for example in item.dtest.examples)
@@ -96,7 +96,7 @@ def _is_only_to_be_read(item: pytest.Item) -> bool:
 
 
 def _child_path() -> str:
-    """PYTHONPATH of children: the tests, the package as found here, and what was set."""
+    """Return PYTHONPATH of children: the tests, the package as found here, and what was set."""
     package = Path(tmpcache.__file__).parent
     parts = [Path(__file__).parent, package.parent, os.environ.get("PYTHONPATH", "")]
     return os.pathsep.join(str(part) for part in parts if part)
@@ -104,7 +104,7 @@ def _child_path() -> str:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What this process and its children see: test credentials, and no server to ask."""
+    """Set what this process and its children see: test credentials, and no server to ask."""
     for name in list(os.environ):
         ours = name.startswith(("AWS_", "TMPCACHE_", "LAMBDA_", "PYTEST_ADDOPTS"))
         if ours or name.lower().endswith("_proxy"):
@@ -128,15 +128,15 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def origin(
     request: pytest.FixtureRequest, environment: None, monkeypatch: pytest.MonkeyPatch
 ) -> str:
-    """Through what S3 is asked; see `support.origins`."""
+    """Choose the origin; see `support.origins`."""
     name: str = getattr(request, "param", "boto3")
     monkeypatch.setenv("TMPCACHE_ORIGIN", name)
     return name
 
 
 @pytest.fixture
-def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two seconds of silence are a broken connection, for origins of the environment."""
+def short_read_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take two seconds of silence for a broken connection, for origins of the environment."""
     monkeypatch.setattr("tmpcache.origin.s3.timeouts.READ_TIMEOUT", 2.0)
 
 
@@ -164,7 +164,7 @@ def bucket(s3: S3Server) -> Bucket:
 
 @pytest.fixture
 def proxy(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
-    """A bad network between the environment's endpoint and the server; good until told."""
+    """A network between the environment's endpoint and the server; it is good until `set`."""
     proxy = FaultProxy(s3.address)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
     yield proxy
@@ -173,14 +173,14 @@ def proxy(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]
 
 @pytest.fixture
 def iam(s3: S3Server) -> Iterator[Iam]:
-    """Users with rights; they are forgotten afterwards."""
+    """Users with rights, who are removed afterwards."""
     yield Iam(s3)
     s3.reset()
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Where a cache may live; nothing is there yet."""
+    """A path for a cache, where nothing is yet."""
     return tmp_path / "cache"
 
 
@@ -193,7 +193,7 @@ def cache(root: Path, s3: S3Server) -> Iterator[Cache]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Mounts a file system: `small_disk("size=4m,nr_inodes=100")` is its directory."""
+    """Mount file systems: `small_disk("size=4m,nr_inodes=100")` is the directory of one."""
     with ExitStack() as stack:
 
         def mount(options: str) -> Path:
@@ -216,7 +216,7 @@ def common_ground() -> Iterator[Path]:
 
 @pytest.fixture
 def ctrl_c() -> Iterator[None]:
-    """SIGINT raises KeyboardInterrupt in the main thread, wherever the tests run.
+    """Have SIGINT raise KeyboardInterrupt in the main thread, wherever the tests run.
 
     In the background a shell has it ignored. In a finalizer it would be lost, as all exceptions
     are there, so nothing is collected meanwhile.

@@ -31,7 +31,7 @@ class Answers:
         self._read = os.path.getsize(path)
 
     def new(self) -> list[Answer]:
-        """What was answered since the last call."""
+        """Return what was answered since the last call."""
         self._wait()
         with open(self._path, "rb") as file:
             file.seek(self._read)
@@ -40,7 +40,7 @@ class Answers:
         return [_parsed(line) for line in text.decode("ascii").splitlines()]
 
     def _wait(self) -> None:
-        """Until the log is written, which comes after the answer.
+        """Wait until the log is written, which comes after the answer.
 
         There is one process of nginx, so it has done that when it answers at another endpoint;
         that one notes nothing.
@@ -52,7 +52,7 @@ class Answers:
 
 
 def at_once(answers: list[Answer]) -> int:
-    """How many bodies were on their way at the same time, at most."""
+    """Return how many bodies were on their way at the same time, at most."""
     bodies = [answer for answer in answers if answer.size >= _BODY]
     edges = [(answer.start + _EXACT, 1) for answer in bodies]
     edges += [(answer.end, -1) for answer in bodies]
@@ -64,7 +64,7 @@ def at_once(answers: list[Answer]) -> int:
 
 
 def methods(answers: list[Answer]) -> Counter[str]:
-    """How many there were of each method."""
+    """Return how many requests there were of each method."""
     return Counter(answer.method for answer in answers)
 
 

@@ -28,7 +28,7 @@ _CAPPED_MARK = 0.85
 def measure(
     directory: str, server: Server, works: Sequence[str], environments: str, quick: bool
 ) -> Iterator[Result]:
-    """The works of these names (all, if there are none) by everybody.
+    """Have all peers do the works of these names, or all works if there are none.
 
     Writes page and picture after each, unless it is `quick`: then the page is printed, and no mark
     is held against anybody.
@@ -47,7 +47,7 @@ def measure(
 
 
 def write(records: dict[str, Record], directory: str) -> None:
-    """Page, picture and the numbers they are made of; works not in `records` stay as they were."""
+    """Write page, picture and their numbers; works that are not in `records` stay as they were."""
     kept = os.path.join(directory, "benchmarks.json")
     known = load(kept) | records
     known = {work.name: known[work.name] for work in WORKS if work.name in known}
@@ -58,7 +58,7 @@ def write(records: dict[str, Record], directory: str) -> None:
 
 
 def _capped(work: Work, record: Record) -> Iterator[Result]:
-    """How near we come to what the connections in use can carry."""
+    """Yield how near tmpcache comes to what the connections in use can carry."""
     for peer in PEERS:
         row = record.rows.get(peer.name)
         if peer.name.startswith(OURS) and row is not None and row.spread is not None:

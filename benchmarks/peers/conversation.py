@@ -47,13 +47,13 @@ class Conversation:
     def __exit__(self, *_: object) -> None:
         self.end()
 
-    def versions(self, patience: float = 60) -> dict[str, str]:
-        """What the process says first, in at most so many seconds."""
-        versions: dict[str, str] = self._heard(patience)["versions"]
+    def versions(self, timeout: float = 60) -> dict[str, str]:
+        """Return what the process says first, in at most `timeout` seconds."""
+        versions: dict[str, str] = self._receive(timeout)["versions"]
         return versions
 
-    def ask(self, patience: float, **asked: Any) -> dict[str, Any]:
-        """The answer to one question, in at most `patience` seconds.
+    def ask(self, timeout: float, **asked: Any) -> dict[str, Any]:
+        """Return the answer to one question, in at most `timeout` seconds.
 
         Raises :class:`PeerFailed` if there is none, or if the answer is an error, and
         :class:`PeerLacks` if the answer is that this is not for the peer.
@@ -64,7 +64,7 @@ class Conversation:
             self._process.stdin.flush()
         except BrokenPipeError as error:
             raise PeerFailed(self._last_words()) from error
-        answer = self._heard(patience)
+        answer = self._receive(timeout)
         if "lacks" in answer:
             raise PeerLacks(answer["lacks"])
         if "error" in answer:
@@ -85,14 +85,14 @@ class Conversation:
             self._process.kill()
             self._process.wait()
 
-    def _heard(self, patience: float) -> dict[str, Any]:
+    def _receive(self, timeout: float) -> dict[str, Any]:
         assert self._process.stdout is not None
-        descriptor, end = self._process.stdout.fileno(), time.monotonic() + patience
+        descriptor, end = self._process.stdout.fileno(), time.monotonic() + timeout
         while b"\n" not in self._rest:
             left = end - time.monotonic()
             if left <= 0 or not select.select([descriptor], [], [], left)[0]:
                 self._process.kill()
-                raise PeerFailed(f"no answer within {patience:g} s")
+                raise PeerFailed(f"no answer within {timeout:g} s")
             piece = os.read(descriptor, _PIECE)
             if not piece:
                 raise PeerFailed(self._last_words())

@@ -14,17 +14,17 @@ from .roster import TREE, Peer
 
 _DONE = "requirements.txt"
 #: Seconds that pip may take for one environment.
-_PATIENCE = 600
+_TIME_LIMIT = 600
 
 
 def default_directory() -> str:
-    """Where the environments are unless told otherwise."""
+    """Return where the environments are if no argument says so."""
     caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return os.path.join(caches, "tmpcache-benchmarks")
 
 
 def interpreter(peer: Peer, directory: str) -> str:
-    """A Python that has what `peer` requires.
+    """Return a Python that has what `peer` requires.
 
     Raises :class:`PeerFailed` with pip's reason if it cannot be had.
     """
@@ -44,7 +44,7 @@ def interpreter(peer: Peer, directory: str) -> str:
         last = (error.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise PeerFailed(f"cannot be installed: {last}") from error
     except subprocess.TimeoutExpired as error:
-        raise PeerFailed(f"cannot be installed within {_PATIENCE} s") from error
+        raise PeerFailed(f"cannot be installed within {_TIME_LIMIT} s") from error
     with open(done, "w", encoding="utf-8") as file:
         file.write(wanted)
     return python
@@ -58,7 +58,7 @@ def _described(requirements: tuple[str, ...]) -> str:
 
 
 def _run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True, text=True, timeout=_PATIENCE)
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=_TIME_LIMIT)
 
 
 def _read(path: str) -> str:

@@ -43,7 +43,7 @@ and 90 MB/s for a connection.
 
 
 def page(records: Records) -> str:
-    """All of it."""
+    """Return the whole page."""
     parts = [_TEXT, "## Large objects", _large(records), "## Small objects, on loopback"]
     parts += [_small(records, "", ("cold", "many", "asking", "fresh"))]
     if any(work.endswith("-far") for work in records):
@@ -53,7 +53,7 @@ def page(records: Records) -> str:
 
 
 def _large(records: Records) -> str:
-    """Bytes are what counts."""
+    """Return the section about large objects, where bytes are what counts."""
     near, capped = records.get("large"), records.get("large-capped")
     return _table(
         [
@@ -70,7 +70,7 @@ def _small(records: Records, suffix: str, works: Iterable[str]) -> str:
 
 
 def _far(records: Records) -> str:
-    """Requests are what counts."""
+    """Return the section about a far endpoint, where requests are what counts."""
     cold, many, asking = (records.get(f"{work}-far") for work in ("cold", "many", "asking"))
     return _table(
         [
@@ -84,7 +84,7 @@ def _far(records: Records) -> str:
 
 
 def _wrong(records: Records) -> str:
-    """What could not be measured, and why."""
+    """Return what could not be measured, and why."""
     lines = [
         f"* {record.title}: {record.missing}." for record in records.values() if record.missing
     ]
@@ -111,7 +111,7 @@ def _who(records: Records) -> str:
 
 
 def _where(records: Records) -> str:
-    """The machine, as of the newest work."""
+    """Return the machine, as of the newest work."""
     if not records:
         return ""
     newest = max(records.values(), key=lambda record: record.day)
@@ -120,7 +120,7 @@ def _where(records: Records) -> str:
 
 
 def _timed(record: Record | None) -> Column:
-    """The seconds of one work."""
+    """Return the column with the seconds of one work."""
     if record is None:
         return "not measured", lambda name: ""
     times = {name: row.spread.median for name, row in record.rows.items() if row.spread is not None}

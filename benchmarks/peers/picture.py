@@ -65,7 +65,7 @@ class _Panel:
 
 
 def picture(records: dict[str, Record]) -> str:
-    """All works that there are records of, two beside each other."""
+    """Draw all works that there are records of, two beside each other."""
     panels = list(_panels(records))
     height = _TITLE + _LINE * len(PEERS) + _GAP
     rows = math.ceil(len(panels) / _COLUMNS)
@@ -150,19 +150,19 @@ class _Axis:
 
     @classmethod
     def of(cls, panel: _Panel) -> _Axis:
-        """The axis on which all of a panel has room."""
+        """Return the axis on which all of a panel has room."""
         values = [value for spread in panel.spreads.values() for value in (spread.low, spread.high)]
         floor = _LEAST_BYTES if panel.unit == "bytes" else 1e-7
         values = [max(value, floor) for value in values] or [floor]
         return cls(min(values) / 1.3, max(values) * 1.3)
 
     def of_value(self, value: float) -> float:
-        """Where a value is."""
+        """Return where a value is."""
         share = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
         return _LEFT + share * (_RIGHT - _LEFT)
 
     def ticks(self, unit: Unit) -> Iterator[tuple[float, str]]:
-        """Values to write below, with their names: as many as there is room for."""
+        """Return values to write below, with their names: as many as there is room for."""
         base = 2**20 if unit == "bytes" else 1.0
         first, last = (math.floor(math.log10(end / base)) for end in (self.low, self.high))
         figures = (1, 2, 5) if self.high / self.low < 60 else (1,)

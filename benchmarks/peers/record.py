@@ -40,7 +40,7 @@ class Row:
 
 @dataclass(slots=True)
 class Record:
-    """One work, done by all peers in turns on one machine."""
+    """What all peers took for one work on one machine."""
 
     work: str
     title: str
@@ -51,7 +51,7 @@ class Record:
     missing: str = ""
 
     def ratio(self, peer: str, other: str) -> float | None:
-        """How many times as long as `other` the peer took: the median over rounds."""
+        """Return how many times as long as `other` the peer took: the median over rounds."""
         one, two = self.rows.get(peer, Row()), self.rows.get(other, Row())
         if not one.seconds or not two.seconds or one.failed or two.failed:
             return None
@@ -59,7 +59,7 @@ class Record:
 
 
 def load(path: str) -> dict[str, Record]:
-    """The records in a file by work; none if there is no file."""
+    """Return the records in a file by work; none if there is no file."""
     try:
         with open(path, encoding="utf-8") as file:
             kept = json.load(file)

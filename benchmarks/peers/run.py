@@ -1,4 +1,4 @@
-"""One work after the other, in each of which all peers take turns."""
+"""Runs one work after the other. In each round of a work, one peer measures after the other."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .works import LATENCY, THREADS, Work
 _PIECE = 1024 * 1024
 _WARM_UP = "peers/warm-up"
 #: Seconds for one answer. The slowest known takes 15.
-_PATIENCE = 120.0
+_TIME_LIMIT = 120.0
 
 
 class Meeting:
@@ -44,7 +44,7 @@ class Meeting:
         server.put(_WARM_UP, os.urandom(10_240))
 
     def record(self) -> Record:
-        """What everybody took."""
+        """Return what every peer took."""
         work = self._work
         day, machine = time.strftime("%Y-%m-%d"), facts(self._server.name, self._directory)
         record = Record(work.name, work.title, day, machine)
@@ -53,8 +53,8 @@ class Meeting:
         with self._everybody(record) as present:
             for number in range(work.rounds):
                 keys = self._keys(number)
-                turns = list(present.items())
-                for name, talk in turns if number % 2 else reversed(turns):
+                order = list(present.items())
+                for name, talk in order if number % 2 else reversed(order):
                     row = record.rows[name]
                     if not row.failed and not row.lacks:
                         self._take_turn(talk, row, keys)
@@ -63,7 +63,7 @@ class Meeting:
 
     @contextmanager
     def _everybody(self, record: Record) -> Iterator[dict[str, Conversation]]:
-        """The processes of those who take part and can be started."""
+        """Yield the processes of the peers that take part and can be started."""
         with ExitStack() as stack:
             present = {}
             for peer in PEERS:
@@ -92,14 +92,14 @@ class Meeting:
         try:
             asked = {"bucket": BUCKET, "keys": keys, "threads": THREADS}
             warm_up = {"do": "open", "bucket": BUCKET, "key": _WARM_UP, "directory": place}
-            talk.ask(_PATIENCE, **warm_up)
+            talk.ask(_TIME_LIMIT, **warm_up)
             if self._work.verb in ("asking", "fresh"):  # the first time is not counted
-                talk.ask(_PATIENCE, do=self._work.verb, **{**asked, "keys": keys[:1]})
+                talk.ask(_TIME_LIMIT, do=self._work.verb, **{**asked, "keys": keys[:1]})
             os.sync()  # what others have left to be written, this one shall not wait for
-            self._heard()
-            answer = talk.ask(_PATIENCE, do=self._work.verb, **asked)
+            self._receive()
+            answer = talk.ask(_TIME_LIMIT, do=self._work.verb, **asked)
             self._check(keys, answer["paths"])
-            talk.ask(_PATIENCE, do="close")
+            talk.ask(_TIME_LIMIT, do="close")
         except PeerLacks as reason:
             row.lacks = str(reason)
         except PeerFailed as reason:
@@ -108,12 +108,12 @@ class Meeting:
             row.seconds.append(statistics.median(answer["seconds"]))
             if answer["peak"] is not None:
                 row.peaks.append(answer["peak"])
-            self._note(row, self._heard())
+            self._note(row, self._receive())
         finally:
             shutil.rmtree(place)
 
     def _keys(self, number: int) -> list[str]:
-        """The objects of a round, which nobody has seen before."""
+        """Return the objects of a round, which no peer has fetched before."""
         work = self._work
         if work.verb in ("asking", "fresh"):
             return [_WARM_UP] * work.count
@@ -127,14 +127,14 @@ class Meeting:
             os.remove(os.path.join(self._server.objects, BUCKET, key))
 
     def _check(self, keys: list[str], paths: list[str]) -> None:
-        """What is fast and wrong is not fast."""
+        """Check the bytes: a wrong answer counts as a failure, however fast."""
         if len(paths) != len(keys):
             raise PeerFailed(f"{len(paths)} paths for {len(keys)} objects")
         for key, path in set(zip(keys, paths, strict=True)):
             if not _same(path, os.path.join(self._server.objects, BUCKET, key)):
                 raise PeerFailed(f"wrong bytes in the file for {key}")
 
-    def _heard(self) -> list[Answer]:
+    def _receive(self) -> list[Answer]:
         return self._answers.new() if self._answers is not None else []
 
     def _note(self, row: Row, answers: list[Answer]) -> None:
@@ -147,14 +147,14 @@ class Meeting:
 
 @contextmanager
 def endpoints(server: Server) -> Iterator[Mapping[str, str]]:
-    """Where each condition is to be met; "capped" is not where there is no nginx."""
+    """Yield the endpoint for each condition; there is none for "capped" without nginx."""
     noting = server.noting
     with delayed(noting.plain if noting else server.endpoint, LATENCY) as far:
         yield {"near": server.endpoint, "far": far} | ({"capped": noting.capped} if noting else {})
 
 
 def measured(work: Work, server: Server, directory: str, environments: str) -> Record:
-    """One work, done by everybody in turns."""
+    """Have all peers do one work, one after the other in each round."""
     progress(f"  {work.title}: {work.rounds} rounds")
     with endpoints(server) as endpoint:
         if work.condition not in endpoint:

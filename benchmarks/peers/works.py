@@ -53,7 +53,7 @@ WORKS = (
 
 
 def quickly(works: Iterable[Work]) -> list[Work]:
-    """The same in little, to see whether everything works; the numbers mean nothing."""
+    """Return the same work in little, to see whether everything works; its numbers mean nothing."""
     return [_little(work) for work in works]
 
 

@@ -1,4 +1,4 @@
-"""Something happens to a process at each line of the package, one line at a time.
+"""Kills a process, or lets another one run, before any line of the package.
 
 SIGKILL does not wait for a convenient moment. Here it strikes before line 1, 2, 3, … of what the
 package executes, so that no window is too small to be hit. The objects come from memory: it is the
@@ -33,7 +33,7 @@ class MemoryOrigin:
         self.version = 0  #: another one makes every object another
 
     def content(self, key: str) -> bytes:
-        """The bytes of an object now."""
+        """Return the bytes of an object now."""
         return _content(key, self.version)
 
     def get(
@@ -43,7 +43,7 @@ class MemoryOrigin:
         version_id: str | None = None,
         **options: Unpack[GetOptions],
     ) -> Reply | None:
-        """Return the object from `start` on, or None if it has the ETag `if_none_match`."""
+        """Return the object from `start` on, or None if it is what `if_none_match` says."""
         body = self.content(key)
         etag = f'"{hashlib.md5(body).hexdigest()}"'
         if etag == options.get("if_none_match"):
@@ -52,7 +52,7 @@ class MemoryOrigin:
         return Reply(_Body(body[start:]), etag, len(body), None, start)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
 
 
 @cache
@@ -95,7 +95,7 @@ def strike_at(line: int, blow: Callable[[], object]) -> None:
 
 
 def forked(call: Callable[[], object]) -> int:
-    """The exit status of a forked process that calls `call`; 1, with a traceback, if it raises."""
+    """Call `call` in a forked process; return its exit status, 1 with a traceback if it raises."""
     child = os.fork()
     if child == 0:
         try:

@@ -1,4 +1,4 @@
-"""What a snippet that runs in a process of its own can say and hear; see `processes`."""
+"""Functions for snippets that run in processes of their own; see `processes`."""
 
 from __future__ import annotations
 

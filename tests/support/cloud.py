@@ -1,4 +1,4 @@
-"""S3, DynamoDB and SES on loopback, behind a layer that fails whichever request it is told to.
+"""S3, DynamoDB and SES on loopback, behind a layer that lets chosen requests fail.
 
 All three are moto, in this process. The layer passes requests on one at a time: DynamoDB's
 transactions are isolated, moto's are not.
@@ -17,20 +17,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
-from moto.moto_server.werkzeug_app import (
-    DomainDispatcherApplication,
-    MotoRequestHandler,
-    create_backend_app,
-)
 from moto.s3.models import s3_backends
 from moto.ses.models import ses_backends
-from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
 from examples.check_scanner import tables
+from tmpcache.testing.moto_server import LoopbackServer, moto
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 BUCKET, MODELS, PREFIX, SENDER = "checks", "models", "test-", "bank@example.com"
 
@@ -48,28 +43,20 @@ class Trouble:
     pid: int = 0
 
     def strikes(self, number: int, name: str) -> bool:
-        """Whether that request is the one."""
+        """Return whether that request is the one."""
         return self.which == number if isinstance(self.which, int) else self.which in name
-
-
-class _Quiet(MotoRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def log(self, type: str, message: str, *args: Any) -> None:
-        """Say nothing."""
 
 
 class Cloud:
     """The three services as a test sees them; `calls` are those of the code under test."""
 
-    def __init__(self, endpoint: str) -> None:
-        self.endpoint = endpoint
+    def __init__(self) -> None:
+        self.endpoint = ""
         self.calls: list[str] = []
         self.trouble: Trouble | None = None
         self._counting = False
         self._lock = threading.RLock()
-        self.app: WSGIApplication = DomainDispatcherApplication(create_backend_app)
+        self.app = moto()
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         """Answer one request, or do what `trouble` says."""
@@ -104,7 +91,7 @@ class Cloud:
 
     @contextmanager
     def unseen(self) -> Iterator[None]:
-        """What happens meanwhile is the test's own doing: not counted, never in trouble."""
+        """Neither count the test's own requests in this block nor let them fail."""
         before, self._counting = self._counting, False
         try:
             yield
@@ -127,39 +114,35 @@ class Cloud:
         return boto3.resource("dynamodb", endpoint_url=self.endpoint).meta.client
 
     def put(self, key: str, body: bytes) -> str:
-        """Upload; the ETag without quotes."""
+        """Upload an object and return its ETag without quotes."""
         with self.unseen():
             return str(self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)["ETag"].strip('"'))
 
     def objects(self, prefix: str = "") -> dict[str, bytes]:
-        """What is in the bucket of checks."""
+        """Return what is in the bucket of checks."""
         keys = s3_backends["123456789012"]["aws"].buckets[BUCKET].keys
         return {key: keys[key].value for key in keys if key.startswith(prefix)}
 
     def table(self, name: str) -> list[dict[str, Any]]:
-        """All items of one table."""
+        """Return all items of one table."""
         with self.unseen():
             return list(self.dynamodb.scan(TableName=PREFIX + name)["Items"])
 
     def mails(self) -> list[Any]:
-        """What SES sent, oldest first: `destinations`, `subject`, `body`."""
+        """Return what SES sent, oldest first: `destinations`, `subject`, `body`."""
         return list(ses_backends["123456789012"]["us-east-1"].sent_messages)
 
 
 @contextmanager
 def running() -> Iterator[Cloud]:
-    """A cloud while the block runs; `reset` it before use."""
-    cloud = Cloud("")
-    server = make_server("127.0.0.1", 0, cloud, threaded=True, request_handler=_Quiet)
-    cloud.endpoint = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
+    """Run a cloud while the block runs; `reset` it before use."""
+    cloud = Cloud()
+    server = LoopbackServer(cloud, keep_alive=True)
+    cloud.endpoint = server.endpoint
     try:
         yield cloud
     finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        server.stop()
 
 
 def _name(environ: WSGIEnvironment) -> str:

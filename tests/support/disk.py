@@ -16,7 +16,7 @@ from support.processes import Child
 
 
 def allocated(root: Path, *, without: Sequence[str] = ("scratch",)) -> int:
-    """Bytes of all blocks under `root`, like `du`: directories too, a hard link once.
+    """Return the bytes of all blocks under `root`, like `du`: directories too, a hard link once.
 
     Top-level entries named in `without` are left out. Files that vanish meanwhile count nothing.
     """
@@ -46,7 +46,7 @@ def allocated(root: Path, *, without: Sequence[str] = ("scratch",)) -> int:
 
 
 def occupied(mount: Path) -> int:
-    """Bytes in use on the whole file system of `mount`: one number, true at one instant."""
+    """Return the bytes in use on the file system of `mount`: one number, true at one instant."""
     found = os.statvfs(mount)
     return (found.f_blocks - found.f_bfree) * found.f_frsize
 
@@ -95,13 +95,13 @@ class NotPermitted(Exception):
 
 @cache
 def namespaces_are_allowed() -> bool:
-    """Whether an ordinary user may mount file systems in a namespace of its own."""
+    """Return whether an ordinary user may mount file systems in a namespace of its own."""
     return bool(shutil.which("unshare")) and _succeeds(*IN_NAMESPACE, "true")
 
 
 @contextmanager
 def tmpfs(mountpoint: Path, options: str) -> Iterator[Path]:
-    """A file system in memory, such as `size=4m,nr_inodes=100`."""
+    """Mount a file system in memory, such as `size=4m,nr_inodes=100`, for the block."""
     options += ",mode=0700"
     if not _succeeds("mount", "-t", "tmpfs", "-o", options, "tmpfs", str(mountpoint)):
         raise NotPermitted("needs the right to mount a file system")

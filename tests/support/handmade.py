@@ -37,18 +37,18 @@ class Answer:
 
 
 def error(status: int, code: str, **headers: str) -> Answer:
-    """A refusal, as S3 words it."""
+    """Return a refusal, as S3 words it."""
     text = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>because</Message></Error>"
     return Answer(status, text.encode(), {"Content-Type": "application/xml", **headers})
 
 
 def etag_of(body: bytes) -> str:
-    """The ETag of an object that was uploaded in one."""
+    """Return the ETag of an object that was uploaded in one request."""
     return f'"{hashlib.md5(body).hexdigest()}"'
 
 
 def object_answer(asked: Asked, body: bytes) -> Answer:
-    """What S3 says to a GET of an object, conditional or not."""
+    """Return what S3 answers to a GET of an object, conditional or not."""
     if asked.headers.get("if-none-match") == etag_of(body):
         return Answer(304, b"", {"ETag": etag_of(body)})
     return Answer(200, body, {"ETag": etag_of(body)})
@@ -102,7 +102,7 @@ class HandmadeS3:
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
 
     def asked(self, method: str = "GET") -> list[Asked]:
-        """All requests with this method."""
+        """Return all requests with this method."""
         return [asked for asked in self.log if asked.method == method]
 
     def stop(self) -> None:
@@ -114,7 +114,7 @@ class HandmadeS3:
 
 @contextmanager
 def handmade(answer: Callable[[Asked], Answer]) -> Iterator[HandmadeS3]:
-    """A server for the time of a test."""
+    """Run a server during the block."""
     server = HandmadeS3(answer)
     try:
         yield server

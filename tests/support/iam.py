@@ -36,7 +36,7 @@ class Iam:
         self._client = session.client("iam", endpoint_url=server.endpoint)
 
     def user(self, name: str, *, actions: tuple[str, ...], resources: tuple[str, ...]) -> User:
-        """A user who may do `actions` on `resources` and nothing else."""
+        """Create a user who may do `actions` on `resources` and nothing else."""
         with self.lifted():
             self._client.create_user(UserName=name)
             key: Mapping[str, Any] = self._client.create_access_key(UserName=name)["AccessKey"]
@@ -53,13 +53,13 @@ class Iam:
             )
 
     def enforce(self) -> None:
-        """From now on each request is authenticated and authorised."""
+        """Authenticate and authorise each request from now on."""
         self._enforced = True
         self._server.post("/moto-api/reset-auth", b"0")
 
     @contextmanager
     def lifted(self) -> Iterator[None]:
-        """Nothing is checked meanwhile: for the tests' own work on buckets and users."""
+        """Check nothing in this block: for the tests' own work on buckets and users."""
         self._server.post("/moto-api/reset-auth", b"999999999")
         yield
         if self._enforced:

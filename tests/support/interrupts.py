@@ -1,4 +1,4 @@
-"""Exceptions out of signal handlers at any moment: at each in turn, or at random.
+"""Raises exceptions as signal handlers do: at each possible moment, or at a random one.
 
 CPython runs signal handlers in the main thread, after a call, at the entry of a function and at a
 jump backward. A trace function that raises there is just that, without the chance.
@@ -7,14 +7,12 @@ jump backward. A trace function that raises there is just that, without the chan
 from __future__ import annotations
 
 import argparse
-import fcntl
 import gc
 import os
 import random
 import signal
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,12 +23,20 @@ from types import CodeType, FrameType
 from typing import Any, BinaryIO
 
 import tmpcache
+from support.leftovers import (
+    descriptors,
+    flights_of,
+    leases,
+    locked_partials,
+    mirrors,
+    threads_of_ours,
+)
 from support.shelf import Shelf
 from tmpcache import Cache
 
 _PACKAGE = os.path.dirname(tmpcache.__file__)
 #: Seconds after which a call hangs.
-PATIENCE = 20.0
+HANGS_AFTER = 20.0
 MIB = 1 << 20
 
 
@@ -49,7 +55,7 @@ class Points:
         self.place = ""
 
     def run(self, call: Callable[[], object]) -> None:
-        """The call, interrupted if it comes to that."""
+        """Run the call, interrupted if it comes to the point."""
         before = sys.gettrace()
         sys.settrace(self._enter)
         try:
@@ -91,25 +97,25 @@ class Points:
 
 
 def _stack(frame: FrameType | None) -> Iterator[tuple[str, str]]:
-    """File and name of all functions, from the inside out."""
+    """Yield file and name of all functions, from the inside out."""
     while frame is not None:
         yield os.path.relpath(frame.f_code.co_filename, _PACKAGE), frame.f_code.co_name
         frame = frame.f_back
 
 
-def _report_progress(problem: Any, tell: Callable[[Any], object]) -> None:
-    """Tell of what was raised where nobody can catch it, but for threading's own tidying up.
+def _forward(problem: Any, forward: Callable[[Any], object]) -> None:
+    """Pass on what was raised where nobody can catch it, but for threading's own tidying up.
 
     If a handler raises at the end of the call that makes a thread, `Thread.start` takes it for a
     failure, and the thread cannot find itself on the list that it was taken from.
     """
     if not (isinstance(problem.exc_value, KeyError) and "tmpcache" in str(problem.exc_value)):
-        tell(problem)
+        forward(problem)
 
 
 @contextmanager
 def alarm(seconds: float, error: BaseException) -> Iterator[None]:
-    """After so many seconds a real signal's handler raises `error` in the main thread, once.
+    """Have a real signal's handler raise `error` in the main thread after `seconds`, once.
 
     No garbage is collected meanwhile: what a handler raises in a finalizer, Python drops.
     """
@@ -117,8 +123,8 @@ def alarm(seconds: float, error: BaseException) -> Iterator[None]:
     def handler(number: int, frame: FrameType | None) -> None:
         raise error
 
-    told = sys.unraisablehook
-    sys.unraisablehook = lambda problem: _report_progress(problem, told)
+    before_hook = sys.unraisablehook
+    sys.unraisablehook = lambda problem: _forward(problem, before_hook)
     left, collects = signal.getitimer(signal.ITIMER_REAL)[0], gc.isenabled()
     gc.collect()
     gc.disable()
@@ -132,60 +138,7 @@ def alarm(seconds: float, error: BaseException) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, left)  # one within the other
         if collects:
             gc.enable()
-        sys.unraisablehook = told
-
-
-def threads_of_ours() -> list[str]:
-    """Names of our threads, once those that are about to end have ended."""
-    give_up_at = time.monotonic() + 2
-    while True:
-        names = [one.name for one in threading.enumerate() if one.name.startswith("tmpcache")]
-        if not names or time.monotonic() > give_up_at:
-            return names
-        time.sleep(0.002)
-
-
-def flights_of(cache: Cache) -> int:
-    """Calls that somebody might wait for."""
-    return len(cache._fetcher._single_flight) + len(cache._loaded._single_flight)
-
-
-def descriptors(root: Path) -> list[str]:
-    """What is open under the root, but for the index and the session, which stay open."""
-    kinds = (target.split("/")[0] for target in _open_under(root))
-    stays = ("changes", "sessions", "index")
-    return sorted(kind for kind in kinds if not kind.startswith(stays))
-
-
-def _open_under(directory: Path) -> Iterator[str]:
-    """Where the open descriptors lead that lead into a directory, relative to it."""
-    for entry in os.scandir("/proc/self/fd"):
-        try:
-            target = os.readlink(entry.path)
-        except FileNotFoundError:
-            continue
-        if target.startswith(f"{directory}/"):
-            yield target[len(str(directory)) + 1 :]
-
-
-def leases(cache: Cache) -> int:
-    """Leases in the table of this process."""
-    session = cache._store.database.transactions.session
-    return 0 if session is None else sum(slot != 0 for slot in session.table[65:])
-
-
-def locked_partials(root: Path) -> int:
-    """Partials whose lock somebody holds."""
-    found = 0
-    for path in (root / "partial").iterdir():
-        fd = os.open(path, os.O_RDWR)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            found += 1
-        finally:
-            os.close(fd)
-    return found
+        sys.unraisablehook = before_hook
 
 
 # ---- the attack ----------------------------------------------------------------------------------
@@ -209,17 +162,12 @@ def _mirror(cache: Cache) -> None:
         cache.fetch_prefix("models", "deep/", into=into, threads=1)
 
 
-def mirrors(root: Path) -> list[str]:
-    """Directories and files that are open beside the root, where links are made."""
-    return [target for target in _open_under(root.parent) if target.startswith("into")]
-
-
 def _use_scratch(cache: Cache) -> None:
     with cache.scratch() as work:
         work.fetch("models", "01")
 
 
-class Range:
+class Target:
     """A cache to shoot at, and what is looked at afterwards."""
 
     def __init__(self) -> None:
@@ -234,7 +182,7 @@ class Range:
         self.renew()
 
     def renew(self) -> None:
-        """A new cache, where nothing is left from before."""
+        """Make a new cache in a new directory."""
         self._made += 1
         self.root = Path(self._directory.name, str(self._made))
         self.cache = Cache(self.root, quota="100 MiB", origin=self.shelf, lock_timeout=0.1)
@@ -247,10 +195,10 @@ class Range:
         self.cache.close()
         self._directory.cleanup()
 
-    def shoot(self, verb: str, points: Points) -> list[str]:
+    def interrupt(self, verb: str, points: Points) -> list[str]:
         """Interrupt a call; what is wrong afterwards."""
         wrong = []
-        with alarm(PATIENCE, AssertionError("it hangs")):
+        with alarm(HANGS_AFTER, AssertionError("it hangs")):
             try:
                 points.run(lambda: VERBS[verb](self.cache))
                 if points.place:
@@ -314,35 +262,35 @@ class WritableShelf(Shelf):
 
 def attack(verb: str, most: int, seed: int = 0) -> Counter[str]:
     """Interrupt a call at up to `most` of its moments, once at each; what was wrong, how often."""
-    gallery, wrong = Range(), Counter[str]()
+    target, wrong = Target(), Counter[str]()
     try:
         counted = Points()
-        counted.run(lambda: VERBS[verb](gallery.cache))
-        gallery.renew()
+        counted.run(lambda: VERBS[verb](target.cache))
+        target.renew()
         for moment in moments(counted.count, most, seed):
-            wrong.update(gallery.shoot(verb, Points(moment)))
+            wrong.update(target.interrupt(verb, Points(moment)))
     finally:
-        gallery.close()
+        target.close()
     return wrong
 
 
 def moments(count: int, most: int, seed: int) -> list[int]:
-    """At most so many of the points from 1 to `count`, in order."""
+    """Return at most `most` of the points from 1 to `count`, in order."""
     chosen = random.Random(seed).sample(range(1, count + 1), min(most, count))
     return sorted(chosen)
 
 
 def attack_by_alarm(count: int, seed: int = 0) -> Counter[str]:
     """Interrupt `count` calls by a real signal at a random moment; what was wrong, how often."""
-    gallery, wrong, chance = Range(), Counter[str](), random.Random(seed)
+    target, wrong, chance = Target(), Counter[str](), random.Random(seed)
     verbs = list(VERBS)
     try:
         for number in range(count):
             verb = verbs[number % len(verbs)]
             late = chance.uniform(0.0002, 0.05 if verb in ("large", "fetch_many") else 0.01)
-            wrong.update(gallery.shoot(verb, Alarm(late)))
+            wrong.update(target.interrupt(verb, Alarm(late)))
     finally:
-        gallery.close()
+        target.close()
     return wrong
 
 
@@ -354,13 +302,13 @@ class Alarm(Points):
         self._seconds = seconds
 
     def run(self, call: Callable[[], object]) -> None:
-        """The call, interrupted if it is not faster."""
+        """Run the call, interrupted if it takes longer."""
         with alarm(self._seconds, TimeIsUp("alarm")):
             call()
 
 
 def main() -> None:
-    """``python -m support.interrupts --count 5000``, in the tests' directory: the long form."""
+    """Run the long form: ``python -m support.interrupts --count 5000``, in tests/."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--count", type=int, default=1000, help="interrupts of each kind")
     parser.add_argument("--seed", type=int, default=0)

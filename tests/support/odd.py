@@ -1,4 +1,4 @@
-"""A store that has one large object and is not quite S3 when it is asked for a part of it."""
+"""A store with one large object that answers requests for byte ranges differently from S3."""
 
 from __future__ import annotations
 

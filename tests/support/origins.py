@@ -1,4 +1,4 @@
-"""Promises that hold whatever S3 is asked through: a module's tests run once for each origin.
+"""Runs the tests of a module once for each origin, for promises that hold with all of them.
 
 ``pytestmark = through_each_origin`` does it; `origin` is the fixture that then says which.
 """
@@ -25,7 +25,7 @@ through_each_origin = [
 
 
 def of_user(origin: str, user: User) -> dict[str, Any]:
-    """The settings of a cache that asks as this user, whoever the environment says."""
+    """Return the settings of a cache that asks as this user, not as the environment says."""
     if origin == "boto3":
         keys = {"aws_access_key_id": user.key_id, "aws_secret_access_key": user.secret}
         return {"client": boto3.client("s3", config=Config(read_timeout=2), **keys)}  # type: ignore[call-overload]

@@ -52,7 +52,7 @@ class Child:
         self._process.stdin.flush()
 
     def hear(self, timeout: float = 60.0) -> Any:
-        """The next value that the snippet said. Fails if it died or kept silent."""
+        """Return the next value that the snippet said. Fails if it died or kept silent."""
         assert self._process.stdout is not None
         deadline = time.monotonic() + timeout
         with selectors.DefaultSelector() as selector:
@@ -71,21 +71,21 @@ class Child:
         os.kill(self.pid, number)
 
     def stop(self) -> None:
-        """SIGSTOP; return once no thread of the process runs."""
+        """Send SIGSTOP; return once no thread of the process runs."""
         os.kill(self.pid, signal.SIGSTOP)
         os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
-        """SIGCONT."""
+        """Send SIGCONT."""
         os.kill(self.pid, signal.SIGCONT)
 
     def kill(self) -> None:
-        """SIGKILL; return once the process is gone."""
+        """Send SIGKILL; return once the process is gone."""
         self._process.kill()
         self._process.wait()
 
     def wait(self, timeout: float = 60.0) -> int:
-        """The exit status, once the snippet has ended by itself."""
+        """Return the exit status, once the snippet has ended by itself."""
         return self._process.wait(timeout)
 
     def close(self) -> None:
@@ -105,7 +105,7 @@ def spawn(code: str, **names: Any) -> Iterator[Child]:
 
 @contextmanager
 def crowd(count: int, code: str, **names: Any) -> Iterator[Sequence[Child]]:
-    """`count` processes with the same snippet; each sees its number as `index`."""
+    """Start `count` processes with the same snippet; each sees its number as `index`."""
     children: list[Child] = []
     try:
         for index in range(count):
@@ -117,7 +117,7 @@ def crowd(count: int, code: str, **names: Any) -> Iterator[Sequence[Child]]:
 
 
 def release(children: Iterable[Child]) -> None:
-    """A barrier: wait until each child has said it is ready, then let all go at once."""
+    """Wait until each child has said it is ready, then let all go at once."""
     waiting = list(children)
     for child in waiting:
         child.hear()

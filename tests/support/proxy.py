@@ -25,7 +25,7 @@ class Trouble:
 
     body: Literal["close", "reset", "stall"] | None = None  #: what happens to a body …
     after: int = 0  #: … once this many bytes of it have passed
-    times: float = float("inf")  #: how many bodies are broken before it heals by itself
+    times: float = float("inf")  #: how many bodies are broken; the next ones are not
     latency: float = 0.0  #: seconds added to each request
     rate: float | None = None  #: bytes per second of each connection
 
@@ -37,7 +37,7 @@ class _Response:
         self.begin()
 
     def begin(self) -> None:
-        """A request went out; headers follow."""
+        """Note that a request went out; headers follow."""
         self.head: bytes | None = b""  # None once they are complete
         self.body = 0
 
@@ -76,7 +76,7 @@ class FaultProxy:
         return f"http://127.0.0.1:{self.port}"
 
     def set(self, trouble: Trouble) -> None:
-        """From now on, also on open connections."""
+        """Apply `trouble` from now on, also to open connections."""
 
         async def switch() -> None:
             self.trouble, self._left = trouble, trouble.times
@@ -84,12 +84,12 @@ class FaultProxy:
         self._do(switch())
 
     def heal(self) -> None:
-        """A good network again. Bodies that are stalled stay so: their bytes were lost."""
+        """Be a good network again. Bodies that are stalled stay so: their bytes were lost."""
         self.set(Trouble())
         self.accept()
 
     def refuse(self) -> None:
-        """Nobody listens any more: connecting fails, and what was open is reset."""
+        """Stop listening: connecting fails, and open connections are reset."""
 
         async def close() -> None:
             if self._listener:
@@ -115,7 +115,7 @@ class FaultProxy:
         self._do(listen())
 
     def open_links(self) -> int:
-        """How many connections there are now."""
+        """Return how many connections there are now."""
         return len(self._links)
 
     def wait_struck(self, timeout: float = 30.0) -> None:
@@ -195,7 +195,7 @@ class FaultProxy:
             await self._break(writer)
 
     def _at_once(self) -> int:
-        """Bytes to pass on in one go: a hundredth of a second's."""
+        """Return how many bytes to pass on in one go: a hundredth of a second's."""
         return _CHUNK if self.trouble.rate is None else max(1 << 12, int(self.trouble.rate / 100))
 
     async def _break(self, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""A scanner for tests: uploads that differ, a recogniser that reads what it is told, a clock."""
+"""A scanner for tests: uploads that differ, a recogniser that reads what a test sets, a clock."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _serials = itertools.count(1000)
 
 @cache
 def drawing(suffix: str = "PNG") -> bytes:
-    """A small picture that no two readers would agree about."""
+    """Return a small picture that no two readers would agree about."""
     image = Image.new("RGB", (480, 220), "white")
     ImageDraw.Draw(image).rectangle((40, 180, 440, 200), fill="black")
     packed = io.BytesIO()
@@ -41,7 +41,7 @@ def drawing(suffix: str = "PNG") -> bytes:
 
 
 def bomb(side: int) -> bytes:
-    """A PNG of a few bytes that claims to have `side` times `side` pixels."""
+    """Return a PNG of a few bytes that claims to have `side` times `side` pixels."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         check = struct.pack(">I", zlib.crc32(kind + body))
@@ -53,7 +53,7 @@ def bomb(side: int) -> bytes:
 
 
 def reading(**changes: Any) -> Reading:
-    """An accepted reading of a check that nobody sent in before."""
+    """Return an accepted reading of a check that nobody sent in before."""
     usual = {
         "line": "",
         "routing": Field(ROUTING, 0.99, ((1.0, 2.0), (9.5, 2.0), (9.5, 8.0), (1.0, 8.0))),
@@ -69,7 +69,7 @@ def reading(**changes: Any) -> Reading:
 
 
 def name(email: str = "ann@example.com", amount: str = "19.99", serial: int | None = None) -> str:
-    """The key of a deposit; no two are alike."""
+    """Return the key of a deposit; no two are alike."""
     moment = 1_475_597_700 + next(_serials) if serial is None else serial
     return f"incoming/{email}^12345679^{amount}^{moment}.png"
 
@@ -100,11 +100,11 @@ class Scanner:
         return Upload(BUCKET, key, self.cloud.put(key, body), len(body))
 
     def process(self, upload: Upload) -> Result:
-        """The same as in a function."""
+        """Process an event as the function does."""
         return process(upload, self.services)
 
     def deliver(self, upload: Upload, *, again: int = 5) -> Result:
-        """As Lambda does: a minute later again, for as long as it fails."""
+        """Deliver an event as Lambda does: a minute later again, for as long as it fails."""
         for _ in range(again):
             self.now += 60
             try:
@@ -116,7 +116,7 @@ class Scanner:
 
 @contextmanager
 def scanner_on(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, root: Path) -> Iterator[Scanner]:
-    """A scanner on an emptied cloud, with a cache of its own under `root`."""
+    """Make a scanner on an emptied cloud, with a cache of its own under `root`."""
     for service in ("", "_S3"):
         monkeypatch.setenv("AWS_ENDPOINT_URL" + service, cloud.endpoint)
     cloud.reset()
@@ -128,5 +128,5 @@ def scanner_on(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, root: Path) -> Ite
 
 
 def same_every_time(found: Reading) -> Callable[[Image.Image], Reading]:
-    """A recogniser that reads the same off everything."""
+    """Return a recogniser that reads the same off everything."""
     return lambda _: found

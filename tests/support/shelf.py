@@ -1,4 +1,4 @@
-"""An origin in memory whose objects a test sets, counts and holds up."""
+"""An origin in memory. A test sets its objects, counts its requests and delays its answers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Shelf:
         end: int | None = None,
         deadline: Deadline | None = None,
     ) -> Reply | None:
-        """The object or a range of it, as S3 would answer."""
+        """Return the object or a range of it, as S3 would answer."""
         with self.lock:
             self.asked[key] += 1
         self.gate(key, deadline)
@@ -65,7 +65,7 @@ class Shelf:
     def list(
         self, bucket: str, prefix: str, *, deadline: Deadline | None = None
     ) -> Iterator[Listed]:
-        """The objects, 1,000 in a request."""
+        """Yield the objects, 1,000 in a request."""
         self.listings += 1
         for number, (key, body) in enumerate(sorted(self.objects.items())):
             if number and number % 1000 == 0:
@@ -74,7 +74,7 @@ class Shelf:
                 yield Listed(key, etag_of(body), len(body))
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
 
 
 class Body:
@@ -88,7 +88,7 @@ class Body:
             shelf.most_open = max(shelf.most_open, shelf.open)
 
     def read(self, buffer: memoryview, /) -> memoryview:
-        """The next bytes, when the test allows it; not more than a network has at once."""
+        """Return the next bytes when the test allows it; not more than a network has at once."""
         self._shelf.pace(self._key, self._at, self._halted)
         if self._halted.is_set():
             raise OriginUnavailableError(f"{self._key}: interrupted")
@@ -102,12 +102,12 @@ class Body:
         self._halted.set()
 
     def close(self) -> None:
-        """The connection is given back."""
+        """Give the connection back."""
         with self._shelf.lock:
             self._shelf.open -= self._open
             self._open = False
 
 
 def etag_of(body: bytes) -> str:
-    """Another one for another content; with a hash that takes no time."""
+    """Return an ETag by a hash that takes no time; another content has another one."""
     return f'"{xxhash.xxh3_64_hexdigest(body)}"'

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _STARTS = 3  # a port that was free may be gone when a server wants it
-_PATIENCE = 60.0  # seconds until all four listen; it takes two
+_TIME_LIMIT = 60.0  # seconds until all four listen; it takes two
 _BACKENDS = {"account": "account", "container": "container", "object": "obj"}  # and their modules
 
 _COMMON = """\
@@ -89,11 +89,11 @@ class Swift:
     guest = User("test:user2", "secret2")  #: may do what objects grant
 
     def environ(self, user: User) -> Mapping[str, str]:
-        """The environment variables that make a process be `user` of this store."""
+        """Return the environment variables that make a process be `user` of this store."""
         return {**user.environ, "AWS_ENDPOINT_URL_S3": self.endpoint}
 
     def client(self, user: User, **settings: Any) -> S3Client:
-        """A boto3 client of `user`."""
+        """Return a boto3 client of `user`."""
         settings = {"endpoint_url": self.endpoint, "region_name": "us-east-1", **settings}
         return self._session.client(
             "s3", aws_access_key_id=user.key_id, aws_secret_access_key=user.secret, **settings
@@ -124,7 +124,7 @@ def running_swift() -> Iterator[Swift]:
 
 
 def _check_attributes(directory: Path) -> None:
-    """Swift keeps what it knows of an object in extended attributes."""
+    """Check for extended attributes, in which Swift keeps what it knows of an object."""
     try:
         os.setxattr(directory, "user.swift", b"1")
     except (AttributeError, OSError) as error:
@@ -168,7 +168,7 @@ def _servers(directory: Path, ports: Sequence[int]) -> Iterator[Sequence[subproc
 
 
 def _write_ring(path: Path, port: int) -> None:
-    """A ring of one device and one partition, as `swift-ring-builder` would write it."""
+    """Write a ring of one device and one partition, as `swift-ring-builder` would."""
     device = {"id": 0, "region": 1, "zone": 1, "weight": 1.0, "device": "disk", "meta": ""}
     device |= {"ip": "127.0.0.1", "port": port}
     device |= {"replication_ip": "127.0.0.1", "replication_port": port}
@@ -180,7 +180,7 @@ def _write_ring(path: Path, port: int) -> None:
 
 
 def _all_listen(servers: Sequence[subprocess.Popen[bytes]], ports: Sequence[int]) -> bool:
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TIME_LIMIT
     waiting = list(ports)
     while waiting and time.monotonic() < deadline:
         if any(server.poll() is not None for server in servers):

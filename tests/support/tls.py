@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 @contextmanager
 def encrypted(upstream: tuple[str, int], directory: Path) -> Iterator[tuple[str, Path]]:
-    """The https:// endpoint that leads to `upstream`, and the certificate to trust for it."""
+    """Serve `upstream` over TLS; yield the endpoint and the certificate to trust for it."""
     certificate, key = _certificate(directory)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
@@ -42,7 +42,7 @@ def _accept(listener: socket.socket, context: ssl.SSLContext, upstream: tuple[st
 
 
 def _serve(link: socket.socket, context: ssl.SSLContext, upstream: tuple[str, int]) -> None:
-    """Pass requests and answers on in turns: no HTTP/1.1 client has both under way at once."""
+    """Pass requests and answers on alternately: no HTTP/1.1 client has both under way at once."""
     with (
         suppress(OSError),
         socket.create_connection(upstream) as server,
@@ -63,7 +63,7 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
 
 
 def _certificate(directory: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that signs itself, and its key, as files."""
+    """Write a certificate for 127.0.0.1 that signs itself, and its key, as files."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tmpcache tests")])
     now = datetime.datetime.now(datetime.UTC)

@@ -51,7 +51,7 @@ class Wire:
 
 
 def ok(body: bytes) -> bytes:
-    """An object."""
+    """Return the bytes of an object."""
     head = (
         f'HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\nETag: "e"\r\n\r\n'
     )
@@ -59,7 +59,7 @@ def ok(body: bytes) -> bytes:
 
 
 def refused(status: int, code: str, missing: int = 0) -> bytes:
-    """A refusal, of which the last `missing` bytes do not come."""
+    """Return a refusal, of which the last `missing` bytes do not come."""
     body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>because</Message></Error>"
     return (
         f"HTTP/1.1 {status} No\r\nContent-Length: {len(body) + missing}\r\n"
@@ -68,7 +68,7 @@ def refused(status: int, code: str, missing: int = 0) -> bytes:
 
 
 def waits_for_the_body(endpoint: str, path: str) -> bool:
-    """Whether a server that has the head of a PUT answers only once it has the body."""
+    """Return whether a server that has the head of a PUT answers only once it has the body."""
     host, port = endpoint.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as link:
         head = f"PUT {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 5\r\n\r\n"

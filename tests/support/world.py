@@ -1,6 +1,6 @@
-"""A bucket that a model knows all about: what was current when, and who may read what.
+"""A bucket whose whole past and all rights are known to the model of the cache.
 
-The server is the soak's, in a thread; nothing here goes wrong unless it is told to.
+The server is that of the soak, in a thread. Its answers go wrong only while `World.down` is set.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from soak.s3 import S3, Lie
+from soak.s3 import S3, Fault
 from soak.wire import Request
 
 #: What is under this prefix is there from the start, always: the key itself.
@@ -59,7 +59,7 @@ class World:
         self.down = False
 
     def current(self, key: str) -> Version | None:
-        """The object as it is now."""
+        """Return the object as it is now."""
         if key.startswith(TINY):
             return Version(0, key.encode())
         past = self.history.get(key)
@@ -92,8 +92,8 @@ class World:
     def allows(self, access_key: str, key: str) -> bool:
         return (access_key, key) not in self.denied
 
-    def lie(self, request: Request) -> Lie | None:
-        return Lie.FAIL if self.down else None
+    def fault(self, request: Request) -> Fault | None:
+        return Fault.FAIL if self.down else None
 
 
 class WorldServer:
@@ -118,7 +118,7 @@ class WorldServer:
     async def _serve(self, listener: socket.socket) -> None:
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
         self._serving.set()
-        server = S3(_Present(self), lambda request: self.world.lie(request), lambda: 0.0)
+        server = S3(_Present(self), lambda request: self.world.fault(request), lambda: 0.0)
         await server.serve(listener)
 
     def _client(self, user: str) -> Any:

@@ -43,7 +43,7 @@ class Adapter(Protocol):
     """
 
     def fetch(self, bucket: str, key: str) -> str:
-        """The path of a local copy of an object that is not there yet."""
+        """Return the path of a local copy of an object that the cache does not have yet."""
 
 
 def serve(make: Callable[[str], Adapter], *distributions: str, **versions: str) -> None:
@@ -126,7 +126,7 @@ class _Process:
 
 
 def memory(name: str, process: int | str = "self") -> int:
-    """Bytes of a process as Linux tells them; 0 elsewhere, and when it has ended."""
+    """Return bytes of a process as Linux counts them; 0 elsewhere, and when it has ended."""
     try:
         with open(f"/proc/{process}/status", encoding="ascii") as status:
             found = re.search(rf"{name}:\s*(\d+) kB", status.read())

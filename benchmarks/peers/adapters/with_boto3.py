@@ -18,7 +18,7 @@ _CHUNK = 256 * 1024
 
 
 def client() -> Any:
-    """An S3 client from the environment, with connections for many threads."""
+    """Return an S3 client from the environment, with connections for many threads."""
     return boto3.client("s3", config=Config(max_pool_connections=_CONNECTIONS))
 
 
@@ -30,7 +30,7 @@ class Boto3:
         self._etags: dict[str, str] = {}
 
     def fetch(self, bucket: str, key: str) -> str:
-        """Download, whatever is there."""
+        """Download, even if there is a copy."""
         answer = self._client.get_object(Bucket=bucket, Key=key)
         path = os.path.join(self._directory, key.replace("/", "_"))
         with open(path, "wb") as file:
@@ -40,7 +40,7 @@ class Boto3:
         return path
 
     def ask(self, bucket: str, key: str) -> str:
-        """A conditional GET, which is answered with 304."""
+        """Send a conditional GET, which is answered with 304."""
         try:
             self._client.get_object(Bucket=bucket, Key=key, IfNoneMatch=self._etags[key])
         except ClientError as error:

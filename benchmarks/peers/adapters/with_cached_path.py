@@ -14,7 +14,7 @@ class CachedPath:
         self._directory = directory
 
     def fetch(self, bucket: str, key: str) -> str:
-        """Without the progress bar."""
+        """Fetch without the progress bar."""
         return str(cached_path(f"s3://{bucket}/{key}", cache_dir=self._directory, quiet=True))
 
     ask = fetch

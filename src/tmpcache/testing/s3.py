@@ -11,20 +11,15 @@ import threading
 import urllib.request
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.config
-from moto.moto_server.werkzeug_app import (
-    DomainDispatcherApplication,
-    MotoRequestHandler,
-    create_backend_app,
-)
-from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Request as Incoming
 
 from .answers import Canned, error
 from .faults import Fault, Headers, InjectedFault
+from .moto_server import LoopbackServer, moto
 from .request import Request
 
 if TYPE_CHECKING:
@@ -34,15 +29,6 @@ if TYPE_CHECKING:
 
 #: In the User-Agent of requests that a test sends through a `Bucket`: those are not recorded.
 _OWNER = "tmpcache-testing-owner"
-
-
-class _RequestHandler(MotoRequestHandler):
-    """Sends its bytes at once (Nagle's algorithm costs 40 ms here) and logs nothing."""
-
-    disable_nagle_algorithm = True
-
-    def log(self, type: str, message: str, *args: Any) -> None:
-        """Log nothing."""
 
 
 class S3Server:
@@ -66,33 +52,24 @@ class S3Server:
         self._faults: list[InjectedFault] = []
         self._canned: dict[str, Canned] = {}
         self._owner: S3Client | None = None
-        self._store = cast("WSGIApplication", DomainDispatcherApplication(create_backend_app))
-        self._server: BaseWSGIServer = make_server(
-            "127.0.0.1", 0, self._answer, threaded=True, request_handler=_RequestHandler
-        )
-        # Checks every 20 ms whether it has to end: `stop` waits for that.
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.02,), daemon=True
-        )
-        self._thread.start()
+        self._store = moto()
+        self._server = LoopbackServer(self._answer)
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port."""
-        return "127.0.0.1", self._server.server_port
+        return self._server.address
 
     @property
     def endpoint(self) -> str:
         """The endpoint URL, for ``AWS_ENDPOINT_URL_S3``."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return self._server.endpoint
 
     def stop(self) -> None:
         """End the server's thread and close its socket."""
         if self._owner is not None:
             self._owner.close()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._server.stop()
 
     def reset(self) -> None:
         """Remove all objects, users, recorded requests and faults."""

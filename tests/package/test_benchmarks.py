@@ -1,0 +1,246 @@
+"""The comparison with other libraries: what it needs none of them for."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import shutil
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import plain_server, report
+from benchmarks.latency import delayed
+from benchmarks.peers import compare, environments, run
+from benchmarks.peers.answers import Answer, at_once, methods
+from benchmarks.peers.conversation import Conversation, PeerFailed, PeerLacks
+from benchmarks.peers.pages import page
+from benchmarks.peers.record import Record, Row, load
+from benchmarks.peers.roster import OURS, PEERS, TREE, Peer
+from benchmarks.peers.works import Work
+from benchmarks.server import BUCKET, Server, serving
+
+_TIME_LIMIT = 60.0
+_SMALL = Work("cold", "10 KiB, cold", "cold", "near", 10_240, 3, 2)
+_SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """The server that is used where there is no nginx."""
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    with serving(str(tmp_path)) as server:
+        yield server
+
+
+@pytest.fixture
+def talk(server: Server, tmp_path: Path) -> Iterator[Conversation]:
+    """A process that runs the adapter of tmpcache."""
+    with Conversation(sys.executable, "with_tmpcache", {}, TREE, str(tmp_path / "log")) as talk:
+        yield talk
+
+
+def _opened(talk: Conversation, server: Server, directory: Path) -> dict[str, Any]:
+    directory.mkdir()
+    key = server.put("first", b"1" * 10)
+    return talk.ask(_TIME_LIMIT, do="open", directory=str(directory), bucket=BUCKET, key=key)
+
+
+def test_an_adapter_fetches_asks_and_hits(
+    talk: Conversation, server: Server, tmp_path: Path
+) -> None:
+    assert set(talk.versions()) == {"boto3", "tmpcache"}
+    assert Path(_opened(talk, server, tmp_path / "place")["path"]).read_bytes() == b"1" * 10
+    keys = [server.put(f"small/{number}", os.urandom(1000)) for number in range(3)]
+    asked = {"bucket": BUCKET, "keys": keys, "threads": 2}
+    for verb in ("cold", "asking", "fresh"):
+        answer = talk.ask(_TIME_LIMIT, do=verb, **asked)
+        assert len(answer["seconds"]) == 3
+        for key, path in zip(keys, answer["paths"], strict=True):
+            assert Path(path).read_bytes() == Path(server.objects, BUCKET, key).read_bytes()
+    assert talk.ask(_TIME_LIMIT, do="close") == {}
+
+
+def test_what_an_adapter_cannot_do_is_told_with_its_reason(
+    talk: Conversation, server: Server, tmp_path: Path
+) -> None:
+    talk.versions()
+    _opened(talk, server, tmp_path / "place")
+    with pytest.raises(PeerFailed, match="ObjectNotFoundError: .*missing"):
+        talk.ask(_TIME_LIMIT, do="cold", bucket=BUCKET, keys=["missing"], threads=1)
+    answer = talk.ask(_TIME_LIMIT, do="cold", bucket=BUCKET, keys=["first"], threads=1)
+    assert len(answer["paths"]) == 1, "an error must not end the conversation"
+
+
+def test_an_origin_that_this_version_does_not_have_is_no_failure(
+    server: Server, tmp_path: Path
+) -> None:
+    log, environment = str(tmp_path / "log"), {"TMPCACHE_ORIGIN": "pigeons"}
+    with Conversation(sys.executable, "with_tmpcache", environment, TREE, log) as talk:
+        talk.versions()
+        with pytest.raises(PeerLacks, match="not in this version"):
+            _opened(talk, server, tmp_path / "place")
+
+
+def test_a_peer_that_does_not_even_start_says_why(tmp_path: Path) -> None:
+    log = str(tmp_path / "log")
+    with (
+        Conversation(sys.executable, "with_nothing", {}, TREE, log) as talk,
+        pytest.raises(PeerFailed, match="its process ended: .*No module named.*with_nothing"),
+    ):
+        talk.versions()
+
+
+def test_a_peer_that_does_not_answer_is_given_up(talk: Conversation) -> None:
+    talk.versions()
+    with pytest.raises(PeerFailed, match="no answer within 0"):
+        talk.ask(0, do="close")
+
+
+def test_a_peer_that_cannot_be_installed_says_why(tmp_path: Path) -> None:
+    peer = Peer("absent", "with_absent", (str(tmp_path / "absent.whl"),), "")
+    with pytest.raises(PeerFailed, match=r"cannot be installed: .*absent\.whl"):
+        environments.interpreter(peer, str(tmp_path))
+
+
+def test_all_take_turns_and_are_recorded(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _invite(monkeypatch, "one", "two")
+    record = run.measured(_SMALL, server, str(tmp_path), str(tmp_path))
+    assert [len(record.rows[name].seconds) for name in ("one", "two")] == [2, 2]
+    assert record.ratio("one", "two") is not None
+    assert not (tmp_path / "place").exists()
+    left = [path.name for path in Path(server.objects).rglob("*") if path.is_file()]
+    assert left == ["warm-up"]
+
+
+def test_fast_and_wrong_is_a_failure(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Liar(Conversation):
+        def ask(self, timeout: float, **asked: Any) -> dict[str, Any]:
+            answer = super().ask(timeout, **asked)
+            if asked["do"] == "cold":
+                os.chmod(answer["paths"][-1], 0o600)
+                os.truncate(answer["paths"][-1], 10_239)
+            return answer
+
+    _invite(monkeypatch, "liar")
+    monkeypatch.setattr(run, "Conversation", Liar)
+    row = run.measured(_SMALL, server, str(tmp_path), str(tmp_path)).rows["liar"]
+    assert row.failed.startswith("wrong bytes")
+    assert row.spread is None
+
+
+def test_without_nginx_no_connection_is_capped(server: Server, tmp_path: Path) -> None:
+    work = Work("large-capped", "large", "cold", "capped", 1, 1, 1)
+    record = run.measured(work, server, str(tmp_path), str(tmp_path))
+    assert "needs nginx" in record.missing
+    assert "needs nginx" in page({"large-capped": record})
+
+
+def _invite(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Have nobody but tmpcache take part, under these names, in this environment."""
+    guests = tuple(Peer(name, "with_tmpcache", None, "") for name in names)
+    monkeypatch.setattr(run, "PEERS", guests)
+
+
+def test_the_page_tells_medians_ratios_and_failures(tmp_path: Path) -> None:
+    compare.write(_sample(), str(tmp_path))
+    lines = (tmp_path / "benchmarks.md").read_text("utf-8").splitlines()
+
+    def told(start: str) -> bool:
+        return any(line.startswith(start) for line in lines)
+
+    assert told("| tmpcache | 2.00 s ±0.25 | 20 MiB |")
+    assert told("| guard | **1.00 s ±0.00** (0.5x) | < 1 MiB |")
+    assert told("| s5cmd | failed |  |")
+    assert told("* s5cmd (1 GiB, cold): out of <luck>")
+    assert told("| guard |  |  | never asks |")
+    assert told("| tmpcache | `fetch`, `fetch_many`, with boto3 as it comes | somelib 1.2 |")
+
+
+def test_the_picture_has_a_dot_for_each_that_was_measured(tmp_path: Path) -> None:
+    compare.write(_sample(), str(tmp_path))
+    picture = ET.parse(tmp_path / "benchmarks.svg")
+    texts = [text.text for text in picture.iter(f"{_SVG}text")]
+    assert texts.count("s5cmd") == 3  # time, memory and asking
+    assert texts.count("failed") == 2
+    assert {"2.00 s", "1.00 s", "20.0 MiB", "< 1 MiB", "never asks"} <= set(texts)
+    assert len(list(picture.iter(f"{_SVG}circle"))) == 5
+    width = float(picture.getroot().get("width", ""))
+    for dot in picture.iter(f"{_SVG}circle"):
+        assert 0 < float(dot.get("cx", "")) < width / 2
+
+
+def test_works_that_were_not_repeated_stay_on_the_page(tmp_path: Path) -> None:
+    sample = _sample()
+    compare.write(sample, str(tmp_path))
+    newer = Record("asking", "cached, asking", "2026-02-02", {}, {OURS: Row(seconds=[7.0])})
+    compare.write({"asking": newer}, str(tmp_path))
+    kept = load(str(tmp_path / "benchmarks.json"))
+    assert kept["large"] == sample["large"]
+    assert kept["asking"] == newer
+
+
+def _sample() -> dict[str, Record]:
+    large = Record("large", "1 GiB, cold", "2026-01-01", {"system": "here"})
+    large.rows[OURS] = Row([1.5, 2.0, 2.5], peaks=[20 * 2**20] * 3, versions={"somelib": "1.2"})
+    large.rows["guard"] = Row([1.0, 1.0, 1.0], peaks=[1000] * 3)
+    large.rows["s5cmd"] = Row([1.0], failed="out of <luck>")
+    asking = Record("asking", "cached, asking", "2026-01-01", {"system": "here"})
+    asking.rows[OURS] = Row([0.0008])
+    asking.rows["guard"] = Row(lacks="never asks")
+    return {"large": large, "asking": asking}
+
+
+def test_every_peer_has_an_adapter() -> None:
+    for peer in PEERS:
+        assert os.path.exists(f"{TREE}/benchmarks/peers/adapters/{peer.adapter}.py"), peer.name
+
+
+def test_connections_are_counted_by_bodies_that_overlap() -> None:
+    body = 1_000_000
+    one_after_the_other = [Answer("GET", float(n), n + 1.0005, body) for n in range(3)]
+    assert at_once(one_after_the_other) == 1
+    beside = [Answer("GET", 0.5, 3.5, body), Answer("GET", 0.6, 3.6, body)]
+    assert at_once(one_after_the_other + beside) == 3
+    small = [Answer("HEAD", 0.5, 3.5, 0)] * 5
+    assert at_once(one_after_the_other + small) == 1
+    assert methods(small + beside) == {"HEAD": 5, "GET": 2}
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["near", "far"])
+def test_the_server_without_nginx_knows_what_peers_ask(server: Server, away: bool) -> None:
+    server.put("ten", b"0123456789")
+    with delayed(server.endpoint, 0.01) as far:
+        # One connection, so that bytes too many would be taken for the next answer.
+        connection = HTTPConnection((far if away else server.endpoint).rpartition("/")[2])
+        etag = _asked(connection, "HEAD")[1]["ETag"]
+        assert _asked(connection, "GET")[::2] == (200, b"0123456789")
+        assert _asked(connection, "GET", {"If-None-Match": etag})[::2] == (304, b"")
+        status, headers, body = _asked(connection, "GET", {"Range": "bytes=2-4"})
+        assert (status, headers["Content-Range"], body) == (206, "bytes 2-4/10", b"234")
+        assert _asked(connection, "GET", {"Range": "bytes=10-"})[0] == 416
+        connection.close()
+
+
+def _asked(
+    connection: HTTPConnection, method: str, headers: dict[str, str] | None = None
+) -> tuple[int, dict[str, str], bytes]:
+    connection.request(method, f"/{BUCKET}/ten", headers=headers or {})
+    with connection.getresponse() as answer:
+        return answer.status, dict(answer.getheaders()), answer.read()
+
+
+@pytest.mark.parametrize("module", [plain_server, report])
+def test_the_examples_in_the_benchmarks_run(module: Any) -> None:
+    result = doctest.testmod(module)
+    assert result.attempted
+    assert not result.failed
