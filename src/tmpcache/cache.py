@@ -428,9 +428,7 @@ class Cache:
 
     def stats(self) -> Stats:
         """What this object has done so far: hits, fetches, bytes, evictions, damage."""
-        from .reports import stats
-
-        return stats(self._fetcher)
+        return self._fetcher.stats()
 
     def verify(self) -> Verification:
         """Read and hash everything; damaged copies are thrown away, to be fetched again."""

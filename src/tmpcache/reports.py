@@ -5,13 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .cached_file import Outcome
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from .fetching.fetcher import Fetcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +72,6 @@ class Stats:
     evicted_bytes: int = 0
     #: Damage found and mended, by reason: "missing", "truncated", "changed", "corrupt", "index".
     damaged: Mapping[str, int] = field(default_factory=dict)
-
-
-def stats(fetcher: Fetcher) -> Stats:
-    """The counters of a cache, as they are at one moment."""
-    database = fetcher.store.database
-    with fetcher.tally:
-        return Stats(
-            hits=fetcher.outcomes[Outcome.HIT],
-            revalidated=fetcher.outcomes[Outcome.REVALIDATED],
-            asked=fetcher.asked,
-            fetched=fetcher.outcomes[Outcome.FETCHED],
-            stale=fetcher.outcomes[Outcome.STALE],
-            bytes_fetched=fetcher.received,
-            evicted=database.quota.evicted,
-            evicted_bytes=database.quota.evicted_bytes,
-            damaged=dict(database.damaged),
-        )
 
 
 @dataclass(frozen=True, slots=True)

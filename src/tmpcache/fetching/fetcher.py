@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..common.deadline import Deadline
     from ..common.objects import Copy
     from ..origin import Origin
+    from ..reports import Stats
     from ..store import Store
     from ..store.downloads.partial_file import Partial
     from ..store.downloads.publish import Arrival
@@ -72,6 +73,24 @@ class Fetcher:
     def forked(self) -> None:
         """In a child: the threads that counted and asked are in the parent."""
         self.tally, self._single_flight = Lock(), SingleFlight()
+
+    def stats(self) -> Stats:
+        """The counters of the cache, as they are at one moment."""
+        from ..reports import Stats
+
+        database = self.store.database
+        with self.tally:
+            return Stats(
+                hits=self.outcomes[Outcome.HIT],
+                revalidated=self.outcomes[Outcome.REVALIDATED],
+                asked=self.asked,
+                fetched=self.outcomes[Outcome.FETCHED],
+                stale=self.outcomes[Outcome.STALE],
+                bytes_fetched=self.received,
+                evicted=database.quota.evicted,
+                evicted_bytes=database.quota.evicted_bytes,
+                damaged=dict(database.damaged),
+            )
 
     def retry_unloading(self, call: Callable[[], T]) -> T:
         """What `call` returns; where it finds no room, `load` gives up what it keeps for that."""

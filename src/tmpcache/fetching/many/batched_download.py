@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ...common.deadline import Deadline
     from ...store.downloads.publish import Published
     from ..fetcher import Fetcher
-    from .worker_pool import Job
+    from .job import Job
 
 
 class BatchedDownload:

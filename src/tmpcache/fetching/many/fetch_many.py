@@ -10,7 +10,8 @@ from ...common.objects import ObjectName
 from ...errors import ConfigError, FetchManyError
 from ...invocations.context import current, current_deadline
 from .batched_download import BatchedDownload
-from .worker_pool import Job, WorkerPool
+from .job import Job
+from .worker_pool import WorkerPool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from ...origin import scope_of
 from ..freshness import is_same
 from .batched_download import BatchedDownload
 from .fetch_many import checked, collect_results, fetch_all, from_origin
-from .worker_pool import Job
+from .job import Job
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

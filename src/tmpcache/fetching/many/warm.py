@@ -23,7 +23,7 @@ from ...invocations.context import current_deadline
 from ...reports import Warming
 from .budget import Budget
 from .fetch_many import checked, fetch_all
-from .worker_pool import Job
+from .job import Job
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
