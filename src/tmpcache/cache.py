@@ -324,10 +324,9 @@ class Cache:
 
     def scratch(self) -> Scratch:
         """A private directory under the root, itself a Path, removed at the end of ``with``."""
-        from .invocations.scratch import new_scratch, with_room
+        from .invocations.scratch import new_scratch
 
-        make = self._store.scratch_directory
-        scratch = new_scratch(self, with_room(self._store, "a scratch directory", make))
+        scratch = new_scratch(self._store, self.fetch, self._make_room_on_disk)
         if (run := current()) is not None:
             run.note_scratch(scratch)
         return scratch
@@ -455,6 +454,13 @@ class Cache:
         from .store import maintenance
 
         return self._fetcher.retry_unloading(lambda: maintenance.make_room(self._store, size))
+
+    def _make_room_on_disk(self, size: int | str) -> int:
+        from .store import maintenance
+
+        return self._fetcher.retry_unloading(
+            lambda: maintenance.make_room(self._store, size, on_disk=True)
+        )
 
     def gc(self) -> int:
         """Remove what nobody can use: leftovers of the dead, superseded copies; bytes freed.

@@ -9,10 +9,19 @@ from pathlib import Path, PosixPath
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Any, Self
+    from typing import Any, Protocol, Self
 
     from .common.objects import Copy
-    from .store.leases.sessions import Lease
+
+    class Lease(Protocol):
+        """Protects a blob from eviction; the store makes it."""
+
+        #: The lease is an entry in the table of this process's session, at this index.
+        session: Any
+        slot: int
+
+        def release(self) -> None:
+            """End the lease. May be called again."""
 
 
 class Outcome(Enum):

@@ -11,8 +11,31 @@ from contextvars import ContextVar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
+    from ..cached_file import CachedFile
     from ..common.deadline import Deadline
-    from .decorator import Run
+
+    class Run(Protocol):
+        """An invocation under way."""
+
+        #: When the function's time is up, less the margin; None without a limit.
+        deadline: Deadline | None
+        #: Seconds since the epoch.
+        started: float
+
+        def note_file(self, file: CachedFile, /) -> None:
+            """Release this path at the end."""
+
+        def note_scratch(self, scratch: Removable, /) -> None:
+            """Remove this directory at the end."""
+
+    class Removable(Protocol):
+        """A scratch directory."""
+
+        def remove(self) -> None:
+            """Remove it with all in it."""
+
 
 _here: ContextVar[Run | None] = ContextVar("tmpcache invocation", default=None)
 _running: list[Run] = []

@@ -21,12 +21,27 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Protocol, Self, TypeVar, overload
 
-    from ..cache import Cache
     from ..cached_file import CachedFile
-    from ..reports import Stats
-    from .scratch import Scratch
+    from ..reports import Stats, Usage
+    from .context import Removable
 
     Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+    class InvokedCache(Protocol):
+        """What an invocation needs of a cache."""
+
+        @property
+        def _clock(self) -> Callable[[], float]:
+            """Seconds since the epoch."""
+
+        def _sweep(self) -> None:
+            """Reclaim what dead processes left."""
+
+        def stats(self) -> Stats:
+            """What the cache has counted so far."""
+
+        def usage(self) -> Usage:
+            """Where the bytes are."""
 
     class Starter(Protocol):
         """What ``tmpcache.invocation`` and ``Cache.invocation`` take and give."""
@@ -92,7 +107,7 @@ class Invocation:
         self,
         context: object = None,
         *,
-        cache: Callable[[], Cache],
+        cache: Callable[[], InvokedCache],
         margin: float = 0.5,
         ping: Callable[[object], bool] = is_ping,
         metrics: str | None = None,
@@ -140,7 +155,7 @@ class Invocation:
         return Run(self._cache(), context, self._margin, self._metrics)
 
 
-def invocation(target: Any = None, *, cache: Callable[[], Cache], **options: Any) -> Any:
+def invocation(target: Any = None, *, cache: Callable[[], InvokedCache], **options: Any) -> Any:
     """`Invocation`, or, given a function, that function decorated: see `Starter`."""
     if callable(target) and not hasattr(target, "get_remaining_time_in_millis"):
         return Invocation(cache=cache, **options)(target)
@@ -150,7 +165,9 @@ def invocation(target: Any = None, *, cache: Callable[[], Cache], **options: Any
 class Run:
     """An invocation under way."""
 
-    def __init__(self, cache: Cache, context: object, margin: float, metrics: str | None) -> None:
+    def __init__(
+        self, cache: InvokedCache, context: object, margin: float, metrics: str | None
+    ) -> None:
         self.cache, self._metrics = cache, metrics
         self.request_id = str(getattr(context, "aws_request_id", ""))
         self._function = str(getattr(context, "function_name", ""))
@@ -163,7 +180,7 @@ class Run:
         self.started = 0.0
         self._began = 0.0
         self._files: dict[int, ref[CachedFile]] = {}
-        self._scratches: list[ref[Scratch]] = []
+        self._scratches: list[ref[Removable]] = []
 
     def __enter__(self) -> Self:
         try:
@@ -198,7 +215,7 @@ class Run:
         """A path that is to be released at the end. Slots are used again, so these stay few."""
         self._files[file._lease.slot] = ref(file)
 
-    def note_scratch(self, scratch: Scratch) -> None:
+    def note_scratch(self, scratch: Removable) -> None:
         """A directory that is to be removed at the end."""
         self._scratches.append(ref(scratch))
 

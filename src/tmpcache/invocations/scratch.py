@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self, TypeVar
 
-    from ..cache import Cache
     from ..store import Store
     from ..store.scratch_directories import Directory
 
@@ -48,9 +47,11 @@ class Scratch(PosixPath):
     ...     convert(image, work / "small.jpg")
     """
 
-    __slots__ = ("__weakref__", "_cache", "_directory", "_held")
+    __slots__ = ("__weakref__", "_directory", "_fetch", "_held", "_make_room", "_store")
 
-    _cache: Cache
+    _fetch: Callable[..., CachedFile]
+    _make_room: Callable[[int | str], object]
+    _store: Store
     _directory: Directory
     _held: list[CachedFile]
 
@@ -89,14 +90,14 @@ class Scratch(PosixPath):
         copies = are_copies(links)
         if name is not None and not isinstance(name, str):
             raise ConfigError(f"name={name!r} is not a text")
-        found = self._cache.fetch(
+        found = self._fetch(
             *((bucket,) if key is None else (bucket, key)),
             max_age=max_age,
             stale_if_error=stale_if_error,
             version_id=version_id,
         )
         name = file_name(name if name is not None else found.key)
-        wanted, store = os.path.join(str(self), on_disk(name)), self._cache._store
+        wanted, store = os.path.join(str(self), on_disk(name)), self._store
         subject, path = f"{found.key} in a scratch directory", None
         if not (copies or writable):
             path = with_room(store, subject, lambda: _link(found, wanted))
@@ -114,12 +115,7 @@ class Scratch(PosixPath):
         Counts against the quota and `min_free` at this moment; nothing keeps others from filling
         the disk later. Raises :class:`~tmpcache.errors.QuotaExceededError` if there is no room.
         """
-        from ..store import maintenance
-
-        cache = self._cache
-        cache._fetcher.retry_unloading(
-            lambda: maintenance.make_room(cache._store, size, on_disk=True)
-        )
+        self._make_room(size)
 
     def __enter__(self) -> Self:
         return self
@@ -143,15 +139,21 @@ class Scratch(PosixPath):
         return PosixPath, (str(self),)
 
 
-def new_scratch(cache: Cache, directory: Directory) -> Scratch:
-    """The Path for a directory that was just made."""
+def new_scratch(
+    store: Store,
+    fetch: Callable[..., CachedFile],
+    make_room: Callable[[int | str], object],
+) -> Scratch:
+    """Make a scratch directory, which fetches and has room made by what is given."""
+    directory = with_room(store, "a scratch directory", store.scratch_directory)
     if sys.version_info >= (3, 12):
         scratch = Scratch(directory.path)
     else:
         plain = PosixPath(directory.path)
         scratch = object.__new__(Scratch)
         scratch._drv, scratch._root, scratch._parts = plain._drv, plain._root, plain._parts  # type: ignore
-    scratch._cache, scratch._directory, scratch._held = cache, directory, []
+    scratch._store, scratch._directory, scratch._held = store, directory, []
+    scratch._fetch, scratch._make_room = fetch, make_room
     return scratch
 
 
