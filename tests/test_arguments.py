@@ -232,7 +232,7 @@ def test_a_cache_pickles_by_its_settings(
     monkeypatch.chdir("/")
     again = pickle.loads(data)
     assert (again.root, again.usage().quota) == (root, 8 * 2**20)
-    assert again._patience(None, None) == (7.0, 0.0)
+    assert again._fetcher.freshness_limits(None, None) == (7.0, 0.0)
     assert again._loaded._most == 3
 
 

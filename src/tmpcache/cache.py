@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 import time
 
-from .cached_file import CachedFile, Outcome, cached_file
-from .common.interruption import reraise_interrupt
 from .common.objects import ObjectName
-from .config import Settings, checked_call, checked_client, refuse_root, seconds, split_url
+from .config import Settings, checked_call, checked_client, refuse_root
 from .errors import ConfigError
 from .fetching.fetcher import Fetcher
 from .fetching.loaded_objects import LoadedObjects
-from .invocations.context import current, current_start, time_left
+from .invocations.context import current, time_left
 from .origin.choice import chosen
 from .store import Store
-from .store.store import is_intact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any, BinaryIO, Self, TypeVar, overload
 
+    from .cached_file import CachedFile
     from .fetching.many.fetch_many import Progress
     from .fetching.many.fetch_prefix import CachedPrefix
     from .fetching.many.warm import Manifest
@@ -89,7 +87,6 @@ class Cache:
         origin: Origin | str | None = None,
     ) -> None:
         settings = Settings(root, quota, min_free, max_age, stale_if_error, lock_timeout)
-        self._max_age, self._stale_if_error = settings.max_age, settings.stale_if_error
         self._clock = checked_call("clock", clock)
         self._origin = chosen(origin, checked_client(client), request_options)
         try:
@@ -98,8 +95,7 @@ class Cache:
             )
         except OSError as error:
             refuse_root(settings.root, error)
-        self._fetcher = Fetcher(self._store, self._origin, clock, settings.lock_timeout)
-        self._known = self._fetcher.known
+        self._fetcher = Fetcher(self._store, self._origin, clock, settings)
         self._loaded = LoadedObjects(loaded_most, loaded_weigher, loaded_weight, self._store.lease)
         self._fetcher.unload = self._loaded.unload
         #: What another process makes the same cache of.
@@ -172,41 +168,7 @@ class Cache:
         >>> path.outcome, path.size, path.suffix                            # doctest: +SKIP
         (<Outcome.FETCHED: 'fetched'>, 53248, '.npz')
         """
-        limit = self._max_age if max_age is None else max_age
-        try:
-            copy = self._known.get((bucket, key, version_id))  # type: ignore[arg-type]
-            now = self._clock() if copy is not None else 0.0
-            is_fresh = copy is not None and (
-                0 <= (age := now - copy.validated_at) < limit  # type: ignore[operator]
-                or (version_id and version_id != "null")  # see freshness.is_immutable
-                or 0 <= age <= now - current_start()
-            )
-        except TypeError as error:  # what no argument can be is looked at below
-            reraise_interrupt(error)
-            copy, is_fresh = None, False
-        if copy is not None and is_fresh and copy.scope == self._origin.scope:
-            lease = self._store.lease(copy.lease_id)
-            table = lease.session.table
-            if not table[0] and is_intact(copy) and not table[0]:  # is_safe, in short
-                self._store.touch(copy, now)
-                fetcher = self._fetcher
-                with fetcher.tally:
-                    fetcher.outcomes[Outcome.HIT] += 1
-                file = cached_file(copy, Outcome.HIT, lease)
-                if (run := current()) is not None:
-                    run.note_file(file)
-                return file
-            lease.release()
-        if key is None:
-            return self.fetch(
-                *split_url(bucket),
-                max_age=max_age,
-                stale_if_error=stale_if_error,
-                version_id=version_id,
-            )
-        return self._fetcher.fetch(
-            bucket, key, version_id, *self._freshness_limits(max_age, stale_if_error)
-        )
+        return self._fetcher.fetch(bucket, key, version_id, max_age, stale_if_error)
 
     def fetch_many(
         self,
@@ -237,8 +199,7 @@ class Cache:
         if not hasattr(keys, "__iter__"):
             raise ConfigError(f"keys={keys!r} is not a list of keys")
         _check_progress(progress)
-        patience = self._freshness_limits(max_age, stale_if_error)
-        options = *patience, threads, return_exceptions, progress
+        options = max_age, stale_if_error, threads, return_exceptions, progress
         return fetch_many(self._fetcher, bucket, keys, *options)
 
     def fetch_prefix(
@@ -271,20 +232,8 @@ class Cache:
         from .fetching.many.fetch_prefix import fetch_prefix
 
         _check_progress(progress)
-        options = (
-            self._freshness_limits(None, stale_if_error)[1],
-            threads,
-            return_exceptions,
-            progress,
-        )
+        options = stale_if_error, threads, return_exceptions, progress
         return fetch_prefix(self._fetcher, bucket, prefix, into, *options, links)
-
-    def _freshness_limits(
-        self, max_age: float | None, stale_if_error: float | None
-    ) -> tuple[float, float]:
-        age = self._max_age if max_age is None else max_age
-        grace = self._stale_if_error if stale_if_error is None else stale_if_error
-        return seconds("max_age", age), seconds("stale_if_error", grace)
 
     def manifest(self) -> str:
         """What is here, last used first, as JSON for :meth:`warm` elsewhere; keys, but no secrets.
@@ -443,7 +392,7 @@ class Cache:
         from .store import maintenance
 
         ObjectName("", bucket, "*" if key is None else key, version_id)  # refuses what is no name
-        self._known.clear()
+        self._fetcher.known.clear()
         return maintenance.evict(self._store, bucket, key, version_id)
 
     def make_room(self, size: int | str) -> int:
@@ -478,7 +427,7 @@ class Cache:
         """
         from .store import maintenance
 
-        self._known.clear()
+        self._fetcher.known.clear()
         self._loaded.clear()
         return maintenance.clear(self._store)
 

@@ -8,7 +8,9 @@ from threading import Lock
 
 from ..cached_file import CachedFile, Outcome, cached_file
 from ..common.forking import reset_in_children
+from ..common.interruption import reraise_interrupt
 from ..common.objects import ObjectName
+from ..config import seconds, split_url
 from ..errors import (
     AccessDeniedError,
     DeadlineExceededError,
@@ -17,9 +19,10 @@ from ..errors import (
     QuotaExceededError,
     UnsafeRootError,
 )
-from ..invocations.context import current, current_deadline, current_start
+from ..invocations.context import NEVER, current, current_deadline, current_start
 from ..origin import UNSAID, Reply, Unchanged, scope_of
-from .freshness import is_fresh, is_immutable, may_serve_stale
+from ..store.store import is_safe
+from .freshness import is_always_stale, is_fresh, may_serve_stale
 from .single_flight import SingleFlight
 
 TYPE_CHECKING = False
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
     from ..common.deadline import Deadline
     from ..common.objects import Copy
+    from ..config import Settings
     from ..origin import Origin
     from ..reports import Stats
     from ..store import Store
@@ -44,7 +48,6 @@ if TYPE_CHECKING:
 _REMEMBERED = 50_000
 #: How often a download is begun anew because somebody cleaned its file away.
 _LOST = 2
-_NEVER = float("inf")
 #: Seconds for which a bucket is not asked again that let us wait for so many seconds in vain, as
 #: long as a copy may stand in: else many threads and objects would wait one after the other.
 _UNRESPONSIVE_FOR, _LONG_WAIT = 5.0, 1.0
@@ -54,7 +57,7 @@ class Fetcher:
     """Fetches of one cache, and what is remembered and counted of them."""
 
     def __init__(
-        self, store: Store, origin: Origin, clock: Callable[[], float], patience: float
+        self, store: Store, origin: Origin, clock: Callable[[], float], settings: Settings
     ) -> None:
         self.store, self.origin = store, origin
         #: Copies that were confirmed, each to its scope.
@@ -62,7 +65,8 @@ class Fetcher:
         self.outcomes = dict.fromkeys(Outcome, 0)
         #: Bytes of bodies that arrived, and questions asked.
         self.received = self.asked = 0
-        self.clock, self.patience = clock, patience
+        self.clock, self.lock_timeout = clock, settings.lock_timeout
+        self._max_age, self._stale_if_error = settings.max_age, settings.stale_if_error
         #: Buckets that did not answer, and until when they are not asked (`time.monotonic`).
         self._unresponsive: dict[tuple[str, str], float] = {}
         #: Has `load` give up values whose files have so many bytes; False if there are none.
@@ -103,9 +107,20 @@ class Fetcher:
                     raise
 
     def fetch(
-        self, bucket: str, key: str, version_id: str | None, max_age: float, stale_if_error: float
+        self,
+        bucket: str,
+        key: str | None,
+        version_id: str | None,
+        max_age: float | None,
+        stale_if_error: float | None,
     ) -> CachedFile:
-        """A fetch that memory alone did not answer."""
+        """See :meth:`tmpcache.Cache.fetch`; None of the limits stands for the cache's."""
+        file = self._from_memory(bucket, key, version_id, max_age)
+        if file is not None:
+            return file
+        if key is None:
+            return self.fetch(*split_url(bucket), version_id, max_age, stale_if_error)
+        max_age, stale_if_error = self.freshness_limits(max_age, stale_if_error)
         deadline = current_deadline()
         if deadline is not None:
             deadline.check(f"s3://{bucket}/{key}")
@@ -114,6 +129,43 @@ class Fetcher:
         if answer is not None:
             return self.respond(name, *answer)
         return self.fetch_from_origin(name, copy, max_age, stale_if_error, deadline)
+
+    def _from_memory(
+        self, bucket: str, key: str | None, version_id: str | None, max_age: float | None
+    ) -> CachedFile | None:
+        """Serve the copy that this process remembers, if it is fresh and intact."""
+        try:
+            copy = self.known.get((bucket, key, version_id))  # type: ignore[arg-type]
+            if copy is None:
+                return None
+            now, limit = self.clock(), self._max_age if max_age is None else max_age
+            run = current()
+            start = NEVER if run is None else run.started
+            fresh = is_fresh(copy.validated_at, now, limit, start, version_id)
+        except TypeError as error:  # arguments of other types are refused later
+            reraise_interrupt(error)
+            return None
+        if not fresh or copy.scope != self.origin.scope:
+            return None
+        lease = self.store.lease(copy.lease_id)
+        if not is_safe(copy, lease):
+            lease.release()
+            return None
+        self.store.touch(copy, now)
+        with self.tally:
+            self.outcomes[Outcome.HIT] += 1
+        file = cached_file(copy, Outcome.HIT, lease)
+        if run is not None:
+            run.note_file(file)
+        return file
+
+    def freshness_limits(
+        self, max_age: float | None, stale_if_error: float | None
+    ) -> tuple[float, float]:
+        """Return both in seconds, the cache's where None is given, or raise `ConfigError`."""
+        age = self._max_age if max_age is None else max_age
+        grace = self._stale_if_error if stale_if_error is None else stale_if_error
+        return seconds("max_age", age), seconds("stale_if_error", grace)
 
     def fetch_from_origin(
         self,
@@ -151,10 +203,10 @@ class Fetcher:
         return self.respond(name, *answer)
 
     def _may_serve_stale(self, copy: Copy | None, max_age: float, stale_if_error: float) -> bool:
-        """Whether there is a copy for the case that the origin cannot be asked."""
-        if copy is None or copy.validated_at is None:
-            return False
-        return may_serve_stale(self.clock() - copy.validated_at, max_age, stale_if_error)
+        """Return whether there is a copy for the case that the origin cannot be asked."""
+        return copy is not None and may_serve_stale(
+            copy.validated_at, self.clock(), max_age, stale_if_error
+        )
 
     def _revalidate_unless_unresponsive(
         self, name: ObjectName, copy: Copy | None, deadline: Deadline | None
@@ -171,24 +223,17 @@ class Fetcher:
     def _serve_fresh(self, name: ObjectName, max_age: float) -> tuple[Copy | None, Answer | None]:
         """The copy there is, and the answer if it may be used as it is."""
         known = self.known.get((name.bucket, name.key, name.version or None))
-        since = current_start()
-        immutable = is_immutable(name.version)
-        if max_age == 0 and since == _NEVER and not immutable and known is not None:
+        start = current_start()
+        if known is not None and is_always_stale(max_age, start, name.version):
             # It will be asked about anyway; whether another process has a newer one, S3 will say.
             return known, None
         copy = self.store.look_up(name, self.origin.scope)
-        if copy is None or not self.may_serve(copy, max_age, immutable=immutable):
+        if copy is None or not is_fresh(
+            copy.validated_at, self.clock(), max_age, start, name.version
+        ):
             return copy, None
         lease = self.store.lease_copy(copy)
         return (None, None) if lease is None else (copy, (copy, Outcome.HIT, lease))
-
-    def may_serve(self, copy: Copy, max_age: float, *, immutable: bool = False) -> bool:
-        """Whether a copy is fresh: by its age, or confirmed in the invocation under way."""
-        if copy.validated_at is None:
-            return False
-        now = self.clock()
-        age = now - copy.validated_at
-        return is_fresh(age, max_age, immutable=immutable) or 0 <= age <= now - current_start()
 
     def _serve_stale(
         self, name: ObjectName, scope: str | None, max_age: float, stale_if_error: float
@@ -261,7 +306,7 @@ class Fetcher:
             close_response = None if reply is None else reply.body.close
             try:
                 with self.store.downloads.partial(
-                    name, self.patience, close_response, deadline
+                    name, self.lock_timeout, close_response, deadline
                 ) as partial:
                     answer, reply = self._look_up_again(name, reply, partial.waited, deadline)
                     if answer is not None:

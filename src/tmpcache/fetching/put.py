@@ -42,7 +42,7 @@ def put(
     options: Any = {"request_options": request_options} if request_options else {}
     if not hasattr(origin, "put"):
         raise ConfigError(f"{name} cannot be put: the origin {origin.name} only gives objects")
-    with fetcher.store.downloads.partial(name, fetcher.patience, None, deadline) as partial:
+    with fetcher.store.downloads.partial(name, fetcher.lock_timeout, None, deadline) as partial:
         partial.rewind()
         _read(source, _Sink(partial, fetcher))
         # Not by its path: from here on nobody who cleans /tmp can change what is uploaded.

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 _here: ContextVar[Run | None] = ContextVar("tmpcache invocation", default=None)
 _running: list[Run] = []
 
+#: The start of an invocation that is none.
+NEVER = math.inf
+
 
 def current() -> Run | None:
     """The invocation that the caller belongs to."""
@@ -68,7 +71,5 @@ def current_start() -> float:
 
     Within an invocation an object is validated at most once: what was confirmed since is fresh.
     """
-    if not _running:
-        return math.inf
     run = current()
-    return run.started if run is not None else math.inf
+    return NEVER if run is None else run.started

@@ -8,7 +8,8 @@ from ...cached_file import Outcome
 from ...common.deadline import deadline_within
 from ...common.objects import ObjectName
 from ...errors import ConfigError, FetchManyError
-from ...invocations.context import current, current_deadline
+from ...invocations.context import current_deadline, current_start
+from ..freshness import is_always_stale, is_fresh
 from .batched_download import BatchedDownload
 from .job import Job
 from .worker_pool import WorkerPool
@@ -38,8 +39,8 @@ def fetch_many(
     fetcher: Fetcher,
     bucket: str,
     keys: Iterable[str],
-    max_age: float,
-    stale_if_error: float,
+    max_age: float | None,
+    stale_if_error: float | None,
     threads: int | None,
     return_exceptions: bool,
     progress: Progress | None,
@@ -47,6 +48,7 @@ def fetch_many(
     """See :meth:`tmpcache.Cache.fetch_many`."""
     if isinstance(keys, (str, bytes)):
         raise ConfigError(f"keys={keys!r} is one key: give a list of keys")
+    max_age, stale_if_error = fetcher.freshness_limits(max_age, stale_if_error)
     wanted, count, deadline = list(keys), checked(threads), current_deadline()
     if deadline is not None:
         deadline.check(f"{len(wanted)} objects of s3://{bucket}")
@@ -80,12 +82,17 @@ def serve_fresh(fetcher: Fetcher, bucket: str, jobs: dict[str, Job], max_age: fl
     from ...store.many_objects import look_up_many
 
     scope, known, store = fetcher.origin.scope, fetcher.known, fetcher.store
-    asks_anyway = max_age == 0 and current() is None
+    start = current_start()
+    always_stale = is_always_stale(max_age, start)
+
+    def is_fresh_now(copy: Copy) -> bool:
+        return is_fresh(copy.validated_at, fetcher.clock(), max_age, start)
+
     unknown = []
     for key, job in jobs.items():
         remembered = known.get((bucket, key, None))
         if remembered is not None and (
-            asks_anyway or (remembered.scope == scope and fetcher.may_serve(remembered, max_age))
+            always_stale or (remembered.scope == scope and is_fresh_now(remembered))
         ):
             job.copy = remembered
         else:
@@ -94,7 +101,7 @@ def serve_fresh(fetcher: Fetcher, bucket: str, jobs: dict[str, Job], max_age: fl
         jobs[key].copy = copy
     todo = []
     for job in jobs.values():
-        if asks_anyway or job.copy is None or not fetcher.may_serve(job.copy, max_age):
+        if job.copy is None or not is_fresh_now(job.copy):
             todo.append(job)
         elif (lease := store.lease_copy(job.copy)) is not None:
             job.file = fetcher.respond(job.name, job.copy, Outcome.HIT, lease)

@@ -13,7 +13,7 @@ from ...common.objects import ObjectName
 from ...errors import ConfigError, ObjectNotFoundError
 from ...invocations.context import current_deadline
 from ...origin import scope_of
-from ..freshness import is_same
+from ..freshness import has_listed_etag
 from .batched_download import BatchedDownload
 from .fetch_many import checked, collect_results, fetch_all, from_origin
 from .job import Job
@@ -72,13 +72,14 @@ def fetch_prefix(
     bucket: str,
     prefix: str,
     into: Scratch | str | os.PathLike[str] | None,
-    stale_if_error: float,
+    stale_if_error: float | None,
     threads: int | None,
     return_exceptions: bool,
     progress: Progress | None,
     links: str = "hard",
 ) -> CachedPrefix:
     """See :meth:`tmpcache.Cache.fetch_prefix`."""
+    _, stale_if_error = fetcher.freshness_limits(0, stale_if_error)
     if not isinstance(prefix, str):
         raise ConfigError(f"prefix={prefix!r} is not a text")
     name = ObjectName(fetcher.origin.name, bucket, prefix or "*")  # refuses what is no name
@@ -159,7 +160,9 @@ def _answer_listed(fetcher: Fetcher, bucket: str, page: list[Listed], at: float)
     try:
         for one in page:
             copy = jobs[one.key].copy = copies.get(one.key)
-            if copy is None or copy.validated_at is None or not is_same(copy.etag, one.etag):
+            if copy is None or copy.validated_at is None:
+                continue
+            if not has_listed_etag(copy.etag, one.etag):
                 continue
             if one.scope != page[0].scope:  # of S3's next page, for which others signed
                 continue
