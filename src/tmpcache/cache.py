@@ -8,31 +8,28 @@ import time
 from .common.objects import ObjectName
 from .config import Settings, checked_call, checked_client, refuse_root
 from .errors import ConfigError
+from .fetching.administration import Administration
 from .fetching.fetcher import Fetcher
 from .fetching.loaded_objects import LoadedObjects
+from .fetching.many.verbs import ManyObjects
 from .invocations.context import current, time_left
 from .origin.choice import chosen
 from .store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
     from typing import Any, BinaryIO, Self, TypeVar, overload
 
     from .cached_file import CachedFile
-    from .fetching.many.fetch_many import Progress
-    from .fetching.many.fetch_prefix import CachedPrefix
-    from .fetching.many.warm import Manifest
     from .invocations.decorator import Starter
     from .invocations.scratch import Scratch
     from .origin import Origin
-    from .reports import Entry, Stats, Usage, Verification, Warming
 
     T = TypeVar("T")
 
 
-class Cache:
+class Cache(ManyObjects, Administration):
     """Objects of S3 as local files, in one directory that any number of processes may share.
 
     Args:
@@ -170,105 +167,6 @@ class Cache:
         """
         return self._fetcher.fetch(bucket, key, version_id, max_age, stale_if_error)
 
-    def fetch_many(
-        self,
-        bucket: str,
-        keys: Iterable[str],
-        *,
-        max_age: float | None = None,
-        stale_if_error: float | None = None,
-        threads: int | None = None,
-        return_exceptions: bool = False,
-        progress: Progress | None = None,
-    ) -> list[CachedFile]:
-        """The paths of many objects, in the order of the keys, fetched by several threads.
-
-        Each object is fetched once; a key that comes again gets a path of its own. All paths are
-        leased, so the quota must have room for all. `threads` (default 32, at most 64) end with
-        the call; what is fresh needs none. `progress` is called by this thread, with objects done,
-        objects in all and bytes received; what it raises ends the call.
-
-        Raises :class:`~tmpcache.errors.FetchManyError`, an ``ExceptionGroup`` of what :meth:`fetch`
-        raised, when all others have been fetched: its ``results`` has them. With
-        `return_exceptions`, errors take the places of paths instead.
-
-        >>> paths = cache.fetch_many("models", ["a.npz", "b.npz"], max_age=60)  # doctest: +SKIP
-        """
-        from .fetching.many.fetch_many import fetch_many
-
-        if not hasattr(keys, "__iter__"):
-            raise ConfigError(f"keys={keys!r} is not a list of keys")
-        _check_progress(progress)
-        options = max_age, stale_if_error, threads, return_exceptions, progress
-        return fetch_many(self._fetcher, bucket, keys, *options)
-
-    def fetch_prefix(
-        self,
-        bucket: str,
-        prefix: str,
-        *,
-        into: Scratch | str | os.PathLike[str] | None = None,
-        links: str = "hard",
-        stale_if_error: float | None = None,
-        threads: int | None = None,
-        return_exceptions: bool = False,
-        progress: Progress | None = None,
-    ) -> CachedPrefix:
-        """All objects whose keys begin with `prefix`: a mapping of key to path, in key order.
-
-        One listing request for 1,000 keys confirms what is here, to credentials that S3 has given
-        it to before; all else is fetched as by :meth:`fetch_many`, which says what is raised.
-        Without a listing there is no answer, whatever `stale_if_error` says.
-
-        `into`, a directory or a :meth:`scratch`, gets hard links, in directories as the keys have
-        them below the prefix's last ``/``. Nothing is overwritten: ``unlinked`` of the result has
-        the keys that cannot be file names, or whose place is taken, and why. ``missing`` has the
-        keys that were listed but are not there. With ``links="copy"`` they are copies (on file
-        systems that can, of no blocks of their own), for programs that refuse a file with several
-        links, as onnx does.
-
-        >>> tree = cache.fetch_prefix("models", "micr/", into="/opt/micr")  # doctest: +SKIP
-        """
-        from .fetching.many.fetch_prefix import fetch_prefix
-
-        _check_progress(progress)
-        options = stale_if_error, threads, return_exceptions, progress
-        return fetch_prefix(self._fetcher, bucket, prefix, into, *options, links)
-
-    def manifest(self) -> str:
-        """What is here, last used first, as JSON for :meth:`warm` elsewhere; keys, but no secrets.
-
-        ``{"tmpcache-manifest": 1, "objects": [{"bucket", "key", "etag", "size"}, …]}``, sizes in
-        bytes, with ``"version"`` where one was asked for.
-
-        >>> cache.put("deploy", "warm.json", cache.manifest().encode())     # doctest: +SKIP
-        """
-        from .fetching.many.warm import manifest
-
-        return manifest(self._fetcher)
-
-    def warm(
-        self,
-        manifest: Manifest,
-        *,
-        max_bytes: int | str | None = None,
-        max_seconds: float | None = None,
-        threads: int | None = None,
-        progress: Progress | None = None,
-    ) -> Warming:
-        """Fetch what a :meth:`manifest` (text, path or mapping) names, hottest first; a report.
-
-        Nothing is evicted for it: what does not fit into what is free, `max_bytes` or
-        `max_seconds` is left out. What is here is not asked about, of what has changed the present
-        version is fetched. Errors are counted, not raised, but `ConfigError` for no manifest.
-
-        >>> cache.warm(cache.fetch("deploy", "warm.json"), max_seconds=5)   # doctest: +SKIP
-        """
-        from .fetching.many.warm import warm
-
-        _check_progress(progress)
-        return warm(self._fetcher, manifest, max_bytes, max_seconds, threads, progress)
-
     # ---- the life of an invocation -----------------------------------------------------------
 
     def scratch(self) -> Scratch:
@@ -350,87 +248,6 @@ class Cache:
             request_options=request_options,
         )
 
-    def _sweep(self) -> None:
-        self._store.database.sweep_if_needed()
-
-    # ---- looking and cleaning ----------------------------------------------------------------
-
-    @property
-    def root(self) -> Path:
-        """The directory that everything is in."""
-        from pathlib import Path
-
-        return Path(self._store.database.root.path)
-
-    def entries(self) -> Iterator[Entry]:
-        """Every object that has a copy here, oldest record first."""
-        from .store import maintenance
-
-        return maintenance.entries(self._store)
-
-    def usage(self) -> Usage:
-        """Where the bytes are: quota, used, leased, reserved and the rest."""
-        from .store import maintenance
-
-        return maintenance.usage(self._store)
-
-    def stats(self) -> Stats:
-        """What this object has done so far: hits, fetches, bytes, evictions, damage."""
-        return self._fetcher.stats()
-
-    def verify(self) -> Verification:
-        """Read and hash everything; damaged copies are thrown away, to be fetched again."""
-        from .store import maintenance
-
-        return maintenance.verify(self._store)
-
-    def evict(self, bucket: str, key: str | None = None, version_id: str | None = None) -> int:
-        """Forget one object, or a whole bucket; the bytes that this freed.
-
-        Files that somebody still holds stay until they are released and room is needed.
-        """
-        from .store import maintenance
-
-        ObjectName("", bucket, "*" if key is None else key, version_id)  # refuses what is no name
-        self._fetcher.known.clear()
-        return maintenance.evict(self._store, bucket, key, version_id)
-
-    def make_room(self, size: int | str) -> int:
-        """Evict, least recently used first, until `size` more bytes fit; the bytes that this freed.
-
-        Raises :class:`~tmpcache.errors.QuotaExceededError` if they cannot.
-        """
-        from .store import maintenance
-
-        return self._fetcher.retry_unloading(lambda: maintenance.make_room(self._store, size))
-
-    def _make_room_on_disk(self, size: int | str) -> int:
-        from .store import maintenance
-
-        return self._fetcher.retry_unloading(
-            lambda: maintenance.make_room(self._store, size, on_disk=True)
-        )
-
-    def gc(self) -> int:
-        """Remove what nobody can use: leftovers of the dead, superseded copies; bytes freed.
-
-        Nobody needs to call this: what is in the way is removed when room is needed.
-        """
-        from .store import maintenance
-
-        return maintenance.gc(self._store)
-
-    def clear(self) -> int:
-        """Forget everything, what :meth:`load` keeps too, and remove all but files in use.
-
-        Returns the bytes that this freed.
-        """
-        from .store import maintenance
-
-        self._fetcher.known.clear()
-        self._loaded.clear()
-        return maintenance.clear(self._store)
-
     def close(self) -> None:
         """Let go of files and connections; paths handed out stay protected while they are held.
 
@@ -444,11 +261,6 @@ class Cache:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _check_progress(progress: Progress | None) -> None:
-    if progress is not None:
-        checked_call("progress", progress)
 
 
 def _with_settings(kind: type[Cache], settings: dict[str, Any]) -> Cache:

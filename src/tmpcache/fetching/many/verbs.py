@@ -1,0 +1,132 @@
+"""What a cache offers for many objects at a time: fetch_many, fetch_prefix, manifest, warm."""
+
+from __future__ import annotations
+
+from ...config import checked_call
+from ...errors import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+
+    from ...cached_file import CachedFile
+    from ...invocations.scratch import Scratch
+    from ...reports import Warming
+    from ..fetcher import Fetcher
+    from .fetch_many import Progress
+    from .fetch_prefix import CachedPrefix
+    from .warm import Manifest
+
+
+class ManyObjects:
+    """The methods of :class:`tmpcache.Cache` for many objects at a time.
+
+    Each imports what it needs when it is called, so that a hit in a new process need not wait.
+    """
+
+    _fetcher: Fetcher
+
+    def fetch_many(
+        self,
+        bucket: str,
+        keys: Iterable[str],
+        *,
+        max_age: float | None = None,
+        stale_if_error: float | None = None,
+        threads: int | None = None,
+        return_exceptions: bool = False,
+        progress: Progress | None = None,
+    ) -> list[CachedFile]:
+        """The paths of many objects, in the order of the keys, fetched by several threads.
+
+        Each object is fetched once; a key that comes again gets a path of its own. All paths are
+        leased, so the quota must have room for all. `threads` (default 32, at most 64) end with
+        the call; what is fresh needs none. `progress` is called by this thread, with objects done,
+        objects in all and bytes received; what it raises ends the call.
+
+        Raises :class:`~tmpcache.errors.FetchManyError`, an ``ExceptionGroup`` of what :meth:`fetch`
+        raised, when all others have been fetched: its ``results`` has them. With
+        `return_exceptions`, errors take the places of paths instead.
+
+        >>> paths = cache.fetch_many("models", ["a.npz", "b.npz"], max_age=60)  # doctest: +SKIP
+        """
+        from .fetch_many import fetch_many
+
+        if not hasattr(keys, "__iter__"):
+            raise ConfigError(f"keys={keys!r} is not a list of keys")
+        _check_progress(progress)
+        options = max_age, stale_if_error, threads, return_exceptions, progress
+        return fetch_many(self._fetcher, bucket, keys, *options)
+
+    def fetch_prefix(
+        self,
+        bucket: str,
+        prefix: str,
+        *,
+        into: Scratch | str | os.PathLike[str] | None = None,
+        links: str = "hard",
+        stale_if_error: float | None = None,
+        threads: int | None = None,
+        return_exceptions: bool = False,
+        progress: Progress | None = None,
+    ) -> CachedPrefix:
+        """All objects whose keys begin with `prefix`: a mapping of key to path, in key order.
+
+        One listing request for 1,000 keys confirms what is here, to credentials that S3 has given
+        it to before; all else is fetched as by :meth:`fetch_many`, which says what is raised.
+        Without a listing there is no answer, whatever `stale_if_error` says.
+
+        `into`, a directory or a :meth:`scratch`, gets hard links, in directories as the keys have
+        them below the prefix's last ``/``. Nothing is overwritten: ``unlinked`` of the result has
+        the keys that cannot be file names, or whose place is taken, and why. ``missing`` has the
+        keys that were listed but are not there. With ``links="copy"`` they are copies (on file
+        systems that can, of no blocks of their own), for programs that refuse a file with several
+        links, as onnx does.
+
+        >>> tree = cache.fetch_prefix("models", "micr/", into="/opt/micr")  # doctest: +SKIP
+        """
+        from .fetch_prefix import fetch_prefix
+
+        _check_progress(progress)
+        options = stale_if_error, threads, return_exceptions, progress
+        return fetch_prefix(self._fetcher, bucket, prefix, into, *options, links)
+
+    def manifest(self) -> str:
+        """What is here, last used first, as JSON for :meth:`warm` elsewhere; keys, but no secrets.
+
+        ``{"tmpcache-manifest": 1, "objects": [{"bucket", "key", "etag", "size"}, …]}``, sizes in
+        bytes, with ``"version"`` where one was asked for.
+
+        >>> cache.put("deploy", "warm.json", cache.manifest().encode())     # doctest: +SKIP
+        """
+        from .warm import manifest
+
+        return manifest(self._fetcher)
+
+    def warm(
+        self,
+        manifest: Manifest,
+        *,
+        max_bytes: int | str | None = None,
+        max_seconds: float | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Warming:
+        """Fetch what a :meth:`manifest` (text, path or mapping) names, hottest first; a report.
+
+        Nothing is evicted for it: what does not fit into what is free, `max_bytes` or
+        `max_seconds` is left out. What is here is not asked about, of what has changed the present
+        version is fetched. Errors are counted, not raised, but `ConfigError` for no manifest.
+
+        >>> cache.warm(cache.fetch("deploy", "warm.json"), max_seconds=5)   # doctest: +SKIP
+        """
+        from .warm import warm
+
+        _check_progress(progress)
+        return warm(self._fetcher, manifest, max_bytes, max_seconds, threads, progress)
+
+
+def _check_progress(progress: Progress | None) -> None:
+    if progress is not None:
+        checked_call("progress", progress)
