@@ -46,7 +46,7 @@ class Administration:
 
     def stats(self) -> Stats:
         """What this object has done so far: hits, fetches, bytes, evictions, damage."""
-        return self._fetcher.stats()
+        return self._fetcher.tally.stats(self._store.database)
 
     def verify(self) -> Verification:
         """Read and hash everything; damaged copies are thrown away, to be fetched again."""
@@ -72,14 +72,12 @@ class Administration:
         """
         from ..store import maintenance
 
-        return self._fetcher.retry_unloading(lambda: maintenance.make_room(self._store, size))
+        return self._fetcher.retry_unloading(maintenance.make_room, self._store, size)
 
     def _make_room_on_disk(self, size: int | str) -> int:
         from ..store import maintenance
 
-        return self._fetcher.retry_unloading(
-            lambda: maintenance.make_room(self._store, size, on_disk=True)
-        )
+        return self._fetcher.retry_unloading(maintenance.make_room, self._store, size, on_disk=True)
 
     def gc(self) -> int:
         """Remove what nobody can use: leftovers of the dead, superseded copies; bytes freed.

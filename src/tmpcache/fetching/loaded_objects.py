@@ -60,8 +60,8 @@ class LoadedObjects:
             if key in self._values:
                 self._values.move_to_end(key)
                 return self._values[key][0]
-        value, led = self._single_flight.share(key, lambda: self._load(file, loader))
-        if led:
+        value, is_leader = self._single_flight.share(key, None, self._load, file, loader)
+        if is_leader:
             self._keep(key, *value)
         return value[0]
 

@@ -95,11 +95,11 @@ class _Sink:
 
     def expect(self, size: int) -> None:
         """Make room for `size` bytes."""
-        self._retry_unloading(lambda: self._partial.reserve(size))
+        self._retry_unloading(self._partial.reserve, size)
 
     def write(self, data: memoryview) -> None:
         """Append `data`."""
-        self._retry_unloading(lambda: self._partial.write(data, self._partial.received))
+        self._retry_unloading(self._partial.write, data, self._partial.received)
 
 
 def _read(source: str | os.PathLike[str] | bytes | BinaryIO, sink: _Sink) -> None:

@@ -52,7 +52,7 @@ class BatchedDownload:
         """Bring the object into its partial; in any thread."""
         assert job.partial is not None
         with self._downloads.explain_full_disk(job.name):
-            job.arrival = self._fetcher.transfer(job.name, None, job.partial, deadline)
+            job.arrival = self._fetcher.downloader.transfer(job.name, None, job.partial, deadline)
 
     def publish(self, jobs: Sequence[Job]) -> None:
         """Give each of up to :data:`.batch.MOST` jobs that have arrived its path, or an error."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy as shallow_copy
 from threading import Lock
 
 from ...cached_file import Outcome
@@ -39,9 +38,7 @@ class Budget:
         self._original, self._lock = fetcher, Lock()
         self._free, self._cost, self._left = free_space.bytes, free_space.cost, most
         self._granted: dict[ObjectKey, int] = {}
-        self._fetcher = shallow_copy(fetcher)
-        self._fetcher.origin = _BudgetedOrigin(fetcher.origin, self)
-        self._fetcher.received = self._fetcher.asked = 0
+        self._fetcher = fetcher.with_origin(_BudgetedOrigin(fetcher.origin, self))
         self._fetcher.unload = lambda needed: False  # what `load` keeps is hotter
 
     def fetch(
@@ -81,10 +78,8 @@ class Budget:
 
     def account(self) -> int:
         """Add what was received and asked to the cache's own counters; the bytes received."""
-        with self._original.tally:
-            self._original.received += self._fetcher.received
-            self._original.asked += self._fetcher.asked
-        return self._fetcher.received
+        self._original.tally.add_all(self._fetcher.tally)
+        return self._fetcher.tally.bytes_received
 
 
 class _BudgetedOrigin:

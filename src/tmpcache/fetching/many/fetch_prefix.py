@@ -97,8 +97,7 @@ def fetch_prefix(
     while page := list(islice(listed, _PAGE)):
         jobs.update(_answer_listed(fetcher, bucket, page, at))
         at = fetcher.clock()
-    with fetcher.tally:
-        fetcher.asked += 1 + max(0, len(jobs) - 1) // _PAGE
+    fetcher.tally.add(requests=1 + max(0, len(jobs) - 1) // _PAGE)
     todo = [job for job in jobs.values() if job.file is None]
     fetch = from_origin(fetcher, 0, stale_if_error)
     batched = BatchedDownload(fetcher, bucket)
