@@ -31,8 +31,8 @@ _ODD = re.compile(r"[^\w.,@^+=~() -]")
 _LONGEST = 200
 #: Why a hard link may not be had although the file could be copied.
 NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.EACCES}
-#: How often room is made on a full disk, a file at a time, for what is only a name.
-_TRIES = 64
+#: Evictions from a full disk, a blob at a time, for what needs only a directory entry.
+_MAX_RETRIES = 64
 
 
 class Scratch(PosixPath):
@@ -100,7 +100,7 @@ class Scratch(PosixPath):
         wanted, store = os.path.join(str(self), on_disk(name)), self._store
         subject, path = f"{found.key} in a scratch directory", None
         if not (copies or writable):
-            path = with_room(store, subject, lambda: _link(found, wanted))
+            path = retry_evicting(store, subject, lambda: _link(found, wanted))
         if path is None:
             self.reserve(found.size)
             with store.downloads.explain_full_disk(subject):
@@ -145,7 +145,7 @@ def new_scratch(
     make_room: Callable[[int | str], object],
 ) -> Scratch:
     """Make a scratch directory, which fetches and has room made by what is given."""
-    directory = with_room(store, "a scratch directory", store.scratch_directory)
+    directory = retry_evicting(store, "a scratch directory", store.scratch_directory)
     if sys.version_info >= (3, 12):
         scratch = Scratch(directory.path)
     else:
@@ -189,33 +189,26 @@ def are_copies(links: str) -> bool:
     return links == "copy"
 
 
-def with_room(store: Store, subject: str, call: Callable[[], T]) -> T:
-    """What `call` returns; where the disk is full, or has no inodes, files are evicted for it.
+def retry_evicting(store: Store, subject: str, call: Callable[[], T]) -> T:
+    """Return what `call` returns; while the disk is full, or has no inodes, evict and call again.
 
     Raises :class:`~tmpcache.errors.QuotaExceededError` if nothing is left to evict.
     """
-    try:
-        return call()
-    except OSError as error:
-        reraise_interrupt(error)
-        if error.errno not in FULL:
-            raise
     quota = store.database.quota
-    with store.downloads.explain_full_disk(
-        subject
-    ):  # what it imports, a scratch with room need not
-        for _ in range(_TRIES):
-            evicted = quota.evicted
-            try:
-                return call()
-            except OSError as error:
-                reraise_interrupt(error)
-                if error.errno not in FULL:
-                    raise
+    for retries_left in reversed(range(_MAX_RETRIES + 1)):
+        try:
+            return call()
+        except OSError as error:
+            reraise_interrupt(error)
+            if error.errno not in FULL:
+                raise
+            # What `downloads` imports is needed only where the disk is full.
+            with store.downloads.explain_full_disk(subject):
+                evicted = quota.evicted
                 store.downloads.free_disk_space(1)
-                if quota.evicted == evicted:
+                if quota.evicted == evicted or not retries_left:
                     raise
-        return call()
+    raise AssertionError("the last call returns or raises")
 
 
 def _free_names(path: str) -> Any:

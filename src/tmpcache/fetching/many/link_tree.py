@@ -10,15 +10,15 @@ from functools import partial
 from ...cached_file import CachedFile, cached_file
 from ...common.interruption import reraise_interrupt
 from ...errors import QuotaExceededError
-from ...invocations.scratch import NO_LINK, Scratch, fill, on_disk, with_room
+from ...invocations.scratch import NO_LINK, Scratch, fill, on_disk, retry_evicting
+from ...store.filesystem.files import DIRECTORY, Descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from ...store import Store
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _THERE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CHUNK = 1024 * 1024
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -46,7 +46,7 @@ def mirrored(
         try:
             put = partial(_put, tree, file, directories, name, into, copies)
             if isinstance(into, Scratch):
-                with_room(store, f"{key} in a scratch directory", put)
+                retry_evicting(store, f"{key} in a scratch directory", put)
             else:
                 put()
         except QuotaExceededError:  # is about all of them
@@ -76,27 +76,6 @@ def _put(
         _give(file, place, _part(name), into, copies)
 
 
-class _Directory:
-    """An open directory, closed when nobody has it any more."""
-
-    _fds: Sequence[int] = ()
-
-    def __init__(self, path: str, flags: int, above: _Directory | None = None) -> None:
-        self._fds = fds = list[int]()
-        opening = partial(os.open, dir_fd=None if above is None else above.fd)
-        # In one step, in which no signal handler runs: what is open is on the list.
-        fds.extend(map(opening, (path,), (flags,)))
-
-    @property
-    def fd(self) -> int:
-        """Its descriptor."""
-        return self._fds[0]
-
-    def __del__(self) -> None:
-        for fd in self._fds:
-            os.close(fd)
-
-
 class _Tree:
     """A directory, and the one below it that was entered last.
 
@@ -104,7 +83,8 @@ class _Tree:
     """
 
     def __init__(self, top: str) -> None:
-        self._top = _Directory(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        # A Descriptor follows no link, and the caller's `into` may be one.
+        self._top = Descriptor(os.path.realpath(top), DIRECTORY)
         self._parts: list[str] = []
         self._here = self._top
 
@@ -118,7 +98,7 @@ class _Tree:
                     os.chmod(part, 0o700, dir_fd=here.fd)  # whatever the umask
                 except FileExistsError:
                     pass
-                here = _Directory(part, _DIRECTORY, here)
+                here = Descriptor(part, DIRECTORY, dir_fd=here.fd)
             self._here, self._parts = here, parts
         return self._here.fd
 
