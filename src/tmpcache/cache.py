@@ -1,4 +1,8 @@
-"""The hall, as its users see it; how a fetch is answered is next door, in `fetching`."""
+"""The class :class:`Cache`: settings, and the methods for one object.
+
+The methods for many objects are in :mod:`.fetching.many.verbs`, those for looking and cleaning in
+:mod:`.fetching.administration`. How a fetch is answered is in :mod:`.fetching.fetcher`.
+"""
 
 from __future__ import annotations
 
@@ -30,39 +34,39 @@ if TYPE_CHECKING:
 
 
 class Cache(ManyObjects, Administration):
-    """Objects of S3 as local files, in one directory that any number of processes may share.
+    """Keeps S3 objects as local files in one directory, which any number of processes may share.
 
     Args:
         root: the directory; default ``tmpcache-<uid>`` under ``$TMPDIR`` or ``/tmp``.
         quota: bytes that it may occupy: a whole number, ``"400 MB"``, ``"1.5 GiB"`` or, of the file
             system, ``"80%"``. Default: in Lambda 80 % of it, elsewhere the smaller of 10 GiB and
             half of what is free.
-        min_free: bytes to leave free on the file system, whoever fills it; default 0.
+        min_free: bytes to leave free on the file system, even if other programs fill it; default 0.
         max_age: seconds since the origin last confirmed a copy during which it is served without
             asking; default 0: ask every time.
-        stale_if_error: seconds past `max_age` during which an origin that is unreachable,
-            throttles or fails is answered for with the copy; default 0.
+        stale_if_error: seconds past `max_age` during which the copy is served if the origin is
+            unreachable, throttles or fails; default 0.
         client: a boto3 S3 client to use instead of one made from the environment.
-        request_options: sent along with every request that S3 has them for, such as
+        request_options: parameters for every request that S3 has them for, such as
             ``{"ExpectedBucketOwner": "…"}``.
-        lock_timeout: seconds without progress after which another process's download is not
-            waited for any more; default 10.
+        lock_timeout: seconds. When another process downloads the object and makes no progress for
+            so long, this process downloads it itself; default 10.
         loaded_most: how many objects :meth:`load` keeps in memory; default 32.
-        loaded_weigher, loaded_weight: what says how heavy a loaded object is, and how heavy all
-            of them may be together; given together, in a unit of your choice.
-        clock: what tells the time in seconds since the epoch; for tests.
-        origin: ``"boto3"`` (the default) or ``"obstore"``, faster and an extra
-            (``tmpcache[fast]``), through which S3 is asked; or where objects come from instead of
-            S3 (see :class:`tmpcache.origin.Origin`).
+        loaded_weigher, loaded_weight: a function that returns the weight of a loaded object, and
+            the weight that all of them may have together. Give both or none, in any unit.
+        clock: a function that returns the time in seconds since the epoch; for tests.
+        origin: ``"boto3"`` (the default) or ``"obstore"``, which is faster and an extra
+            (``tmpcache[fast]``): the library that asks S3. Or an object that fits
+            :class:`tmpcache.origin.Origin`, from which objects come instead of S3.
 
     The first five, `lock_timeout` and `origin` also come from the environment, as
     ``TMPCACHE_ROOT``, ``TMPCACHE_QUOTA`` and so on.
 
     Raises:
-        ConfigError: a setting that cannot be.
-        UnsafeRootError: the directory belongs to somebody else, or may be entered by others.
+        ConfigError: a setting has a value that it cannot have.
+        UnsafeRootError: the directory belongs to another user, or others may enter it.
 
-    A cache may be used by many threads, and goes on in forked children. It pickles by its
+    Many threads may use one cache, and forked children may go on using it. It pickles as its
     settings, for processes that are spawned, unless it was given a `client` or an origin object.
     """
 
@@ -95,7 +99,7 @@ class Cache(ManyObjects, Administration):
         self._fetcher = Fetcher(self._store, self._origin, clock, settings)
         self._loaded = LoadedObjects(loaded_most, loaded_weigher, loaded_weight, self._store.lease)
         self._fetcher.unload = self._loaded.unload
-        #: What another process makes the same cache of.
+        #: The arguments from which another process makes the same cache.
         self._settings: dict[str, Any] = {
             **{name: getattr(settings, name) for name in settings.__slots__},
             **{"client": client, "origin": origin, "request_options": request_options},
@@ -147,19 +151,28 @@ class Cache(ManyObjects, Administration):
         stale_if_error: float | None = None,
         version_id: str | None = None,
     ) -> CachedFile:
-        """The local path of a whole, current copy of an object: of ``s3://bucket/key``, or of both.
+        """Return the local path of a whole, current copy of an object.
 
-        The file is read-only and stays while the returned path object lives. `max_age` and
-        `stale_if_error` (seconds) override the cache's. With `version_id` the copy never goes
-        stale, as versions do not change; but ``"null"``, which an unversioned bucket overwrites, is
-        as fresh as any object.
+        The object is given as a bucket and a key, or as one URL, ``s3://bucket/key``. The file is
+        read-only and stays while the returned path object lives. `max_age` and `stale_if_error`
+        (seconds) override the cache's. With `version_id` the copy never goes stale, as versions do
+        not change. Only ``"null"``, which an unversioned bucket overwrites, ages as any object.
+
+        S3 is not asked while the copy is fresh. So if the right to read an object is withdrawn, or
+        the object is deleted, this call does not notice it within `max_age`, and with a
+        `version_id` it never does. To have S3 asked, give `max_age=0`, or for a version call
+        :meth:`evict` first.
+
+        A hit usually makes one system call, a stat, and locks and writes no file. If 30 seconds
+        have passed since the last write to the index, a hit also writes which copies were used.
 
         Raises:
-            ObjectNotFoundError, AccessDeniedError: never answered from the cache.
+            ObjectNotFoundError, AccessDeniedError: S3 says so; never answered from the cache.
             OriginUnavailableError: S3 could not be asked, and `stale_if_error` allows no copy.
-            QuotaExceededError: no room, whatever is evicted.
-            ObjectChangedError: replaced twice while it was read.
-            IntegrityError: the bytes do not fit S3's checksum or length.
+            DeadlineExceededError: the invocation has no time left for it.
+            QuotaExceededError: there is no room, even after evicting all that may be evicted.
+            ObjectChangedError: the object was replaced twice while it was read.
+            IntegrityError: the bytes do not have S3's checksum or length.
 
         >>> path = cache.fetch("models", "micr/e13b.npz", max_age=300)      # doctest: +SKIP
         >>> path.outcome, path.size, path.suffix                            # doctest: +SKIP
@@ -170,7 +183,7 @@ class Cache(ManyObjects, Administration):
     # ---- the life of an invocation -----------------------------------------------------------
 
     def scratch(self) -> Scratch:
-        """A private directory under the root, itself a Path, removed at the end of ``with``."""
+        """Make a private directory, itself a Path, which is removed at the end of ``with``."""
         from .invocations.scratch import new_scratch
 
         scratch = new_scratch(self._store, self.fetch, self._make_room_on_disk)
@@ -180,7 +193,7 @@ class Cache(ManyObjects, Administration):
 
     @property
     def invocation(self) -> Starter:
-        """Decorator and context manager; see :class:`tmpcache.invocations.decorator.Invocation`."""
+        """Decorator and context manager: :class:`tmpcache.invocations.decorator.Invocation`."""
         from functools import partial
 
         from .invocations.decorator import invocation
@@ -197,16 +210,16 @@ class Cache(ManyObjects, Administration):
         stale_if_error: float | None = None,
         version_id: str | None = None,
     ) -> T:
-        """What `loader` makes of the object's path, kept in memory as long as the content is this.
+        """Return what `loader` makes of the object's path, and keep that in memory.
 
-        The object is fetched as by :meth:`fetch` (so freshness and permissions are the same), and
-        loaded again exactly when its content has changed. One thread loads for all that wait. Of a
-        loader that raises nothing is kept. Give the same function each time: a new lambda is a new
-        loader.
+        The object is fetched as by :meth:`fetch`, so freshness and permissions are the same. It is
+        loaded again exactly when its content has changed. If several threads want it, one loads it
+        and the others wait. If the loader raises, nothing is kept. Give the same function each
+        time: a new lambda is a new loader.
 
-        The file stays as long as the value is kept here, so a loader may read it later
-        (``np.load`` of an archive, a memory map, a lazy table). Values go, least recently used
-        first, beyond `loaded_most`, and where this cache needs the room of their files.
+        The file stays as long as the value is kept, so a loader may read it later (``np.load`` of
+        an archive, a memory map, a lazy table). Values are dropped, least recently used first, when
+        there are more than `loaded_most`, and when this cache needs the room of their files.
 
         >>> model = cache.load("models", "micr/e13b.npz", np.load, max_age=300)  # doctest: +SKIP
         """
@@ -228,13 +241,13 @@ class Cache(ManyObjects, Administration):
         content_type: str | None = None,
         request_options: Mapping[str, str] | None = None,
     ) -> CachedFile:
-        """Upload a file, bytes or an open binary file; then they are in the cache as well.
+        """Upload a file, bytes or an open binary file, and put a copy into the cache.
 
-        The copy has the ETag that S3 answered, so that the next fetch here is a hit or a 304. Large
-        sources are uploaded in parts. `if_match` (an ETag) and `if_none_match` (``"*"``) are for
-        writers that race: the one that loses gets :class:`~tmpcache.errors.ObjectChangedError`. An
-        upload that fails changes nothing, here or there. `request_options`
-        (``ServerSideEncryption``, ``ACL``, …) are for this upload, beside the cache's own.
+        The copy has the ETag of S3's answer, so the next fetch is a hit or a 304. Large sources are
+        uploaded in parts. `if_match` (an ETag) and `if_none_match` (``"*"``) are for writers that
+        race: the one that loses gets :class:`~tmpcache.errors.ObjectChangedError`. An upload that
+        fails changes nothing, in S3 or in the cache. `request_options` (``ServerSideEncryption``,
+        ``ACL``, …) are for this upload, beside the cache's own.
         """
         from .fetching.put import put
 
@@ -249,7 +262,7 @@ class Cache(ManyObjects, Administration):
         )
 
     def close(self) -> None:
-        """Let go of files and connections; paths handed out stay protected while they are held.
+        """Close files and connections. Paths that were returned stay protected while they are held.
 
         Not needed before a process ends. A closed cache opens again when it is used.
         """
@@ -264,5 +277,5 @@ class Cache(ManyObjects, Administration):
 
 
 def _with_settings(kind: type[Cache], settings: dict[str, Any]) -> Cache:
-    """A cache that was pickled, in another process."""
+    """Make the cache that was pickled in another process."""
     return kind(**settings)

@@ -33,31 +33,31 @@ class Administration:
         return Path(self._store.database.root.path)
 
     def entries(self) -> Iterator[Entry]:
-        """Every object that has a copy here, oldest record first."""
+        """Return every object that has a copy in this cache, oldest record first."""
         from ..store import maintenance
 
         return maintenance.entries(self._store)
 
     def usage(self) -> Usage:
-        """Where the bytes are: quota, used, leased, reserved and the rest."""
+        """Return where the bytes are: quota, used, leased, reserved and the rest."""
         from ..store import maintenance
 
         return maintenance.usage(self._store)
 
     def stats(self) -> Stats:
-        """What this object has done so far: hits, fetches, bytes, evictions, damage."""
+        """Return what this object has counted so far: hits, fetches, bytes, evictions, damage."""
         return self._fetcher.tally.stats(self._store.database)
 
     def verify(self) -> Verification:
-        """Read and hash everything; damaged copies are thrown away, to be fetched again."""
+        """Read and hash every blob. Remove damaged ones; the next fetch downloads them again."""
         from ..store import maintenance
 
         return maintenance.verify(self._store)
 
     def evict(self, bucket: str, key: str | None = None, version_id: str | None = None) -> int:
-        """Forget one object, or a whole bucket; the bytes that this freed.
+        """Forget one object, or a whole bucket. Return the bytes that this freed.
 
-        Files that somebody still holds stay until they are released and room is needed.
+        Leased files stay until they are released and room is needed.
         """
         from ..store import maintenance
 
@@ -66,7 +66,7 @@ class Administration:
         return maintenance.evict(self._store, bucket, key, version_id)
 
     def make_room(self, size: int | str) -> int:
-        """Evict, least recently used first, until `size` more bytes fit; the bytes that this freed.
+        """Evict, least recently used first, until `size` more bytes fit. Return the bytes freed.
 
         Raises :class:`~tmpcache.errors.QuotaExceededError` if they cannot.
         """
@@ -80,16 +80,16 @@ class Administration:
         return self._fetcher.retry_unloading(maintenance.make_room, self._store, size, on_disk=True)
 
     def gc(self) -> int:
-        """Remove what nobody can use: leftovers of the dead, superseded copies; bytes freed.
+        """Remove superseded copies, and what dead processes left. Return the bytes freed.
 
-        Nobody needs to call this: what is in the way is removed when room is needed.
+        No program needs to call this: room is made from the same things when it is needed.
         """
         from ..store import maintenance
 
         return maintenance.gc(self._store)
 
     def clear(self) -> int:
-        """Forget everything, what :meth:`load` keeps too, and remove all but files in use.
+        """Forget everything, also what :meth:`load` keeps, and remove all but leased files.
 
         Returns the bytes that this freed.
         """

@@ -38,16 +38,16 @@ class ManyObjects:
         return_exceptions: bool = False,
         progress: Progress | None = None,
     ) -> list[CachedFile]:
-        """The paths of many objects, in the order of the keys, fetched by several threads.
+        """Return the paths of many objects, in the order of the keys. Several threads fetch them.
 
-        Each object is fetched once; a key that comes again gets a path of its own. All paths are
-        leased, so the quota must have room for all. `threads` (default 32, at most 64) end with
-        the call; what is fresh needs none. `progress` is called by this thread, with objects done,
-        objects in all and bytes received; what it raises ends the call.
+        Each object is fetched once; a key that is given again gets a path of its own. All paths
+        are leased, so the quota must have room for all. `threads` (default 32, at most 64) end with
+        the call; fresh copies need none. This thread calls `progress` with the number of objects
+        done, of all objects, and of bytes received. What `progress` raises ends the call.
 
         Raises :class:`~tmpcache.errors.FetchManyError`, an ``ExceptionGroup`` of what :meth:`fetch`
-        raised, when all others have been fetched: its ``results`` has them. With
-        `return_exceptions`, errors take the places of paths instead.
+        raised, after all other objects have been fetched. Its ``results`` has their paths. With
+        `return_exceptions` nothing is raised, and errors take the places of paths.
 
         >>> paths = cache.fetch_many("models", ["a.npz", "b.npz"], max_age=60)  # doctest: +SKIP
         """
@@ -71,18 +71,18 @@ class ManyObjects:
         return_exceptions: bool = False,
         progress: Progress | None = None,
     ) -> CachedPrefix:
-        """All objects whose keys begin with `prefix`: a mapping of key to path, in key order.
+        """Return all objects whose keys begin with `prefix`: key to path, in the order of the keys.
 
-        One listing request for 1,000 keys confirms what is here, to credentials that S3 has given
-        it to before; all else is fetched as by :meth:`fetch_many`, which says what is raised.
-        Without a listing there is no answer, whatever `stale_if_error` says.
+        One listing request for 1,000 keys confirms the copies that S3 has given these credentials
+        before. All other objects are fetched as by :meth:`fetch_many`, which says what is raised.
+        If the listing fails the call fails, whatever `stale_if_error` says.
 
-        `into`, a directory or a :meth:`scratch`, gets hard links, in directories as the keys have
-        them below the prefix's last ``/``. Nothing is overwritten: ``unlinked`` of the result has
-        the keys that cannot be file names, or whose place is taken, and why. ``missing`` has the
-        keys that were listed but are not there. With ``links="copy"`` they are copies (on file
-        systems that can, of no blocks of their own), for programs that refuse a file with several
-        links, as onnx does.
+        `into`, a directory or a :meth:`scratch`, gets a hard link for each object, in directories
+        as the keys have them below the prefix's last ``/``. Nothing is overwritten. ``unlinked`` of
+        the result has the keys that cannot be file names or whose place is taken, and why.
+        ``missing`` has the keys that were listed but do not exist. With ``links="copy"`` the files
+        are copies, which share blocks where the file system can, for programs that refuse a file
+        with several links, as onnx does.
 
         >>> tree = cache.fetch_prefix("models", "micr/", into="/opt/micr")  # doctest: +SKIP
         """
@@ -93,10 +93,10 @@ class ManyObjects:
         return fetch_prefix(self._fetcher, bucket, prefix, into, *options, links)
 
     def manifest(self) -> str:
-        """What is here, last used first, as JSON for :meth:`warm` elsewhere; keys, but no secrets.
+        """Return a JSON text that lists all objects, last used first, for :meth:`warm` elsewhere.
 
         ``{"tmpcache-manifest": 1, "objects": [{"bucket", "key", "etag", "size"}, …]}``, sizes in
-        bytes, with ``"version"`` where one was asked for.
+        bytes, with ``"version"`` where one was asked for. It has keys, but no secrets.
 
         >>> cache.put("deploy", "warm.json", cache.manifest().encode())     # doctest: +SKIP
         """
@@ -113,11 +113,12 @@ class ManyObjects:
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> Warming:
-        """Fetch what a :meth:`manifest` (text, path or mapping) names, hottest first; a report.
+        """Fetch what a :meth:`manifest` (text, path or mapping) names, hottest first. Report it.
 
-        Nothing is evicted for it: what does not fit into what is free, `max_bytes` or
-        `max_seconds` is left out. What is here is not asked about, of what has changed the present
-        version is fetched. Errors are counted, not raised, but `ConfigError` for no manifest.
+        Nothing is evicted for it: objects that do not fit into the free space, `max_bytes` or
+        `max_seconds` are left out. S3 is not asked about objects whose copy is the one named. Of
+        objects that have changed, the current version is fetched. Errors are counted, not raised,
+        except `ConfigError` if the argument is no manifest.
 
         >>> cache.warm(cache.fetch("deploy", "warm.json"), max_seconds=5)   # doctest: +SKIP
         """
