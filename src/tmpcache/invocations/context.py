@@ -1,7 +1,7 @@
-"""The invocation under way, if there is one: since when, and until when.
+"""The invocation under way, if there is one: when it began, and its deadline.
 
-A thread that the handler starts does not inherit its context (before Python 3.14), so where one
-invocation runs in the process, as in Lambda, it counts for every thread.
+A thread that the handler starts does not inherit its context (before Python 3.14). So if just one
+invocation runs in the process, as in Lambda, every thread belongs to it.
 """
 
 from __future__ import annotations
@@ -37,39 +37,39 @@ if TYPE_CHECKING:
             """Remove it with all in it."""
 
 
-_here: ContextVar[Run | None] = ContextVar("tmpcache invocation", default=None)
+_current: ContextVar[Run | None] = ContextVar("tmpcache invocation", default=None)
 _running: list[Run] = []
 
-#: The start of an invocation that is none.
+#: The start of the invocation where there is none: no copy was confirmed since.
 NEVER = math.inf
 
 
 def current() -> Run | None:
-    """The invocation that the caller belongs to."""
+    """Return the invocation that the caller belongs to, None without one."""
     if not _running:
         return None
-    run = _here.get()
+    run = _current.get()
     if run is not None and run in _running:
         return run
     return _running[0] if len(_running) == 1 else None
 
 
 def current_deadline() -> Deadline | None:
-    """When the caller must have finished."""
+    """Return the deadline of the invocation under way, None without one."""
     run = current()
     return run.deadline if run is not None else None
 
 
 def time_left() -> float:
-    """Seconds that the caller has; without an invocation, all the time in the world."""
+    """Return the seconds that the caller has left; infinity without a deadline."""
     deadline = current_deadline()
     return math.inf if deadline is None else deadline.remaining()
 
 
 def current_start() -> float:
-    """Seconds since the epoch when the invocation began; never, where there is none.
+    """Return when the invocation began, in seconds since the epoch; `NEVER` without one.
 
-    Within an invocation an object is validated at most once: what was confirmed since is fresh.
+    Within an invocation an object is validated at most once: copies confirmed since are fresh.
     """
     run = current()
     return NEVER if run is None else run.started
