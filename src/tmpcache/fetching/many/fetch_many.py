@@ -1,4 +1,7 @@
-"""fetch_many: thousands of objects by a few threads, at the cost of the questions alone."""
+"""fetch_many: thousands of objects in one call.
+
+Fresh copies are served first, from a few look-ups in the index. A worker pool fetches the rest.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 #: 30 ms, two cores, per second: 8 threads 195, 16 360, 32 490, 64 450 (then the cores are busy).
 THREADS = 32
 #: Threads that a call may ask for: as many connections as the client keeps.
-_THREADS_MOST = 64
+_MAX_THREADS = 64
 
 
 def fetch_many(
@@ -56,7 +59,8 @@ def fetch_many(
     todo = serve_fresh(fetcher, bucket, jobs, max_age)
     fetch_all(
         from_origin(fetcher, max_age, stale_if_error),
-        # What is here is asked about first, before room is made for the rest.
+        # Cached objects are revalidated first: a revalidated object needs no space, and evicting
+        # for the others before that could remove it.
         sorted(todo, key=lambda job: job.copy is None),
         len(jobs),
         count,
@@ -64,21 +68,21 @@ def fetch_many(
         deadline_within(deadline),
         BatchedDownload(fetcher, bucket),
     )
-    in_place = [jobs[key] for key in wanted]
-    return collect_results(fetcher, in_place, f"s3://{bucket}", return_exceptions)
+    in_order = [jobs[key] for key in wanted]
+    return collect_results(fetcher, in_order, f"s3://{bucket}", return_exceptions)
 
 
 def checked(threads: int | None) -> int:
-    """The number of threads to use."""
+    """Return the number of threads to use, or raise `ConfigError`."""
     if threads is None:
         return THREADS
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise ConfigError(f"threads={threads!r} is not a number of threads: give 1 or more")
-    return min(threads, _THREADS_MOST)
+    return min(threads, _MAX_THREADS)
 
 
 def serve_fresh(fetcher: Fetcher, bucket: str, jobs: dict[str, Job], max_age: float) -> list[Job]:
-    """Answer what need not be asked about; the other jobs, with the copies that are here."""
+    """Serve the fresh copies. Return the other jobs, each with the copy that the index has."""
     from ...store.many_objects import look_up_many
 
     scope, known, store = fetcher.origin.scope, fetcher.known, fetcher.store
@@ -106,13 +110,13 @@ def serve_fresh(fetcher: Fetcher, bucket: str, jobs: dict[str, Job], max_age: fl
         elif (lease := store.lease_copy(job.copy)) is not None:
             job.file = fetcher.respond(job.name, job.copy, Outcome.HIT, lease)
         else:
-            job.copy = None  # damaged
+            job.copy = None  # its file is damaged
             todo.append(job)
     return todo
 
 
 def from_origin(fetcher: Fetcher, max_age: float, stale_if_error: float) -> Fetch:
-    """What a crew does with each object."""
+    """Return the function with which a worker pool fetches each object."""
 
     def fetch(name: ObjectName, copy: Copy | None, deadline: Deadline) -> CachedFile:
         return fetcher.fetch_from_origin(name, copy, max_age, stale_if_error, deadline)
@@ -129,7 +133,7 @@ def fetch_all(
     deadline: Deadline,
     batched: BatchedDownload | None = None,
 ) -> None:
-    """Have a crew do what is left to do of `total` objects, and tell `progress` about it."""
+    """Have a worker pool do the jobs that are left of `total` objects; report to `progress`."""
     bytes_received = seen = 0
 
     def report(finished: list[Job]) -> None:
@@ -151,10 +155,10 @@ def fetch_all(
 def collect_results(
     fetcher: Fetcher, jobs: list[Job], what: str, return_exceptions: bool
 ) -> list[CachedFile]:
-    """What became of the jobs, or :class:`FetchManyError`. The jobs forget it.
+    """Return the results of the jobs, or raise `FetchManyError`. The jobs forget their results.
 
-    From an error one gets to the frames that it came through, and so to the jobs: who keeps one
-    shall not keep all paths leased by that.
+    An error has the frames that it came through, and these have the jobs. A caller that keeps an
+    error must not keep all paths leased by that.
     """
     results, distinct = _collect(fetcher, jobs), dict.fromkeys(jobs)
     errors = [job.error for job in distinct if job.error is not None]
@@ -163,9 +167,9 @@ def collect_results(
     if not errors or return_exceptions:
         return results
     kinds = Counter(type(error).__name__ for error in errors)
-    told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     raise FetchManyError(
-        f"{len(errors)} of {len(distinct)} objects of {what} could not be fetched ({told}); the "
+        f"{len(errors)} of {len(distinct)} objects of {what} could not be fetched ({counts}); the "
         "paths of the others are in `results`",
         errors,
         [None if isinstance(result, Exception) else result for result in results],
@@ -173,12 +177,12 @@ def collect_results(
 
 
 def _collect(fetcher: Fetcher, jobs: list[Job]) -> list[Any]:
-    """Paths and errors of the jobs; one that comes again gets a path with a lease of its own."""
+    """Return paths and errors. A job that is given again gets a path with a lease of its own."""
     results: list[Any] = []
     seen: set[Job] = set()
     for job in jobs:
         file = job.file
-        if file is not None and job in seen:  # its file is leased, so it is there
+        if file is not None and job in seen:  # its file is leased, so it exists
             lease = fetcher.store.lease(file._copy.lease_id)
             file = fetcher.respond(job.name, file._copy, Outcome.HIT, lease)
         seen.add(job)

@@ -1,4 +1,4 @@
-"""One of the many objects of a call, on its way from the key to the path or the error."""
+"""One of the objects of a call for many, and its state until there is a path or an error."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 
 class Job:
-    """An object to fetch, and what has come of it."""
+    """An object to fetch, and its path or error once it is done."""
 
     __slots__ = ("arrival", "copy", "error", "file", "name", "partial")
 
     def __init__(self, name: ObjectName, copy: Copy | None) -> None:
-        #: What is to be fetched, and what is known to be here of it.
+        #: The object, and the copy that the index has of it, None for nothing.
         self.name, self.copy = name, copy
         self.file: CachedFile | None = None
         self.error: Exception | None = None
-        #: On its way in: the file that it is brought into, and what has arrived there.
+        #: While it is downloaded in a batch: its locked partial file, and the finished download.
         self.partial: Partial | None = None
         self.arrival: Arrival | None = None

@@ -1,4 +1,8 @@
-"""A directory tree of links that mirrors a prefix. Keys are chosen by strangers: none gets out."""
+"""A directory tree of links that mirrors a prefix.
+
+Others choose the keys, so no key may lead out of the tree: it is walked one component at a time,
+and no symbolic link in it is followed.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 
     from ...store import Store
 
-_THERE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CHUNK = 1024 * 1024
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -34,8 +38,8 @@ def mirrored(
 ) -> dict[str, str]:
     """Link or copy each file to the place below `into` that its key has below `base`.
 
-    The keys for which that cannot be done, and why. What has a place already keeps it. In a
-    scratch directory the cached files stay until it goes.
+    Return the keys for which that cannot be done, and why. Nothing is overwritten. A scratch
+    directory keeps leases on the cached files until it is removed.
 
     Raises :class:`~tmpcache.errors.QuotaExceededError` if a scratch directory has no room.
     """
@@ -49,7 +53,7 @@ def mirrored(
                 retry_evicting(store, f"{key} in a scratch directory", put)
             else:
                 put()
-        except QuotaExceededError:  # is about all of them
+        except QuotaExceededError:  # there is no room for the others either
             raise
         except NotADirectoryError:
             unlinked[key] = "a file or a link is where its directory would be"
@@ -72,46 +76,43 @@ def _put(
     tree: _Tree, file: CachedFile, directories: list[str], name: str, into: object, copies: bool
 ) -> None:
     place = tree.enter(directories)
-    if name or file.size:  # else it is how consoles write down a directory
-        _give(file, place, _part(name), into, copies)
+    if name or file.size:  # else it is what consoles put for a directory
+        _give(file, place, _file_name(name), into, copies)
 
 
 class _Tree:
-    """A directory, and the one below it that was entered last.
-
-    It is walked one step at a time, so that nobody's symbolic link leads out of it.
-    """
+    """A directory, and the directory below it that was entered last, both open."""
 
     def __init__(self, top: str) -> None:
         # A Descriptor follows no link, and the caller's `into` may be one.
         self._top = Descriptor(os.path.realpath(top), DIRECTORY)
-        self._parts: list[str] = []
-        self._here = self._top
+        self._names: list[str] = []
+        self._entered = self._top
 
-    def enter(self, parts: list[str]) -> int:
-        """A descriptor of the directory that the parts lead to, made if need be."""
-        if parts != self._parts:
-            here = self._top
-            for part in map(_part, parts):
+    def enter(self, names: list[str]) -> int:
+        """Return a descriptor of the directory that the names lead to; make it if need be."""
+        if names != self._names:
+            directory = self._top
+            for name in map(_file_name, names):
                 try:
-                    os.mkdir(part, 0o700, dir_fd=here.fd)
-                    os.chmod(part, 0o700, dir_fd=here.fd)  # whatever the umask
+                    os.mkdir(name, 0o700, dir_fd=directory.fd)
+                    os.chmod(name, 0o700, dir_fd=directory.fd)  # whatever the umask
                 except FileExistsError:
                     pass
-                here = Descriptor(part, DIRECTORY, dir_fd=here.fd)
-            self._here, self._parts = here, parts
-        return self._here.fd
+                directory = Descriptor(name, DIRECTORY, dir_fd=directory.fd)
+            self._entered, self._names = directory, names
+        return self._entered.fd
 
 
-def _part(name: str) -> str:
-    """A part of a key, if it can be the name of a file or directory."""
+def _file_name(name: str) -> str:
+    """Return a component of a key as a file name, or raise `ValueError` if it cannot be one."""
     if name in ("", ".", "..") or "\0" in name:
         raise ValueError(f"{name!r} is not a name that a file can have")
     return on_disk(name)
 
 
 def _give(file: CachedFile, place: int, name: str, into: object, copies: bool) -> None:
-    """Make the file be there: as a hard link, or, where there can be none or shall be, a copy."""
+    """Put the file into a directory: as a hard link, or as a copy if asked or if need be."""
     try:
         if not copies:
             os.link(file, name, dst_dir_fd=place, follow_symlinks=False)
@@ -137,11 +138,11 @@ def _give(file: CachedFile, place: int, name: str, into: object, copies: bool) -
 
 
 def _is_there(file: CachedFile, place: int, name: str, copies: bool) -> bool:
-    """Whether what has the name is what an earlier call has put there."""
+    """Return whether an earlier call put the file there that has the name."""
     there = os.lstat(name, dir_fd=place)
     if os.path.samestat(there, os.lstat(file)):
         return not copies
     if not stat.S_ISREG(there.st_mode) or there.st_size != file.size:
         return False
-    with open(os.open(name, _THERE, dir_fd=place), "rb") as one, open(file, "rb") as other:
+    with open(os.open(name, _READ, dir_fd=place), "rb") as one, open(file, "rb") as other:
         return all(one.read(len(chunk)) == chunk for chunk in iter(lambda: other.read(_CHUNK), b""))
