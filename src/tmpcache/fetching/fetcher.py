@@ -18,8 +18,6 @@ raised again releases its lease first.
 
 from __future__ import annotations
 
-from copy import copy as shallow_copy
-
 from ..cached_file import CachedFile, Outcome, cached_file
 from ..common.forking import reset_in_children
 from ..common.interruption import reraise_interrupt
@@ -85,6 +83,8 @@ class Fetcher:
 
     def with_origin(self, origin: Origin) -> Fetcher:
         """Return the same for another way to ask the same origin, with a tally of its own."""
+        from copy import copy as shallow_copy
+
         other = shallow_copy(self)
         other.origin, other.tally = origin, Tally()
         other._downloader = self.downloader.with_origin(origin, other.tally)

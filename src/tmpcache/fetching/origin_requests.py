@@ -90,7 +90,7 @@ class OriginRequests:
     def confirm(self, name: ObjectName, copy: Copy, answer: Reply | Unchanged) -> Copy:
         """Record that the origin confirmed a copy to the scope that signed the request."""
         scope = scope_of(self.origin, answer.scope)
-        if copy.scope != scope:  # what other scopes were told stays in the index
+        if copy.scope != scope:  # confirmations to other scopes stay in the index
             copy = copy.for_scope(scope)
         copy = self._store.confirm(name, copy, answer.asked_at)
         if copy.validated_at is None:
