@@ -1,6 +1,6 @@
 """The class :class:`Cache`: settings, and the methods for one object.
 
-The methods for many objects are in :mod:`.fetching.many.verbs`, those for looking and cleaning in
+The methods for many objects are in :mod:`.fetching.many_objects`, those for looking and cleaning in
 :mod:`.fetching.administration`. How a fetch is answered is in :mod:`.fetching.fetcher`.
 """
 
@@ -15,7 +15,7 @@ from .errors import ConfigError
 from .fetching.administration import Administration
 from .fetching.fetcher import Fetcher
 from .fetching.loaded_objects import LoadedObjects
-from .fetching.many.verbs import ManyObjects
+from .fetching.many_objects import ManyObjects
 from .invocations.context import current, time_left
 from .origin.choice import chosen
 from .store import Store

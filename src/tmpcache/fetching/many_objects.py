@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from ...config import checked_call
-from ...errors import ConfigError
+from ..config import checked_call
+from ..errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
 
-    from ...cached_file import CachedFile
-    from ...invocations.scratch import Scratch
-    from ...reports import Warming
-    from ..fetcher import Fetcher
-    from .fetch_many import Progress
-    from .fetch_prefix import CachedPrefix
-    from .warm import Manifest
+    from ..cached_file import CachedFile
+    from ..invocations.scratch import Scratch
+    from ..reports import Warming
+    from .fetcher import Fetcher
+    from .many.fetch_many import Progress
+    from .many.fetch_prefix import CachedPrefix
+    from .many.warm import Manifest
 
 
 class ManyObjects:
@@ -51,7 +51,7 @@ class ManyObjects:
 
         >>> paths = cache.fetch_many("models", ["a.npz", "b.npz"], max_age=60)  # doctest: +SKIP
         """
-        from .fetch_many import fetch_many
+        from .many.fetch_many import fetch_many
 
         if not hasattr(keys, "__iter__"):
             raise ConfigError(f"keys={keys!r} is not a list of keys")
@@ -86,7 +86,7 @@ class ManyObjects:
 
         >>> tree = cache.fetch_prefix("models", "micr/", into="/opt/micr")  # doctest: +SKIP
         """
-        from .fetch_prefix import fetch_prefix
+        from .many.fetch_prefix import fetch_prefix
 
         _check_progress(progress)
         options = stale_if_error, threads, return_exceptions, progress
@@ -100,7 +100,7 @@ class ManyObjects:
 
         >>> cache.put("deploy", "warm.json", cache.manifest().encode())     # doctest: +SKIP
         """
-        from .warm import manifest
+        from .many.warm import manifest
 
         return manifest(self._fetcher)
 
@@ -122,7 +122,7 @@ class ManyObjects:
 
         >>> cache.warm(cache.fetch("deploy", "warm.json"), max_seconds=5)   # doctest: +SKIP
         """
-        from .warm import warm
+        from .many.warm import warm
 
         _check_progress(progress)
         return warm(self._fetcher, manifest, max_bytes, max_seconds, threads, progress)
