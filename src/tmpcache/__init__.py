@@ -6,7 +6,7 @@
 
 `path` is a :class:`CachedFile`: a read-only ``pathlib.Path`` that stays while you hold it.
 :func:`fetch` uses one cache for the whole process, set up by :func:`configure` or by ``TMPCACHE_*``
-in the environment; :class:`Cache` is for those who want several.
+in the environment. Programs that need several caches make each with :class:`Cache`.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def fetch(
     stale_if_error: float | None = None,
     version_id: str | None = None,
 ) -> CachedFile:
-    """The local path of a whole, current copy of an object; see :meth:`Cache.fetch`."""
+    """Return the local path of a whole, current copy of an object; see :meth:`Cache.fetch`."""
     cache = _default or default_cache()
     return cache.fetch(
         bucket,
@@ -97,29 +97,29 @@ def fetch(
 
 
 def fetch_many(bucket: str, keys: Iterable[str], **options: Any) -> list[CachedFile]:
-    """The paths of many objects, fetched by several threads; see :meth:`Cache.fetch_many`."""
+    """Return the paths of many objects; see :meth:`Cache.fetch_many`."""
     return default_cache().fetch_many(bucket, keys, **options)
 
 
 def fetch_prefix(bucket: str, prefix: str, **options: Any) -> CachedPrefix:
-    """The paths of all objects below a prefix, by key; see :meth:`Cache.fetch_prefix`."""
+    """Return the paths of all objects below a prefix, by key; see :meth:`Cache.fetch_prefix`."""
     return default_cache().fetch_prefix(bucket, prefix, **options)
 
 
 def load(bucket: str, key: str, loader: Callable[[CachedFile], T], **options: Any) -> T:
-    """What `loader` makes of the object, kept in memory; see :meth:`Cache.load`."""
+    """Return what `loader` makes of the object, and keep it; see :meth:`Cache.load`."""
     return default_cache().load(bucket, key, loader, **options)
 
 
 def put(
     bucket: str, key: str, source: str | os.PathLike[str] | bytes | BinaryIO, **options: Any
 ) -> CachedFile:
-    """Upload an object, then have it in the cache; see :meth:`Cache.put`."""
+    """Upload an object and put a copy into the cache; see :meth:`Cache.put`."""
     return default_cache().put(bucket, key, source, **options)
 
 
 def manifest() -> str:
-    """What is here, last used first, for :func:`warm` elsewhere; see :meth:`Cache.manifest`."""
+    """List all objects, last used first, for :func:`warm` elsewhere; see :meth:`Cache.manifest`."""
     return default_cache().manifest()
 
 
@@ -129,7 +129,7 @@ def warm(manifest: Manifest, **options: Any) -> Warming:
 
 
 def scratch() -> Scratch:
-    """A private directory, itself a Path, removed at the end of ``with``; see :class:`Scratch`."""
+    """Make a private directory, removed at the end of ``with``; see :meth:`Cache.scratch`."""
     return default_cache().scratch()
 
 
@@ -153,22 +153,22 @@ def configure(**settings: Any) -> None:
     """Set up the cache behind :func:`fetch`; settings not given come from the environment.
 
     Takes the arguments of :class:`Cache` and raises what it raises. May be called again: paths
-    handed out before stay protected.
+    that were returned before stay protected.
 
     >>> tmpcache.configure(quota="400 MB", max_age=60)                      # doctest: +SKIP
     """
     from .cache import Cache
 
     global _default
-    fresh = Cache(**settings)
+    new = Cache(**settings)
     with _lock:
-        old, _default = _default, fresh
+        old, _default = _default, new
     if old is not None:
         old.close()
 
 
 def default_cache() -> Cache:
-    """The cache behind :func:`fetch`, made now if there is none yet."""
+    """Return the cache behind :func:`fetch`; make it if there is none yet."""
     from .cache import Cache
 
     global _default
@@ -179,7 +179,7 @@ def default_cache() -> Cache:
 
 
 def __getattr__(name: str) -> Any:
-    # What costs time to import is imported when it is first used.
+    # Imported at the first use, as it takes time.
     if name == "Cache":
         from .cache import Cache
 

@@ -1,4 +1,4 @@
-"""The path that a fetch returns: a pathlib.Path with the facts and a lease."""
+"""The path that a fetch returns: a ``pathlib.Path`` with a lease and the facts of the copy."""
 
 from __future__ import annotations
 
@@ -9,17 +9,29 @@ from pathlib import Path, PosixPath
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Any, Self
+    from typing import Any, Protocol, Self
 
     from .common.objects import Copy
-    from .store.leases.session import Lease
+
+    class Lease(Protocol):
+        """Protects a blob from eviction; the store makes it."""
+
+        #: The lease is an entry in the table of this process's session, at this index.
+        session: Any
+        slot: int
+
+        def release(self) -> None:
+            """End the lease. May be called again."""
 
 
 class Outcome(Enum):
     """How a fetch was answered."""
 
+    # Enum's own is a function in Python. Each hit counts its outcome, and so calls it twice.
+    __hash__ = object.__hash__
+
     HIT = "hit"  #: served without asking the origin
-    REVALIDATED = "revalidated"  #: the origin said that the copy is still right
+    REVALIDATED = "revalidated"  #: the origin confirmed that the copy is current
     FETCHED = "fetched"  #: downloaded
     STALE = "stale"  #: the origin could not be asked; ``stale_if_error`` allowed the copy
 
@@ -31,7 +43,7 @@ class CachedFile(PosixPath):
     garbage-collected, at :meth:`release`, or at the end of ``with``. Paths derived from it
     (``path.parent``), pickled and copied ones are plain Paths without a lease.
 
-    To be made by tmpcache only.
+    Only tmpcache makes these.
     """
 
     __slots__ = ("__weakref__", "_copy", "_lease", "outcome")
@@ -44,10 +56,10 @@ class CachedFile(PosixPath):
     if sys.version_info >= (3, 12):
 
         def with_segments(self, *segments: Any) -> Path:
-            """Derived paths are plain ones: the lease is for this file."""
+            """Make derived paths plain ones: the lease is for this file."""
             return PosixPath(*segments)
 
-    else:  # the same in the terms of 3.11, which derives through these two
+    else:  # 3.11 makes derived paths with these two
         _from_parts = PosixPath._from_parts  # type: ignore[attr-defined]
         _from_parsed_parts = PosixPath._from_parsed_parts  # type: ignore[attr-defined]
 
@@ -103,22 +115,22 @@ class CachedFile(PosixPath):
 if sys.version_info >= (3, 12):
 
     def cached_file(copy: Copy, outcome: Outcome, lease: Lease) -> CachedFile:
-        """The path of `copy`, protected by the `lease`."""
+        """Return the path of `copy`, protected by the `lease`."""
         file = CachedFile(copy.path)
         file._copy, file._lease, file.outcome = copy, lease, outcome
         return file
 
 else:
-    #: Paths that were handed out, as pathlib of 3.11 parses them (2 µs).
+    #: Paths that were returned, as pathlib of 3.11 parses them, which takes it 2 µs.
     _parsed: dict[str, PosixPath] = {}
-    _PARSED_MOST = 50_000
+    _MAX_PARSED = 50_000
 
     def cached_file(copy: Copy, outcome: Outcome, lease: Lease) -> CachedFile:
-        """The path of `copy`, protected by the `lease`."""
+        """Return the path of `copy`, protected by the `lease`."""
         file: CachedFile = object.__new__(CachedFile)
         plain = _parsed.get(copy.path)
         if plain is None:
-            if len(_parsed) >= _PARSED_MOST:
+            if len(_parsed) >= _MAX_PARSED:
                 _parsed.clear()
             plain = _parsed[copy.path] = PosixPath(copy.path)
         file._drv, file._root, file._parts = plain._drv, plain._root, plain._parts  # type: ignore

@@ -1,4 +1,7 @@
-"""Settings: from arguments, ``TMPCACHE_*``, defaults. Sizes and seconds are parsed here."""
+"""The settings of a cache: from arguments, else ``TMPCACHE_*``, else defaults.
+
+Sizes and durations are parsed here, and arguments that users give are checked.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +17,15 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 MIB = 1024 * 1024
-#: Below this the index alone would be a noticeable part of the quota.
+#: Bytes. With less, the index alone would be a noticeable part of the quota.
 SMALLEST_QUOTA = MIB
 LARGEST_DEFAULT_QUOTA = 10 * 1024 * MIB
 
-_SIZE = r"(?i)(\d+(?:\.\d+)?)\s*(?:([kmgtp]?)(i?)b?|(%))"  # compiled when a text is to be read
+_SIZE = r"(?i)(\d+(?:\.\d+)?)\s*(?:([kmgtp]?)(i?)b?|(%))"  # compiled when the first text is parsed
 
 
 class Settings:
-    """What one cache was told, parsed but for the sizes that depend on the file system."""
+    """The settings of one cache. Sizes are parsed later, as they depend on the file system."""
 
     __slots__ = ("lock_timeout", "max_age", "min_free", "quota", "root", "stale_if_error")
 
@@ -48,13 +51,14 @@ class Settings:
         for name in ("quota", "min_free"):
             value = getattr(self, name)
             if value is not None:
-                parse_size(value, total=100 * SMALLEST_QUOTA, name=name)  # refuse nonsense early
+                # Refuse what is no size before the root is made.
+                parse_size(value, total=100 * SMALLEST_QUOTA, name=name)
 
 
 def parse_size(value: float | str, *, total: int, name: str = "size") -> int:
-    """Bytes meant by a whole number, ``"400 MB"``, ``"1.5 GiB"`` or ``"80%"`` (of `total` bytes).
+    """Return the bytes that a whole number or a text means; a percentage is one of `total`.
 
-    ``MB`` is 10**6 and ``MiB`` 2**20, as everywhere; the ``B`` may be left out.
+    ``MB`` is 10**6 and ``MiB`` 2**20; the ``B`` may be left out.
 
     >>> parse_size("400 MB", total=0), parse_size("1.5GiB", total=0), parse_size("80%", total=1000)
     (400000000, 1610612736, 800)
@@ -77,9 +81,9 @@ def parse_size(value: float | str, *, total: int, name: str = "size") -> int:
 
 
 def seconds(name: str, value: float | str, *, text: bool = False) -> float:
-    """A duration in seconds, zero or more (``inf`` allowed), or :class:`ConfigError`.
+    """Return a duration in seconds, zero or more (``inf`` allowed), or raise `ConfigError`.
 
-    Digits as `text` are for the environment only.
+    A `text` of digits is accepted from the environment only.
     """
     if isinstance(value, str) and not text:
         raise ConfigError(f"{name}={value!r} is a text: give a number of seconds")
@@ -87,7 +91,7 @@ def seconds(name: str, value: float | str, *, text: bool = False) -> float:
 
 
 def number(name: str, value: Any, what: str) -> float:
-    """A number of zero or more, or :class:`ConfigError` that says `what` it should be."""
+    """Return a number of zero or more, or raise `ConfigError`, which says `what` it should be."""
     try:
         found = math.nan if isinstance(value, (bool, bytes, bytearray)) else float(value)
     except (TypeError, ValueError):
@@ -98,7 +102,7 @@ def number(name: str, value: Any, what: str) -> float:
 
 
 def checked_quota(value: float | str | None, *, total: int, free: int, cached: int) -> int:
-    """The quota in bytes for a file system of `total` bytes, of which `free` are free.
+    """Return the quota in bytes for a file system of `total` bytes, of which `free` are free.
 
     The default counts the `cached` bytes as free (they can be evicted), or every process would
     find a smaller quota than the one before it.
@@ -116,7 +120,7 @@ def checked_quota(value: float | str | None, *, total: int, free: int, cached: i
 
 
 def _given(name: str, value: Any, default: Any) -> Any:
-    """The argument, else the environment's word, else the default; an empty variable is none."""
+    """Return the argument, else the variable if it is not empty, else the default."""
     return value if value is not None else os.environ.get(f"TMPCACHE_{name.upper()}") or default
 
 
@@ -135,9 +139,9 @@ def _root(root: str | os.PathLike[str] | None) -> str:
 
 
 def _refuse_what_is_no_cache(path: str) -> None:
-    """Refuse a directory that is for everybody, or full of other things, and advise a new one.
+    """Refuse a directory that others may enter and that is shared or holds other things.
 
-    To make it private, as the store would advise, would lock out whoever else uses it.
+    The store would advise to make it private, which would lock out its other users.
     """
     try:
         status = os.lstat(path)
@@ -148,7 +152,7 @@ def _refuse_what_is_no_cache(path: str) -> None:
             names = os.listdir(path)
             if not names or "CACHEDIR.TAG" in names:
                 return
-    except OSError:  # there is none; or not to be looked into, and the store will say why
+    except OSError:  # there is none, or it cannot be listed, and the store says why
         return
     what = "is a directory for everybody" if is_shared else "holds other things"
     raise UnsafeRootError(
@@ -158,7 +162,7 @@ def _refuse_what_is_no_cache(path: str) -> None:
 
 
 def refuse_root(path: str, error: OSError) -> NoReturn:
-    """Say of a root that cannot be made or used why, and what to do about it."""
+    """Raise `ConfigError`, which says why a root cannot be used and what to do about it."""
     if isinstance(error, TmpCacheError):
         raise error
     raise ConfigError(
@@ -169,7 +173,7 @@ def refuse_root(path: str, error: OSError) -> NoReturn:
 
 
 def checked_client(client: Any) -> Any:
-    """A boto3 S3 client, or None; a resource or session is told how to make one."""
+    """Return a boto3 S3 client or None; raise `ConfigError` for anything else."""
     if client is None or (
         callable(getattr(client, "get_object", None))
         and getattr(getattr(client, "meta", None), "endpoint_url", None) is not None
@@ -179,14 +183,14 @@ def checked_client(client: Any) -> Any:
 
 
 def checked_call(name: str, function: Any) -> Any:
-    """A function that a user gives."""
+    """Return a function that a user gives, or raise `ConfigError`."""
     if not callable(function):
         raise ConfigError(f"{name}={function!r} is not a function")
     return function
 
 
 def split_url(url: str) -> tuple[str, str]:
-    """Bucket and key of ``s3://bucket/key``; the key is taken as it is, nothing is decoded.
+    """Return bucket and key of ``s3://bucket/key``. The key is not decoded.
 
     >>> split_url("s3://models/micr/e13b.npz")
     ('models', 'micr/e13b.npz')

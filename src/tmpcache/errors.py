@@ -1,16 +1,16 @@
-"""Everything tmpcache raises, each error also the builtin that a caller would catch.
+"""The errors that tmpcache raises. Each is also the builtin that a caller would catch.
 
 ::
 
     TmpCacheError
-    ├── ConfigError (ValueError)                a setting or an argument that cannot be
-    ├── UnsafeRootError (PermissionError)       the root is not safely ours
-    ├── QuotaExceededError (OSError, ENOSPC)    no room, whatever is evicted
+    ├── ConfigError (ValueError)                a setting or an argument is not valid
+    ├── UnsafeRootError (PermissionError)       the root is not private to this user
+    ├── QuotaExceededError (OSError, ENOSPC)    no room, even after evicting
     ├── TooManyFilesError (OSError, EMFILE)     this process may open no more files
     ├── IntegrityError                          the bytes are not what the origin says they are
     ├── DeadlineExceededError (TimeoutError)    not done in the time the caller has
     ├── FetchManyError (ExceptionGroup)         some of many objects could not be fetched
-    └── OriginError                             the origin's answer, or its silence
+    └── OriginError                             the origin refused, failed or did not answer
         ├── ObjectNotFoundError (FileNotFoundError)
         ├── AccessDeniedError (PermissionError)
         ├── ObjectChangedError                  replaced while it was read, twice
@@ -40,11 +40,11 @@ class TmpCacheError(Exception):
 
 
 class ConfigError(TmpCacheError, ValueError):
-    """A setting or an argument that cannot be right; nothing was done."""
+    """A setting or an argument is not valid; nothing was done."""
 
 
 class UnsafeRootError(TmpCacheError, PermissionError):
-    """The cache directory is not a directory of ours alone; it was not touched."""
+    """The cache directory is not private to this user; it was not touched."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -100,8 +100,8 @@ class FetchManyError(TmpCacheError, ExceptionGroup[Exception]):
     """Some of many objects could not be fetched; all others were.
 
     ``exceptions`` has one error for each object that failed, in the order of the keys; ``results``
-    has the paths that :func:`tmpcache.fetch_many` would have returned, None where it failed. Take
-    it apart with ``except*``, ``split`` and ``subgroup``, as any group: the parts have the same
+    has the paths that :func:`tmpcache.fetch_many` would have returned, None where it failed. It
+    works with ``except*``, ``split`` and ``subgroup`` as any group. Each part has the same
     ``results``.
     """
 
@@ -131,7 +131,7 @@ class OriginError(TmpCacheError):
     def __init__(self, message: str, *, bucket: str = "", key: str = "") -> None:
         super().__init__(message)
         self.bucket, self.key = bucket, key
-        #: Who signed the request that failed, hashed; "" if that is not known.
+        #: The scope that the request was signed for; "" if the origin does not say.
         self.scope: str | None = ""
 
 

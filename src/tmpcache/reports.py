@@ -1,17 +1,13 @@
-"""What a cache tells about itself. Imported when somebody asks."""
+"""The results of the methods that report on a cache. Imported when one of them is called."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .cached_file import Outcome
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from .fetching.fetcher import Fetcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +36,7 @@ class Usage:
     """Where the bytes are. All sizes in bytes, as allocated on disk (what ``du`` counts)."""
 
     quota: int
-    #: All under the root but scratch directories, plus what running downloads have reserved.
+    #: Everything under the root except scratch directories, plus the reservations of downloads.
     used: int
     objects: int
     blobs: int
@@ -51,7 +47,7 @@ class Usage:
     #: Index, sessions and directories.
     overhead: int
     min_free: int
-    #: What the file system has left.
+    #: Free bytes of the file system.
     disk_free: int
 
     @property
@@ -66,33 +62,17 @@ class Stats:
 
     hits: int = 0
     revalidated: int = 0
-    #: Questions put to the origin, whatever the answer.
+    #: Requests to the origin, whatever the answer.
     asked: int = 0
     fetched: int = 0
     stale: int = 0
-    #: Bytes received of bodies, also of those that broke on the way.
+    #: Bytes received of bodies, also of those that broke off.
     bytes_fetched: int = 0
     evicted: int = 0
     evicted_bytes: int = 0
-    #: Damage found and mended, by reason: "missing", "truncated", "changed", "corrupt", "index".
+    #: Damaged blobs and indexes that were discarded, by reason: "missing", "truncated", "changed",
+    #: "corrupt", "index".
     damaged: Mapping[str, int] = field(default_factory=dict)
-
-
-def stats(fetcher: Fetcher) -> Stats:
-    """The counters of a cache, as they are at one moment."""
-    database = fetcher.store.database
-    with fetcher.tally:
-        return Stats(
-            hits=fetcher.outcomes[Outcome.HIT],
-            revalidated=fetcher.outcomes[Outcome.REVALIDATED],
-            asked=fetcher.asked,
-            fetched=fetcher.outcomes[Outcome.FETCHED],
-            stale=fetcher.outcomes[Outcome.STALE],
-            bytes_fetched=fetcher.received,
-            evicted=database.quota.evicted,
-            evicted_bytes=database.quota.evicted_bytes,
-            damaged=dict(database.damaged),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +81,7 @@ class Verification:
 
     blobs: int
     bytes: int
-    #: Digest and reason of each blob that was damaged; they have been thrown away.
+    #: Digest and reason of each blob that was damaged; they have been removed.
     damaged: tuple[tuple[str, str], ...] = ()
 
 
@@ -109,17 +89,17 @@ class Verification:
 class Warming:
     """What :meth:`Cache.warm` did about the objects of a manifest."""
 
-    #: Downloaded, and how many of these are another version than the manifest names.
+    #: Downloaded, and how many of these have another ETag than the manifest names.
     fetched: int
     changed: int
-    #: Here already.
+    #: The copy was in the cache already.
     present: int
-    #: The origin has them no more, or not for these credentials.
+    #: The origin has no such object, or refuses it to these credentials.
     missing: int
     denied: int
     #: Left out because of `max_bytes`, `max_seconds` or the quota.
     skipped: int
-    #: What else went wrong, one text for each object.
+    #: Other errors, one text for each object.
     problems: tuple[str, ...]
     #: Bytes received, and how long it took.
     bytes: int

@@ -22,7 +22,7 @@ from tmpcache.common.objects import ObjectName
 from tmpcache.errors import FetchManyError, QuotaExceededError, TmpCacheError
 from tmpcache.fetching.fetcher import Fetcher
 from tmpcache.fetching.many.batched_download import BatchedDownload
-from tmpcache.fetching.many.worker_pool import Job
+from tmpcache.fetching.many.job import Job
 from tmpcache.store.index.index import Index
 
 KIB = 1024

@@ -106,7 +106,7 @@ def test_many_threads_without_a_copy_end_with_the_time(
 def test_a_silent_origin_is_asked_again_after_a_moment(
     cache: Cache, bucket: Bucket, silent: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tmpcache.fetching.fetcher._UNRESPONSIVE_FOR", 1.0)
+    monkeypatch.setattr("tmpcache.fetching.origin_requests._UNRESPONSIVE_FOR", 1.0)
     cache.fetch_many("models", ["a", "b"])
     silent()
     outcomes = []

@@ -232,8 +232,8 @@ def test_a_cache_pickles_by_its_settings(
     monkeypatch.chdir("/")
     again = pickle.loads(data)
     assert (again.root, again.usage().quota) == (root, 8 * 2**20)
-    assert again._freshness_limits(None, None) == (7.0, 0.0)
-    assert again._loaded._most == 3
+    assert again._fetcher.freshness_limits(None, None) == (7.0, 0.0)
+    assert again._loaded._max_count == 3
 
 
 def test_what_belongs_to_this_process_does_not_pickle(root: Path, bucket: Bucket) -> None:

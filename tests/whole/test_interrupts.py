@@ -178,16 +178,18 @@ def test_a_leader_that_is_gone_is_not_waited_for() -> None:
 
     def lead() -> None:
         with pytest.raises(TimeIsUp):
-            flights.share("a", call)
+            flights.share("a", None, call)
 
     answers: list[tuple[object, bool]] = []
     leader = threading.Thread(target=lead)
-    waiter = threading.Thread(target=lambda: answers.append(flights.share("a", lambda: "mine")))
+    waiter = threading.Thread(
+        target=lambda: answers.append(flights.share("a", None, lambda: "mine"))
+    )
     leader.start()
     begun.wait(5)
     waiter.start()
-    flight = flights._single_flight.pop("a")
-    assert not flight.has_landed
+    flight = flights._calls.pop("a")
+    assert not flight.is_done
     waiter.join(2)
     assert answers == [("mine", True)]
     land.set()

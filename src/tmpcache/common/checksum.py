@@ -15,17 +15,17 @@ if TYPE_CHECKING:
         def digest(self) -> bytes: ...
 
 
-#: What S3 may send, in the order of speed; a stronger one that is slower is not worth more here.
+#: What S3 may send, fastest first. A stronger one that is slower is not worth its time here.
 ALGORITHMS = (
     *("xxhash128", "xxhash3", "xxhash64", "crc64nvme", "crc32c", "crc32"),
     *("sha1", "md5", "sha256", "sha512"),
 )
-#: Computed by awscrt only; where it is missing these are not verified.
+#: Only awscrt computes these. Where it is not installed they are not verified.
 _NEED_AWSCRT = {"crc64nvme": ("crc64nvme", 8), "crc32c": ("crc32c", 4)}
 
 
 class Checksum:
-    """One that was announced, and the bytes seen so far.
+    """A checksum that S3 announced, and the same of the bytes seen so far.
 
     >>> checksum = Checksum("crc32:DUoRhQ==")
     >>> checksum.update(memoryview(b"hello world"))
@@ -41,7 +41,7 @@ class Checksum:
 
     @property
     def computed(self) -> str:
-        """The same of the bytes that were seen."""
+        """The checksum of the bytes seen so far, as ``algorithm:base64``."""
         from base64 import b64encode
 
         algorithm = self.announced.partition(":")[0]
@@ -49,12 +49,12 @@ class Checksum:
 
     @property
     def matches(self) -> bool:
-        """Whether the bytes are those that were announced."""
+        """Whether the bytes have the announced checksum."""
         return self.computed == self.announced
 
 
 def can_verify(algorithm: str) -> bool:
-    """Whether what computes a checksum of this name is installed."""
+    """Return whether a library that computes this checksum is installed."""
     if algorithm in _NEED_AWSCRT:
         from importlib.util import find_spec
 

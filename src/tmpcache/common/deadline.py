@@ -1,4 +1,4 @@
-"""How much time a call has left."""
+"""Deadlines: the moment by which a call must return."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Waiting(Protocol):
-        """What may wait for bytes, in whatever thread."""
+        """Something that a thread waits for, such as the next bytes of a body."""
 
         def interrupt(self) -> None:
-            """Let it not wait any longer."""
+            """End the wait. Called by another thread."""
 
 
-#: Seconds to keep for answering without the origin, if there are so many: it takes milliseconds.
+#: Seconds kept for serving a stale copy, if there are so many; it takes milliseconds.
 _MOMENT = 1.0
 
 
 class Deadline:
-    """A moment that a call must not outlast, on the clock that no one sets.
+    """The moment by which a call must return, on the clock that nobody sets (`monotonic`).
 
     >>> Deadline(60).remaining() > 59
     True
@@ -32,29 +32,30 @@ class Deadline:
     __slots__ = ("_at", "_waiting", "asks_once")
 
     def __init__(self, seconds: float, *, asks_once: bool = False) -> None:
-        #: Whether a request that fails is not worth another one.
+        #: Whether a request that fails is not sent again.
         self.asks_once = asks_once
         self._at = time.monotonic() + seconds
         self._waiting: set[Waiting] = set()
 
     def cancel(self) -> None:
-        """Let the time be up now, also for what waits for bytes."""
+        """End the time now, and interrupt everything that is watched."""
         self._at = -math.inf
         for one in self._waiting.copy():
             one.interrupt()
 
-    #: A deadline may watch another one, and be cancelled by it.
+    #: A deadline may watch another one, which it cancels along with itself.
     interrupt = cancel
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether the caller has given up."""
+        """Whether :meth:`cancel` was called."""
         return self._at == -math.inf
 
     def briefer(self) -> Deadline:
-        """A deadline that leaves a moment of the time, to be cancelled along with this one.
+        """Return an earlier deadline, which is cancelled along with this one.
 
-        It is to be forgotten by this one in the end.
+        It leaves a second of the time, or a quarter if that is less. The caller calls
+        :meth:`forget` with it in the end.
         """
         left = self.remaining()
         one = Deadline(left - min(_MOMENT, left / 4))
@@ -62,17 +63,17 @@ class Deadline:
         return one
 
     def watch(self, one: Waiting) -> None:
-        """Interrupt this if the deadline is cancelled."""
+        """Interrupt `one` when the deadline is cancelled."""
         self._waiting.add(one)
         if self.is_cancelled:
             one.interrupt()
 
     def forget(self, one: Waiting) -> None:
-        """It does not wait any more."""
+        """Stop watching `one`."""
         self._waiting.discard(one)
 
     def remaining(self) -> float:
-        """Seconds left; negative when it has passed."""
+        """Return the seconds left, negative after the deadline."""
         return self._at - time.monotonic()
 
     def check(self, subject: object, needed: float = 0.0) -> None:
@@ -81,7 +82,7 @@ class Deadline:
             raise self.exceeded(subject)
 
     def exceeded(self, subject: object) -> DeadlineExceededError:
-        """The error for what could not be finished."""
+        """Return the error for what could not be finished in time."""
         return DeadlineExceededError(
             f"{subject}: not finished in the time that is left to this call. What has arrived of a "
             "large object is kept, and the next fetch goes on from there; give the function more "
@@ -96,6 +97,6 @@ FOREVER = 1e9
 def deadline_within(
     outer: Deadline | None, seconds: float = FOREVER, *, asks_once: bool = False
 ) -> Deadline:
-    """A deadline of its own, `seconds` from now but not after the `outer` one."""
+    """Return a new deadline, `seconds` from now but not after the `outer` one."""
     left = FOREVER if outer is None else outer.remaining()
     return Deadline(min(seconds, left, FOREVER), asks_once=asks_once)

@@ -1,10 +1,11 @@
-"""What a forked child puts right before it goes on: locks and calls of threads it does not have.
+"""Resets what a forked child must not inherit: locks, and calls under way in other threads.
 
-Those threads are in the parent; in the child a lock that one of them held would never be free.
+The child has only the thread that forked. A lock that another thread of the parent held would stay
+locked in the child for ever.
 
-Python runs its hooks in a child made by ``os.fork``. A server written in C that forks by itself
-(uWSGI's default) runs none, so who shares something with a child that would harm the parent looks
-at ``here[0]`` first: it is 1 in the process that has put everything right, and 0 in a child of it.
+Python runs fork hooks in a child made by ``os.fork``. A server written in C that forks by itself
+(uWSGI's default) runs none. So code that could harm the parent reads ``here[0]`` first: it is 1 in
+a process that has reset everything, and 0 in a child that has not yet.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Forked(Protocol):
-        """Something with locks."""
+        """An object that has locks or calls under way."""
 
         def forked(self) -> None:
-            """Make the locks anew, forget calls under way."""
+            """Make the locks anew, forget calls under way. Called in the child."""
 
 
-#: linux/mman.h: a page that is zeros in a child. 20 ns to look at; ``os.getpid`` takes 180.
+#: linux/mman.h: the page is zeroed in a child. Reading it takes 20 ns, ``os.getpid`` 180.
 _MADV_WIPEONFORK = 18
 
 
 class _Pid:
-    """The same where the system has no such pages."""
+    """Stands for the page where the system has none that are zeroed in children."""
 
     def __init__(self) -> None:
         self[0] = 1
@@ -56,12 +57,12 @@ _alive: WeakSet[Forked] = WeakSet()
 
 
 def reset_in_children(thing: Forked) -> None:
-    """Have ``thing.forked()`` called in every child forked from now on."""
+    """Call ``thing.forked()`` in every child that is forked from now on."""
     _alive.add(thing)
 
 
 def recover_from_fork() -> None:
-    """In a child: once, by Python's hook or by the first who sees that there was none."""
+    """Reset everything in a child. Called by Python's fork hook, or else at the first use."""
     here[0] = 1
     for thing in list(_alive):
         thing.forked()

@@ -1,10 +1,10 @@
-"""What a signal handler raises belongs to who installed it.
+"""Lets an exception that a signal handler raised reach the code that installed the handler.
 
-A time limit is often an exception that a signal handler raises in the middle of whatever the main
-thread does: celery's ``SoftTimeLimitExceeded``, a ``TimeoutError`` of an alarm. To a library that
-was interrupted it may look like an error of its own: urllib3 takes a TimeoutError for a socket's,
-botocore wraps any exception into its own and asks again. So before an error is translated, retried
-or stored, its traceback is asked where it comes from.
+A time limit is often an exception that a signal handler raises at any point of the main thread:
+celery's ``SoftTimeLimitExceeded``, a ``TimeoutError`` of an alarm. A library that was interrupted
+may take it for an error of its own: urllib3 takes a TimeoutError for a socket's, botocore wraps any
+exception and sends the request again. So before tmpcache translates, retries or stores an error, it
+looks in the traceback whether a signal handler raised it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def reraise_interrupt(error: BaseException, here: FrameType | None = None) -> None:
-    """Raise what a signal handler raised inside the caller's ``try``; nothing otherwise.
+    """Raise the exception that a signal handler raised inside the caller's ``try``, if one did.
 
     `error` is what the ``except`` clause caught: the handler's exception, or what a library made of
     it. `here` is the frame of that clause, if it is not the caller's.
     """
-    if get_ident() != main_thread().ident:  # only there handlers run
+    if get_ident() != main_thread().ident:  # signal handlers run in the main thread only
         return
     found = _interruption(error, here or sys._getframe(1))
     if found is not None:
@@ -48,7 +48,7 @@ def _is_within(frame: FrameType | None, outer: FrameType) -> bool:
 
 
 def _ends_in_a_handler(traceback: TracebackType) -> bool:
-    """Whether one of the frames is a handler's: it was given the very frame that it interrupted."""
+    """Return whether a frame is a signal handler's: its argument is the frame that called it."""
     above = traceback
     while (below := above.tb_next) is not None:
         if any(one is above.tb_frame for one in _arguments(below.tb_frame)):

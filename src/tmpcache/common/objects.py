@@ -1,4 +1,4 @@
-"""What the wings and the hall tell each other about: an object's name, and its copy on disk."""
+"""The name of an object, and a copy of it on disk: what store, origin and fetching share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 
 
 class ObjectName:
-    """Which object is meant: where it comes from, bucket, key and, if pinned, the version."""
+    """The name of an object: its origin, bucket, key and, if one version is meant, that."""
 
     __slots__ = ("bucket", "key", "origin", "version")
 
@@ -33,18 +33,18 @@ class ObjectName:
             )
 
     def __str__(self) -> str:
-        """As people write it, safe to print in one line of a log."""
+        """Return the URL of the object, safe to print in one line of a log."""
         text = f"s3://{self.bucket}/{self.key}" + (
             f"?versionId={self.version}" * bool(self.version)
         )
         return text if text.isprintable() else ascii(text)[1:-1]
 
     def identity(self) -> tuple[str, str, str, str]:
-        """Bucket, key, version and origin: what identifies the object in the index."""
+        """Return bucket, key, version and origin, which identify the object in the index."""
         return self.bucket, self.key, self.version, self.origin
 
     def file_id(self) -> str:
-        """A file name for this object: a hash that nobody can aim, no part of the key."""
+        """Return a file name for this object: a hash, so that no key can choose a path."""
         from hashlib import blake2b
 
         return blake2b(repr(self.identity()).encode(), digest_size=20).hexdigest()
@@ -57,9 +57,9 @@ class Copy(
         "lease_id",
     )
 ):
-    """One version of an object as it lies on disk, and when the origin last confirmed it.
+    """One version of an object on disk, and when the origin last confirmed it to one scope.
 
-    Nobody changes it: a path that was handed out keeps its facts, whatever becomes of the index.
+    Immutable: a path that was returned keeps its facts, whatever becomes of the index.
     """
 
     __slots__ = ()
@@ -78,21 +78,24 @@ class Copy(
         boot: str
         etag: str
         version_id: str | None
-        #: Seconds since the epoch, for the scope; None: never confirmed to it.
+        #: When the origin last confirmed it to the scope, in seconds since the epoch; None: never.
         validated_at: float | None
-        #: Who was told, hashed; None: that is not known, and what they were told is not kept.
+        #: The scope that it was confirmed to; None: not known, and the confirmation is not kept.
         scope: str | None
-        #: The same as the index knows it.
+        #: `validated_at` as the index has it, which may be a moment older.
         written_at: float | None
-        #: What stands for the file in the tables of leases.
+        #: Stands for the blob in the tables of leases.
         lease_id: int
 
     def for_scope(self, scope: str | None) -> Copy:
-        """The same copy for somebody else, to whom nothing was confirmed yet."""
+        """Return the same copy for another scope, to which nothing was confirmed yet."""
         return self._replace(scope=scope, validated_at=None, written_at=None)
 
     def confirmed(self, at: float | None, written_at: float | None) -> Copy:
-        """The same copy, confirmed to its scope at another time; in a third of `_replace`'s."""
+        """Return the same copy, confirmed to its scope at another time.
+
+        Takes a third of the time of `_replace`.
+        """
         return Copy._make((*self[:9], at, self.scope, written_at, self.lease_id))
 
     @property

@@ -1,8 +1,10 @@
-"""Threads that end with the call that starts them, whenever a signal interrupts it.
+"""Threads that end with the call that starts them, even if a signal interrupts that call.
 
-Ctrl-C may arrive inside ``Thread.start``: the thread runs then although ``start`` did not return.
-What the calling thread waits with here is made of single calls into C. ``threading.Event`` and
-``Condition`` are not: a signal in their ``__enter__`` leaves them locked for ever.
+# Interrupts
+
+Ctrl-C may arrive inside ``Thread.start``; then the thread runs although ``start`` did not return.
+The calling thread waits here only by single calls into C. ``threading.Event`` and ``Condition`` are
+not such calls: a signal in their ``__enter__`` leaves them locked for ever.
 """
 
 from __future__ import annotations
@@ -19,36 +21,37 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-#: Seconds between two looks whether something has ended: a signal that comes in the moment before
-#: a wait does not end the wait.
+#: Seconds after which a wait looks again whether its thread has ended: a signal that arrives just
+#: before a wait does not end it.
 LOOK = 0.1
-#: Seconds for a thread to begin whose ``start`` was interrupted; if it has not, there is none.
+#: Seconds after which a thread whose ``start`` was interrupted, and that has not begun, is taken
+#: not to exist.
 _GRACE = 1.0
 
 
 class Worker:
-    """A thread to be recorded by its owner, then started, then joined, whatever happens between.
+    """A thread that its owner records, then starts, then joins, whatever happens in between.
 
-    It works only if it begins before its owner waits for its end. One that begins later ends at
+    It does its work only if it begins before its owner joins it. A thread that begins later ends at
     once and touches nothing.
     """
 
     def __init__(self, work: Callable[[], object], name: str) -> None:
         self._work = work
-        #: Who came first: the thread, which begins to work, or its owner, who calls that off.
+        #: "thread" if the thread began first, "owner" if its owner joined it first: then it ends.
         self._first: dict[str, str] = {}
         self._end: SimpleQueue[None] = SimpleQueue()
         self._is_done = False
         self._thread = Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> bool:
-        """Start the thread; False if the system has no more of them."""
+        """Start the thread. Return False if the system has no more of them."""
         try:
             self._thread.start()
         except RuntimeError as error:
             reraise_interrupt(error)
             return False
-        except KeyError as error:  # of threading, which tidied up after an interrupted start
+        except KeyError as error:  # from threading, which cleaned up after an interrupted start
             reraise_interrupt(error)
             raise
         return True

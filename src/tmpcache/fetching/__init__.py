@@ -1,1 +1,1 @@
-"""How a fetch is answered. The only code that knows both the store and the origin."""
+"""Answers fetches. This package alone knows both the store and the origin."""

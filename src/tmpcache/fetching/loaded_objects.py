@@ -1,4 +1,4 @@
-"""What loaders made of objects, kept in memory: a warm container's global variable, done right."""
+"""Keeps in memory what the caller's loaders made of objects, as `Cache.load` promises."""
 
 from __future__ import annotations
 
@@ -18,65 +18,66 @@ if TYPE_CHECKING:
     from ..cached_file import CachedFile
     from ..store.leases.session import Lease
 
-    #: A value, its weight, the lease of its file and the length of that in bytes.
+    #: A value, its weight, the lease of its file and the length of the file in bytes.
     Kept = tuple[Any, float, Lease, int]
 
 
 class LoadedObjects:
-    """Loaded objects by content and loader: at most so many, at most of such a weight, LRU.
+    """Loaded values by content and loader. The least recently used are dropped first.
 
     The file of a kept value stays leased: ``np.load`` of an archive, a memory map and many other
-    readers open the file, or go on reading it, when the value is used.
+    readers open the file, or read more of it, when the value is used.
     """
 
     def __init__(
         self,
-        most: int,
+        max_count: int,
         weigher: Callable[[Any], float] | None,
-        heaviest: float | None,
-        take: Callable[[int], Lease],
+        max_weight: float | None,
+        lease: Callable[[int], Lease],
     ) -> None:
-        """`take` leases a file by its lease id."""
-        if (weigher is None) != (heaviest is None):
+        """`lease` leases a blob by its lease id."""
+        if (weigher is None) != (max_weight is None):
             raise ConfigError("give loaded_weigher and loaded_weight together, or neither")
         if weigher is not None:
             checked_call("loaded_weigher", weigher)
-            heaviest = number("loaded_weight", heaviest, "a weight: give a number")
-        if isinstance(most, bool) or not isinstance(most, int) or most < 0:
-            raise ConfigError(f"loaded_most={most!r} is not a number of objects: zero or more")
-        self._most, self._weigher, self._take = most, weigher, take
-        self._heaviest = heaviest
+            max_weight = number("loaded_weight", max_weight, "a weight: give a number")
+        if isinstance(max_count, bool) or not isinstance(max_count, int) or max_count < 0:
+            raise ConfigError(f"loaded_most={max_count!r} is not a number of objects: zero or more")
+        self._max_count, self._weigher, self._lease = max_count, weigher, lease
+        self._max_weight = max_weight
         self._values: OrderedDict[tuple[str, object], Kept] = OrderedDict()
         self.forked()
         reset_in_children(self)
 
     def load(self, file: CachedFile, loader: Callable[[CachedFile], Any]) -> Any:
-        """What `loader` makes of the file, or made of the same content before.
+        """Return what `loader` makes of the file, or made of the same content before.
 
-        Threads that want the same wait for one of them; a loader that raises leaves nothing.
+        Threads that want the same value wait for one of them. If the loader raises, nothing is
+        kept.
         """
         key = file.name, loader
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
                 return self._values[key][0]
-        value, led = self._single_flight.share(key, lambda: self._load(file, loader))
-        if led:
+        value, is_leader = self._single_flight.share(key, None, self._load, file, loader)
+        if is_leader:
             self._keep(key, *value)
         return value[0]
 
     def unload(self, needed: int) -> bool:
-        """Give up values, least recently used first, until their files have `needed` bytes.
+        """Drop values, least recently used first, until their files have `needed` bytes together.
 
-        At least one; False if there was none.
+        At least one. Return False if there was none.
         """
-        given_up: list[Kept] = []  # a value may do anything when it goes: not under the lock
+        dropped: list[Kept] = []  # their finalizers may do anything: not to be run under the lock
         with self._lock:
-            while self._values and (not given_up or sum(size for *_, size in given_up) < needed):
-                given_up.append(self._values.popitem(last=False)[1])
-        for _, _, lease, _ in given_up:
+            while self._values and (not dropped or sum(size for *_, size in dropped) < needed):
+                dropped.append(self._values.popitem(last=False)[1])
+        for _, _, lease, _ in dropped:
             lease.release()
-        return bool(given_up)
+        return bool(dropped)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -85,34 +86,35 @@ class LoadedObjects:
         values.clear()
 
     def forked(self) -> None:
-        """In a child: the threads that were loading are in the parent."""
+        """Make lock and calls anew, in a child: the threads that were loading are in the parent."""
         self._lock, self._single_flight = Lock(), SingleFlight()
 
     def _load(
         self, file: CachedFile, loader: Callable[[CachedFile], Any]
     ) -> tuple[Any, Lease, int]:
-        """The value, with a lease of its own: the loader, or an invocation's end, may release the
-        path that it was given.
+        """Load a value; return it with a lease of its own and the length of the file.
+
+        The loader, or the end of the invocation, may release the path that the loader was given.
         """
-        lease = self._take(file._copy.lease_id)
+        lease = self._lease(file._copy.lease_id)
         try:
             return loader(file), lease, file.size
-        except BaseException:  # whoever keeps the error shall not keep the lease
+        except BaseException:  # a kept error must not keep the lease
             lease.release()
             raise
 
     def _keep(self, key: tuple[str, object], value: Any, lease: Lease, size: int) -> None:
         weight = self._weigher(value) if self._weigher is not None else 0.0
-        gone: list[Kept] = []
+        dropped: list[Kept] = []  # as in `unload`
         with self._lock:
             if key in self._values:
-                gone.append(self._values.pop(key))
+                dropped.append(self._values.pop(key))
             self._values[key] = value, weight, lease, size
-            while len(self._values) > self._most or self._is_too_heavy():
-                gone.append(self._values.popitem(last=False)[1])
+            while len(self._values) > self._max_count or self._is_too_heavy():
+                dropped.append(self._values.popitem(last=False)[1])
 
     def _is_too_heavy(self) -> bool:
-        # Summed up each time: a sum kept along would be wrong for ever after a Ctrl-C in between.
-        if self._heaviest is None:
+        # Summed up each time: a running sum would be wrong for ever after a Ctrl-C in between.
+        if self._max_weight is None:
             return False
-        return sum([weight for _, weight, *_ in self._values.values()]) > self._heaviest
+        return sum([weight for _, weight, *_ in self._values.values()]) > self._max_weight

@@ -1,4 +1,8 @@
-"""Write-through: an object is uploaded, then it is in the cache."""
+"""Uploads an object and publishes the same bytes as its copy (write-through).
+
+The source is first copied into a partial file of the cache, and that is uploaded. So the object in
+S3, the copy and the recorded ETag agree whatever happens to the source meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from .fetcher import Fetcher
 
 _CHUNK = 1024 * 1024
-#: Linux's; a path of a file cannot be longer.
+#: Linux's PATH_MAX; no path is longer.
 _PATH_MAX = 4096
 
 
@@ -37,18 +41,18 @@ def put(
     content_type: str | None,
     request_options: Mapping[str, str] | None,
 ) -> CachedFile:
-    """Copy the source into the cache's own file, upload that, publish it: so all three agree."""
+    """See :meth:`tmpcache.Cache.put`."""
     deadline, origin = current_deadline(), fetcher.origin
     options: Any = {"request_options": request_options} if request_options else {}
     if not hasattr(origin, "put"):
         raise ConfigError(f"{name} cannot be put: the origin {origin.name} only gives objects")
-    with fetcher.store.downloads.partial(name, fetcher.patience, None, deadline) as partial:
+    with fetcher.store.downloads.partial(name, fetcher.lock_timeout, None, deadline) as partial:
         partial.rewind()
         _read(source, _Sink(partial, fetcher))
-        # Not by its path: from here on nobody who cleans /tmp can change what is uploaded.
+        # Opened by descriptor: a cleaner of /tmp that deletes the path does not change the upload.
         with open(partial.fd, "rb", closefd=False) as body:
             body.seek(0)
-            etag, version_id, *told = origin.put(
+            etag, version_id, *scopes = origin.put(
                 name.bucket,
                 name.key,
                 body,
@@ -59,7 +63,7 @@ def put(
                 **options,
                 deadline=deadline,
             )
-        scope = told[0] if told else origin.scope
+        scope = scopes[0] if scopes else origin.scope
         arrival = Arrival(partial, name, etag, version_id, fetcher.clock(), scope)
         try:
             copy, lease = fetcher.store.downloads.publish(arrival)
@@ -76,7 +80,7 @@ def put(
 def _fetched_instead(
     fetcher: Fetcher, name: ObjectName, etag: str, lost: Exception, deadline: Deadline | None
 ) -> CachedFile:
-    """The object as S3 has it, after the local copy of the upload was `lost`."""
+    """Fetch the object from S3, after the copy of the upload could not be published (`lost`)."""
     try:
         return fetcher.fetch_from_origin(name, None, 0, 0, deadline)
     except (OSError, TmpCacheError) as error:
@@ -88,18 +92,18 @@ def _fetched_instead(
 
 
 class _Sink:
-    """Where a source is copied to: a partial, with room for it."""
+    """Writes the source into a partial file; makes room for it."""
 
     def __init__(self, partial: Partial, fetcher: Fetcher) -> None:
         self._partial, self._retry_unloading = partial, fetcher.retry_unloading
 
     def expect(self, size: int) -> None:
         """Make room for `size` bytes."""
-        self._retry_unloading(lambda: self._partial.reserve(size))
+        self._retry_unloading(self._partial.reserve, size)
 
     def write(self, data: memoryview) -> None:
         """Append `data`."""
-        self._retry_unloading(lambda: self._partial.write(data, self._partial.received))
+        self._retry_unloading(self._partial.write, data, self._partial.received)
 
 
 def _read(source: str | os.PathLike[str] | bytes | BinaryIO, sink: _Sink) -> None:
@@ -118,7 +122,7 @@ def _read(source: str | os.PathLike[str] | bytes | BinaryIO, sink: _Sink) -> Non
 
 
 def _opened(path: str | os.PathLike[str]) -> BinaryIO:
-    """The caller's file, or what ``open`` raises; :class:`ConfigError` for what is no path."""
+    """Open the caller's file. Raise what ``open`` raises, `ConfigError` for what is no path."""
     try:
         return open(path, "rb")
     except (OSError, ValueError, TypeError) as error:
@@ -132,7 +136,7 @@ def _opened(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def _is_content(text: str) -> bool:
-    """Whether a text that is no file's path was rather meant to be the content."""
+    """Return whether a text that is no file's path was probably meant as the content."""
     return not text or text.lstrip()[:1] in '{[<"' or "\n" in text or len(text) > _PATH_MAX
 
 
@@ -145,12 +149,12 @@ def _read_file(file: BinaryIO, size: int | None, sink: _Sink) -> None:
 
 
 def _length(file: BinaryIO) -> int | None:
-    """What is still to be read of a file, if it can tell."""
+    """Return the bytes that are still to be read of a file, None if it cannot say."""
     try:
-        here = file.tell()
+        position = file.tell()
         end = file.seek(0, io.SEEK_END)
-        file.seek(here)
+        file.seek(position)
     except (AttributeError, OSError) as error:
         reraise_interrupt(error)
         return None
-    return end - here
+    return end - position

@@ -1,4 +1,11 @@
-"""Threads that want the same answer at the same time ask once."""
+"""Single flight: threads that want the same result at the same time make one call for it.
+
+# Interrupts
+
+A signal handler may raise after any call of the main thread, so the leader of a call may be gone
+before it has released those who wait. A waiting thread therefore looks every 0.2 s whether the call
+is still registered.
+"""
 
 from __future__ import annotations
 
@@ -9,109 +16,115 @@ from ..errors import IntegrityError, OriginError, QuotaExceededError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
-    from typing import TypeVar
+    from typing import TypeVar, TypeVarTuple
 
     from ..common.deadline import Deadline
 
     T = TypeVar("T")
+    Arguments = TypeVarTuple("Arguments")
 
 
-#: Seconds between two looks of one who waits: was its deadline cancelled, is the leader gone?
-_LOOK = 0.2
+#: Seconds after which a waiting thread looks whether its deadline was cancelled or the leader gone.
+_POLL = 0.2
 
 
 class _Call:
-    """A call under way, for those who wait for it."""
+    """A call under way, for the threads that wait for it."""
 
-    __slots__ = ("answer", "error", "has_landed", "landed", "thread")
+    __slots__ = ("_running", "error", "is_done", "result", "thread")
 
     def __init__(self) -> None:
         self.thread = get_ident()
-        self.landed = Lock()  # held during the flight: made in a tenth of the time of an Event
-        self.landed.acquire()
-        self.has_landed = False
-        self.answer: object = None
+        self._running = Lock()  # held during the call: made in a tenth of the time of an Event
+        self._running.acquire()
+        self.is_done = False
+        self.result: object = None
         self.error: BaseException | None = None
 
     def wait(self, seconds: float) -> None:
-        """Wait for the landing, at most so long."""
-        if self.landed.acquire(timeout=seconds):
-            self.landed.release()
+        """Wait until the call is done, at most so long."""
+        if self._running.acquire(timeout=seconds):
+            self._running.release()
 
-    def land(self) -> None:
-        """Wake who waits."""
-        self.has_landed = True
-        self.landed.release()
+    def finish(self) -> None:
+        """Wake the threads that wait."""
+        self.is_done = True
+        self._running.release()
 
 
-#: Errors about the object, which are the same for whoever asks for it.
+#: Errors about the object, which every thread that asks for it would get.
 _SHARED = OriginError, QuotaExceededError, IntegrityError
 
 
 class SingleFlight:
-    """Calls under way, by what they ask for.
+    """Calls under way, by what they are for.
 
-    Who comes while a call is under way gets its answer, or its error if that is about the object
-    rather than about the caller. Waiting ends with the call, and every wait inside a call is
-    bounded. A caller that is interrupted at whatever moment leaves nobody waiting.
+    A thread that comes while a call is under way gets its result, or its error if that is about the
+    object rather than about the caller. Waiting ends with the call, and every wait inside a call is
+    bounded. A leader that is interrupted, at whatever moment, leaves no thread waiting.
     """
 
     def __init__(self) -> None:
-        self._single_flight: dict[Hashable, _Call] = {}
+        self._calls: dict[Hashable, _Call] = {}
 
     def __len__(self) -> int:
-        """The number of calls under way."""
-        return len(self._single_flight)
+        """Return the number of calls under way."""
+        return len(self._calls)
 
     def share(
-        self, subject: Hashable, call: Callable[[], T], deadline: Deadline | None = None
+        self,
+        key: Hashable,
+        deadline: Deadline | None,
+        call: Callable[[*Arguments], T],
+        *arguments: *Arguments,
     ) -> tuple[T, bool]:
-        """The answer of `call` or of one like it, and whether it was this thread that called.
+        """Return the result of this call or of another one with the same key, and whose it is.
 
-        The other call is waited for until the `deadline` at most.
+        True if this thread made the call. It waits for another thread's call until the `deadline`
+        at most.
         """
         while True:
-            flight, mine = None, _Call()
+            current, own = None, _Call()
             try:
-                flight = self._single_flight.setdefault(subject, mine)
-                if flight is mine:
-                    return self._lead(mine, call), True
+                current = self._calls.setdefault(key, own)
+                if current is own:
+                    return self._lead(own, call, *arguments), True
             finally:
-                # A signal handler may raise after any call, and the first is the one that counts:
-                # who waits looks whether the flight is still there.
-                if flight is mine or self._single_flight.get(subject) is mine:
-                    self._single_flight.pop(subject, None)
-                    mine.land()
-                    flight = None  # its error leads to this frame, and that to the caller's leases
-                del mine
-            assert flight is not None, "who leads has returned or raised"
-            if flight.thread == get_ident():  # a signal handler that interrupted this very call
-                return call(), True
-            self._wait(subject, flight, deadline)
-            if isinstance(flight.error, _SHARED):
+                # A signal handler may raise after any call here. The first call is the one that
+                # counts: after it, threads that wait see that this one is not registered any more.
+                if current is own or self._calls.get(key) is own:
+                    self._calls.pop(key, None)
+                    own.finish()
+                    current = None  # its error has this frame, and with it the caller's leases
+                del own
+            assert current is not None, "a leader has returned or raised"
+            if current.thread == get_ident():  # a signal handler that interrupted this very call
+                return call(*arguments), True
+            self._wait(key, current, deadline)
+            if isinstance(current.error, _SHARED):
                 from copy import copy  # one error in several threads would mix their tracebacks
 
-                raise copy(flight.error) from flight.error
-            if flight.has_landed and flight.error is None:
-                return flight.answer, False  # type: ignore[return-value]
-            if deadline is not None:  # not to call in turn when the first has used up the time
+                raise copy(current.error) from current.error
+            if current.is_done and current.error is None:
+                return current.result, False  # type: ignore[return-value]
+            if deadline is not None:  # the first call may have used up the time for a second one
                 deadline.check("an answer that another thread is waiting for")
 
-    def _wait(self, subject: Hashable, flight: _Call, deadline: Deadline | None) -> None:
-        """Until the flight has landed, its leader is gone, or time is up."""
-        while not flight.has_landed and self._single_flight.get(subject) is flight:
-            left = _LOOK if deadline is None else min(_LOOK, deadline.remaining())
+    def _wait(self, key: Hashable, current: _Call, deadline: Deadline | None) -> None:
+        """Wait until the call is done, its leader is gone, or time is up."""
+        while not current.is_done and self._calls.get(key) is current:
+            left = _POLL if deadline is None else min(_POLL, deadline.remaining())
             if left <= 0:
                 return
-            flight.wait(left)
+            current.wait(left)
 
-    def _lead(self, flight: _Call, call: Callable[[], T]) -> T:
+    def _lead(self, own: _Call, call: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
         try:
-            answer = call()
-            flight.answer = answer
-            return answer
+            result = call(*arguments)
+            own.result = result
+            return result
         except BaseException as error:
-            flight.error = error
+            own.error = error
             raise
         finally:
-            del flight
+            del own

@@ -1,1 +1,1 @@
-"""One invocation of a function: its deadline, its scratch directories, its keep-warm ping."""
+"""One event that a function handles: its deadline, scratch directories and keep-warm ping."""

@@ -1,7 +1,7 @@
-"""The invocation under way, if there is one: since when, and until when.
+"""The invocation under way, if there is one: when it began, and its deadline.
 
-A thread that the handler starts does not inherit its context (before Python 3.14), so where one
-invocation runs in the process, as in Lambda, it counts for every thread.
+A thread that the handler starts does not inherit its context (before Python 3.14). So if just one
+invocation runs in the process, as in Lambda, every thread belongs to it.
 """
 
 from __future__ import annotations
@@ -11,41 +11,65 @@ from contextvars import ContextVar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..common.deadline import Deadline
-    from .decorator import Run
+    from typing import Protocol
 
-_here: ContextVar[Run | None] = ContextVar("tmpcache invocation", default=None)
+    from ..cached_file import CachedFile
+    from ..common.deadline import Deadline
+
+    class Run(Protocol):
+        """An invocation under way."""
+
+        #: When the function's time is up, less the margin; None without a limit.
+        deadline: Deadline | None
+        #: Seconds since the epoch.
+        started: float
+
+        def note_file(self, file: CachedFile, /) -> None:
+            """Release this path at the end."""
+
+        def note_scratch(self, scratch: Removable, /) -> None:
+            """Remove this directory at the end."""
+
+    class Removable(Protocol):
+        """A scratch directory."""
+
+        def remove(self) -> None:
+            """Remove it with all in it."""
+
+
+_current: ContextVar[Run | None] = ContextVar("tmpcache invocation", default=None)
 _running: list[Run] = []
+
+#: The start of the invocation where there is none: no copy was confirmed since.
+NEVER = math.inf
 
 
 def current() -> Run | None:
-    """The invocation that the caller belongs to."""
+    """Return the invocation that the caller belongs to, None without one."""
     if not _running:
         return None
-    run = _here.get()
+    run = _current.get()
     if run is not None and run in _running:
         return run
     return _running[0] if len(_running) == 1 else None
 
 
 def current_deadline() -> Deadline | None:
-    """When the caller must have finished."""
+    """Return the deadline of the invocation under way, None without one."""
     run = current()
     return run.deadline if run is not None else None
 
 
 def time_left() -> float:
-    """Seconds that the caller has; without an invocation, all the time in the world."""
+    """Return the seconds that the caller has left; infinity without a deadline."""
     deadline = current_deadline()
     return math.inf if deadline is None else deadline.remaining()
 
 
 def current_start() -> float:
-    """Seconds since the epoch when the invocation began; never, where there is none.
+    """Return when the invocation began, in seconds since the epoch; `NEVER` without one.
 
-    Within an invocation an object is validated at most once: what was confirmed since is fresh.
+    Within an invocation an object is validated at most once: copies confirmed since are fresh.
     """
-    if not _running:
-        return math.inf
     run = current()
-    return run.started if run is not None else math.inf
+    return NEVER if run is None else run.started

@@ -1,4 +1,8 @@
-"""One invocation of a function: its deadline, its tidiness, its account."""
+"""Runs a handler as one invocation, as ``tmpcache.invocation`` promises.
+
+An invocation begins by reclaiming what dead processes left. It has a deadline, and at its end it
+removes scratch directories, releases paths and logs what it did.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +25,27 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Protocol, Self, TypeVar, overload
 
-    from ..cache import Cache
     from ..cached_file import CachedFile
-    from ..reports import Stats
-    from .scratch import Scratch
+    from ..reports import Stats, Usage
+    from .context import Removable
 
     Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+    class InvokedCache(Protocol):
+        """What an invocation needs of a cache."""
+
+        @property
+        def _clock(self) -> Callable[[], float]:
+            """Seconds since the epoch."""
+
+        def _sweep(self) -> None:
+            """Reclaim what dead processes left."""
+
+        def stats(self) -> Stats:
+            """What the cache has counted so far."""
+
+        def usage(self) -> Usage:
+            """Where the bytes are."""
 
     class Starter(Protocol):
         """What ``tmpcache.invocation`` and ``Cache.invocation`` take and give."""
@@ -48,7 +67,7 @@ _log = logging.getLogger("tmpcache.invocation")
 
 
 def is_ping(event: object) -> bool:
-    """Whether an event is only there to keep the function warm: ``{"tmpcache": "ping"}``.
+    """Return whether an event only keeps the function warm: ``{"tmpcache": "ping"}``.
 
     >>> is_ping({"tmpcache": "ping"}), is_ping({"Records": []})
     (True, False)
@@ -57,7 +76,9 @@ def is_ping(event: object) -> bool:
 
 
 def is_ping_or_scheduled(event: object) -> bool:
-    """The same, and every scheduled event of EventBridge: for functions that have no other use.
+    """Return the same, and True for every scheduled event of EventBridge.
+
+    For functions that have no other use for scheduled events.
 
     >>> is_ping_or_scheduled({"source": "aws.events", "detail-type": "Scheduled Event"})
     True
@@ -72,14 +93,14 @@ def is_ping_or_scheduled(event: object) -> bool:
 class Invocation:
     """Decorator of a ``handler(event, context)``, and context manager ``with invocation(context)``.
 
-    * What dead invocations left behind is swept at the start.
+    * At the start, what dead processes left is reclaimed.
     * A fetch that cannot be finished `margin` seconds before the function is killed raises
-      :class:`~tmpcache.errors.DeadlineExceededError`; the next invocation goes on with what has
-      arrived of a large object.
+      :class:`~tmpcache.errors.DeadlineExceededError`; the next invocation resumes the
+      download of a large object.
     * Within the invocation an object is validated at most once.
-    * At the end, however it comes, scratch directories are removed and paths released.
-    * `ping` says of an event whether it only keeps the function warm; such a one is answered with
-      ``{"tmpcache": "pong"}`` and the handler is not run.
+    * At the end, also after an error, scratch directories are removed and paths released.
+    * An event for which `ping` returns true is answered with ``{"tmpcache": "pong"}``, and the
+      handler is not run.
     * One line goes to the logger ``tmpcache.invocation``, in JSON; with `metrics`, a namespace, one
       in CloudWatch's embedded metric format to standard output.
 
@@ -92,7 +113,7 @@ class Invocation:
         self,
         context: object = None,
         *,
-        cache: Callable[[], Cache],
+        cache: Callable[[], InvokedCache],
         margin: float = 0.5,
         ping: Callable[[object], bool] = is_ping,
         metrics: str | None = None,
@@ -102,7 +123,7 @@ class Invocation:
         self._runs: list[Run] = []
 
     def __call__(self, handler: Handler) -> Handler:
-        """Wrap a handler, an async one too."""
+        """Wrap a handler, which may be async."""
         if inspect.iscoroutinefunction(handler):
 
             @functools.wraps(handler)
@@ -140,8 +161,8 @@ class Invocation:
         return Run(self._cache(), context, self._margin, self._metrics)
 
 
-def invocation(target: Any = None, *, cache: Callable[[], Cache], **options: Any) -> Any:
-    """`Invocation`, or, given a function, that function decorated: see `Starter`."""
+def invocation(target: Any = None, *, cache: Callable[[], InvokedCache], **options: Any) -> Any:
+    """Return an `Invocation`, or, given a function, that function decorated: see `Starter`."""
     if callable(target) and not hasattr(target, "get_remaining_time_in_millis"):
         return Invocation(cache=cache, **options)(target)
     return Invocation(target, cache=cache, **options)
@@ -150,11 +171,13 @@ def invocation(target: Any = None, *, cache: Callable[[], Cache], **options: Any
 class Run:
     """An invocation under way."""
 
-    def __init__(self, cache: Cache, context: object, margin: float, metrics: str | None) -> None:
+    def __init__(
+        self, cache: InvokedCache, context: object, margin: float, metrics: str | None
+    ) -> None:
         self.cache, self._metrics = cache, metrics
         self.request_id = str(getattr(context, "aws_request_id", ""))
         self._function = str(getattr(context, "function_name", ""))
-        #: When the function's time is up, less the margin; None if nobody says.
+        #: When the function is killed, less the margin; None if its context does not say.
         self.deadline: Deadline | None = None
         milliseconds = _remaining(context)
         if milliseconds is not None:
@@ -163,17 +186,17 @@ class Run:
         self.started = 0.0
         self._began = 0.0
         self._files: dict[int, ref[CachedFile]] = {}
-        self._scratches: list[ref[Scratch]] = []
+        self._scratches: list[ref[Removable]] = []
 
     def __enter__(self) -> Self:
         try:
             self.cache._sweep()
-        except TmpCacheError as problem:  # whoever needs the room will see it, too
+        except TmpCacheError as problem:  # a fetch that needs the room raises it again
             _log.warning("leftovers were not swept: %s", problem)
         self.started, self._began = self.cache._clock(), time.monotonic()
         self._before = self.cache.stats()
         context._running.append(self)
-        self._token = context._here.set(self)
+        self._token = context._current.set(self)
         return self
 
     def __exit__(
@@ -183,7 +206,7 @@ class Run:
         traceback: TracebackType | None,
     ) -> None:
         context._running.remove(self)
-        context._here.reset(self._token)
+        context._current.reset(self._token)
         try:
             self._report(error)
         finally:
@@ -195,11 +218,11 @@ class Run:
                     path.release()
 
     def note_file(self, file: CachedFile) -> None:
-        """A path that is to be released at the end. Slots are used again, so these stay few."""
+        """Release this path at the end. Slots of leases are used again, so these stay few."""
         self._files[file._lease.slot] = ref(file)
 
-    def note_scratch(self, scratch: Scratch) -> None:
-        """A directory that is to be removed at the end."""
+    def note_scratch(self, scratch: Removable) -> None:
+        """Remove this directory at the end."""
         self._scratches.append(ref(scratch))
 
     def _report(self, error: BaseException | None) -> None:
@@ -208,7 +231,7 @@ class Run:
             return
         try:
             usage = self.cache.usage()
-        except TmpCacheError as problem:  # the handler's answer is worth more than its account
+        except TmpCacheError as problem:  # the handler's result matters more than this line
             _log.warning("no account of this invocation: %s", problem)
             return
         account = {
@@ -225,18 +248,18 @@ class Run:
 
 
 def _remaining(context: object) -> float | None:
-    """Milliseconds that are left; None if nobody says, as a mock or an emulator may not."""
+    """Return the milliseconds left, None if the context (a mock, an emulator) does not say."""
     ask = getattr(context, "get_remaining_time_in_millis", None)
-    said = ask() if ask is not None else None
-    is_a_time = isinstance(said, (int, float)) and not isinstance(said, bool) and said >= 0
-    return said if is_a_time else None
+    left = ask() if ask is not None else None
+    is_a_time = isinstance(left, (int, float)) and not isinstance(left, bool) and left >= 0
+    return left if is_a_time else None
 
 
 _PONG = {"tmpcache": "pong"}
 
 
 def _difference(before: Stats, after: Stats) -> dict[str, int]:
-    """What happened in between, in the words of the log line."""
+    """Return what happened in between, named as in the log line."""
     return {
         "hits": after.hits - before.hits,
         "asked": after.asked - before.asked,
@@ -248,7 +271,7 @@ def _difference(before: Stats, after: Stats) -> dict[str, int]:
 
 
 def _embedded(account: dict[str, Any], namespace: str, function: str) -> str:
-    """CloudWatch's embedded metric format.
+    """Return the line in CloudWatch's embedded metric format.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
     """

@@ -1,4 +1,8 @@
-"""A private directory for one piece of work, removed when the work ends."""
+"""A private directory for one piece of work, removed when the work ends.
+
+Objects come into it as hard links to their blobs, or as copies. Its files do not count against the
+quota, except at the moment when room is made for them.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from pathlib import Path, PosixPath
 
 from ..cached_file import CachedFile, cached_file
 from ..common.interruption import reraise_interrupt
-from ..errors import ConfigError
+from ..errors import ConfigError, QuotaExceededError
 from ..store.content.quota import FULL
 
 TYPE_CHECKING = False
@@ -22,19 +26,18 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self, TypeVar
 
-    from ..cache import Cache
     from ..store import Store
     from ..store.scratch_directories import Directory
 
     T = TypeVar("T")
 
-#: What file systems and shells agree on; all else in a key's last part becomes an underscore.
+#: All other characters than those that file systems and shells agree on become an underscore.
 _ODD = re.compile(r"[^\w.,@^+=~() -]")
-_LONGEST = 200
-#: Why a hard link may not be had although the file could be copied.
+_MAX_BYTES = 200
+#: Errors of `link` after which the file can still be copied.
 NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.EACCES}
-#: How often room is made on a full disk, a file at a time, for what is only a name.
-_TRIES = 64
+#: Evictions from a full disk, a blob at a time, for what needs only a directory entry.
+_MAX_RETRIES = 64
 
 
 class Scratch(PosixPath):
@@ -49,16 +52,18 @@ class Scratch(PosixPath):
     ...     convert(image, work / "small.jpg")
     """
 
-    __slots__ = ("__weakref__", "_cache", "_directory", "_held")
+    __slots__ = ("__weakref__", "_directory", "_fetch", "_held", "_make_room", "_store")
 
-    _cache: Cache
+    _fetch: Callable[..., CachedFile]
+    _make_room: Callable[[int | str], object]
+    _store: Store
     _directory: Directory
     _held: list[CachedFile]
 
     if sys.version_info >= (3, 12):
 
         def with_segments(self, *segments: Any) -> Path:
-            """Derived paths are plain ones."""
+            """Make derived paths plain ones."""
             return PosixPath(*segments)
 
     else:
@@ -77,50 +82,45 @@ class Scratch(PosixPath):
         stale_if_error: float | None = None,
         version_id: str | None = None,
     ) -> CachedFile:
-        """The object in this directory, under its own file name; no second copy of the bytes.
+        """Fetch an object into this directory, under its own file name, and return its path.
 
-        The file is a hard link to the cached one and read-only. With ``links="copy"`` it is a copy,
-        for programs that refuse files with several links, and with `writable` one of mode 0600 that
-        may be changed; room for it is reserved. The cached file stays at least until the directory
-        goes. `name` overrides the file name: the last part of the key, with what could be dangerous
-        replaced, and a number where another object has the name already.
+        The file is a read-only hard link to the cached one. With ``links="copy"`` it is a copy, for
+        programs that refuse files with several links. With `writable` it is a copy of mode 0600
+        that may be changed. Room is made for copies. The cached file stays at least until the
+        directory is removed. `name` overrides the file name. That is the key after its last ``/``,
+        with dangerous characters replaced, and with a number if another object has the name.
 
         Raises what :meth:`tmpcache.Cache.fetch` raises.
         """
         copies = are_copies(links)
         if name is not None and not isinstance(name, str):
             raise ConfigError(f"name={name!r} is not a text")
-        found = self._cache.fetch(
+        cached = self._fetch(
             *((bucket,) if key is None else (bucket, key)),
             max_age=max_age,
             stale_if_error=stale_if_error,
             version_id=version_id,
         )
-        name = file_name(name if name is not None else found.key)
-        wanted, store = os.path.join(str(self), on_disk(name)), self._cache._store
-        subject, path = f"{found.key} in a scratch directory", None
+        name = file_name(name if name is not None else cached.key)
+        wanted, store = os.path.join(str(self), on_disk(name)), self._store
+        subject, path = f"{cached.key} in a scratch directory", None
         if not (copies or writable):
-            path = with_room(store, subject, lambda: _link(found, wanted))
+            path = retry_evicting(store, subject, lambda: _link(cached, wanted))
         if path is None:
-            self.reserve(found.size)
+            self.reserve(cached.size)
             with store.downloads.explain_full_disk(subject):
-                path = _copy(found, wanted, writable)
-        file = cached_file(found._copy._replace(path=path), found.outcome, found._lease)
+                path = _copy(cached, wanted, writable)
+        file = cached_file(cached._copy._replace(path=path), cached.outcome, cached._lease)
         self._held.append(file)
         return file
 
     def reserve(self, size: int | str) -> None:
         """Evict until `size` (bytes, or ``"200 MB"``) can be written here.
 
-        Counts against the quota and `min_free` at this moment; nothing keeps others from filling
-        the disk later. Raises :class:`~tmpcache.errors.QuotaExceededError` if there is no room.
+        Counts against the quota and `min_free` at this moment. Other programs may still fill the
+        disk later. Raises :class:`~tmpcache.errors.QuotaExceededError` if there is no room.
         """
-        from ..store import maintenance
-
-        cache = self._cache
-        cache._fetcher.retry_unloading(
-            lambda: maintenance.make_room(cache._store, size, on_disk=True)
-        )
+        self._make_room(size)
 
     def __enter__(self) -> Self:
         return self
@@ -134,7 +134,7 @@ class Scratch(PosixPath):
         self.remove()
 
     def remove(self) -> None:
-        """Remove the directory now, and release what it held. May be called again."""
+        """Remove the directory now, and release the leases it holds. May be called again."""
         self._directory.remove()
         for file in self._held:
             file.release()
@@ -144,20 +144,26 @@ class Scratch(PosixPath):
         return PosixPath, (str(self),)
 
 
-def new_scratch(cache: Cache, directory: Directory) -> Scratch:
-    """The Path for a directory that was just made."""
+def new_scratch(
+    store: Store,
+    fetch: Callable[..., CachedFile],
+    make_room: Callable[[int | str], object],
+) -> Scratch:
+    """Make a scratch directory. It uses `fetch` and `make_room` for its methods."""
+    directory = retry_evicting(store, "a scratch directory", store.scratch_directory)
     if sys.version_info >= (3, 12):
         scratch = Scratch(directory.path)
     else:
         plain = PosixPath(directory.path)
         scratch = object.__new__(Scratch)
         scratch._drv, scratch._root, scratch._parts = plain._drv, plain._root, plain._parts  # type: ignore
-    scratch._cache, scratch._directory, scratch._held = cache, directory, []
+    scratch._store, scratch._directory, scratch._held = store, directory, []
+    scratch._fetch, scratch._make_room = fetch, make_room
     return scratch
 
 
 def file_name(key: str) -> str:
-    """The last part of a key as a file name that is safe anywhere.
+    """Return what follows the last ``/`` of a key as a file name that is safe anywhere.
 
     >>> file_name("in/a@b.org^123^19.99.jpg"), file_name("../.."), file_name("a/.profile")
     ('a@b.org^123^19.99.jpg', '_', '_profile')
@@ -168,53 +174,46 @@ def file_name(key: str) -> str:
     if name.startswith("."):
         name = "_" + name.lstrip(".")
     encoded = name.encode()
-    if len(encoded) > _LONGEST:
+    if len(encoded) > _MAX_BYTES:
         stem, dot, rest = name.partition(".")
         tail = (dot + rest).encode()
         tail = tail if len(tail) <= 40 else b""
-        name = stem.encode()[: _LONGEST - len(tail)].decode(errors="ignore") + tail.decode()
+        name = stem.encode()[: _MAX_BYTES - len(tail)].decode(errors="ignore") + tail.decode()
     return name or "_"
 
 
 def on_disk(name: str) -> str:
-    """A part of a key as the file name whose bytes are its UTF-8, whatever the locale."""
+    """Return the file name whose bytes are the UTF-8 of `name`, whatever the locale."""
     return os.fsdecode(name.encode())
 
 
 def are_copies(links: str) -> bool:
-    """What `links` says: hard links, or copies for programs that refuse files with several."""
+    """Return whether `links` asks for copies rather than hard links."""
     if links not in ("hard", "copy"):
         raise ConfigError(f"links={links!r} is neither 'hard' nor 'copy'")
     return links == "copy"
 
 
-def with_room(store: Store, subject: str, call: Callable[[], T]) -> T:
-    """What `call` returns; where the disk is full, or has no inodes, files are evicted for it.
+def retry_evicting(store: Store, subject: str, call: Callable[[], T]) -> T:
+    """Return what `call` returns; while the disk is full, or has no inodes, evict and call again.
 
     Raises :class:`~tmpcache.errors.QuotaExceededError` if nothing is left to evict.
     """
-    try:
-        return call()
-    except OSError as error:
-        reraise_interrupt(error)
-        if error.errno not in FULL:
-            raise
     quota = store.database.quota
-    with store.downloads.explain_full_disk(
-        subject
-    ):  # what it imports, a scratch with room need not
-        for _ in range(_TRIES):
-            evicted = quota.evicted
-            try:
-                return call()
-            except OSError as error:
-                reraise_interrupt(error)
-                if error.errno not in FULL:
-                    raise
+    for retries_left in reversed(range(_MAX_RETRIES + 1)):
+        try:
+            return call()
+        except OSError as error:
+            reraise_interrupt(error)
+            if error.errno not in FULL or isinstance(error, QuotaExceededError):
+                raise
+            # What `downloads` imports is needed only where the disk is full.
+            with store.downloads.explain_full_disk(subject):
+                evicted = quota.evicted
                 store.downloads.free_disk_space(1)
-                if quota.evicted == evicted:
+                if quota.evicted == evicted or not retries_left:
                     raise
-        return call()
+    raise AssertionError("the last call returns or raises")
 
 
 def _free_names(path: str) -> Iterator[str]:
@@ -233,7 +232,7 @@ def _free_names(path: str) -> Iterator[str]:
 
 
 def _link(found: CachedFile, wanted: str) -> str | None:
-    """A hard link to the cached file; None where there can be none."""
+    """Link the cached file at `wanted` or a free name near it; None if it cannot be linked."""
     for path in _free_names(wanted):
         try:
             os.link(found, path)
@@ -250,7 +249,7 @@ def _link(found: CachedFile, wanted: str) -> str | None:
 
 
 def _copy(found: CachedFile, wanted: str, writable: bool) -> str:
-    """A copy of the cached file; on file systems that can, one that shares its blocks."""
+    """Copy the cached file to `wanted` or a free name near it; return the path."""
     for path in _free_names(wanted):
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
@@ -268,7 +267,7 @@ def _copy(found: CachedFile, wanted: str, writable: bool) -> str:
 
 
 def fill(target: int, found: CachedFile, mode: int) -> None:
-    """Make a new, open file a copy of a cached one, and close it."""
+    """Copy a cached file into a new, open file, and close that."""
     with open(target, "wb") as copy, open(found, "rb") as source:
         if not reflink(source.fileno(), target):
             shutil.copyfileobj(source, copy, 1024 * 1024)
@@ -276,7 +275,7 @@ def fill(target: int, found: CachedFile, mode: int) -> None:
 
 
 def reflink(source: int, target: int) -> bool:
-    """Have a new file share the blocks of another, where the file system can; else False."""
+    """Have a file share the blocks of another. Return False if the file system cannot."""
     import fcntl
 
     ficlone = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)

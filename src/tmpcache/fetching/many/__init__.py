@@ -1,1 +1,1 @@
-"""Many objects at a time: fetch_many, fetch_prefix and warm, on one pool of threads."""
+"""Many objects in one call: fetch_many, fetch_prefix and warm, by one kind of worker pool."""

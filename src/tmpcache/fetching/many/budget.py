@@ -1,8 +1,7 @@
-"""Fetching within a budget of bytes, and within what is free: so nothing is evicted for it."""
+"""Fetches within a budget of bytes and within the free space, so that nothing is evicted."""
 
 from __future__ import annotations
 
-from copy import copy as shallow_copy
 from threading import Lock
 
 from ...cached_file import Outcome
@@ -24,30 +23,28 @@ if TYPE_CHECKING:
 
 
 class SkippedError(DeadlineExceededError):
-    """No room for an object, or no bytes left for it; what has arrived of it before is kept."""
+    """The budget or the free space is too small for an object. Its partial file is kept."""
 
 
 class Budget:
-    """Fetches objects of about known sizes as long as they fit.
+    """Fetches objects whose sizes are about known, as long as they fit.
 
-    What is said of a size decides whether an object is asked for; what the origin answers, whether
-    it is received.
+    The size that the caller gives decides whether an object is asked for. The size in the origin's
+    answer decides whether its body is received.
     """
 
-    def __init__(self, fetcher: Fetcher, free_space: FreeSpace, most: int | None) -> None:
-        """At most what there is `room` for, and `most` bytes of content if given."""
+    def __init__(self, fetcher: Fetcher, free_space: FreeSpace, max_bytes: int | None) -> None:
+        """Fetch what fits into `free_space`, and `max_bytes` of content if given."""
         self._original, self._lock = fetcher, Lock()
-        self._free, self._cost, self._left = free_space.bytes, free_space.cost, most
+        self._free, self._cost, self._left = free_space.bytes, free_space.cost, max_bytes
         self._granted: dict[ObjectKey, int] = {}
-        self._fetcher = shallow_copy(fetcher)
-        self._fetcher.origin = _BudgetedOrigin(fetcher.origin, self)
-        self._fetcher.received = self._fetcher.asked = 0
-        self._fetcher.unload = lambda needed: False  # what `load` keeps is hotter
+        self._fetcher = fetcher.with_origin(_BudgetedOrigin(fetcher.origin, self))
+        self._fetcher.unload = lambda needed: False  # what `load` keeps is used more
 
     def fetch(
         self, name: ObjectName, size: int, copy: Copy | None, deadline: Deadline
     ) -> CachedFile:
-        """Fetch an object that is said to have `size` bytes, and release it at once."""
+        """Fetch an object of about `size` bytes, and release its path at once."""
         object_key = name.bucket, name.key, name.version
         self.grant(object_key, size)
         received = False
@@ -59,12 +56,12 @@ class Budget:
         finally:
             if not received:
                 with self._lock:
-                    self._take_back(object_key)
+                    self._return(object_key)
 
     def grant(self, object_key: ObjectKey, size: int) -> None:
-        """Set aside `size` bytes, in place of what was set aside for the object before."""
+        """Set aside `size` bytes for an object, in place of what was set aside for it before."""
         with self._lock:
-            self._take_back(object_key)
+            self._return(object_key)
             if self._cost(size) > self._free or (self._left is not None and size > self._left):
                 raise SkippedError
             self._granted[object_key] = size
@@ -72,7 +69,7 @@ class Budget:
             if self._left is not None:
                 self._left -= size
 
-    def _take_back(self, object_key: ObjectKey) -> None:
+    def _return(self, object_key: ObjectKey) -> None:
         size = self._granted.pop(object_key, None)
         if size is not None:
             self._free += self._cost(size)
@@ -80,15 +77,13 @@ class Budget:
                 self._left += size
 
     def account(self) -> int:
-        """Add what was received and asked to the cache's own counters; the bytes received."""
-        with self._original.tally:
-            self._original.received += self._fetcher.received
-            self._original.asked += self._fetcher.asked
-        return self._fetcher.received
+        """Add what was counted to the cache's own tally. Return the bytes received."""
+        self._original.tally.add_all(self._fetcher.tally)
+        return self._fetcher.tally.bytes_received
 
 
 class _BudgetedOrigin:
-    """An origin whose answers are not received if they are larger than what is left."""
+    """An origin whose answers are refused if they are larger than the budget that is left."""
 
     def __init__(self, origin: Origin, budget: Budget) -> None:
         self._origin, self._budget = origin, budget
@@ -96,13 +91,13 @@ class _BudgetedOrigin:
 
     @property
     def scope(self) -> str | None:
-        """Who asks."""
+        """The scope of the origin."""
         return self._origin.scope
 
     def get(
         self, bucket: str, key: str, version_id: str | None = None, **options: Unpack[GetOptions]
     ) -> Reply | Unchanged | None:
-        """What the origin answers, unless that is too much."""
+        """Return the origin's answer, or raise `SkippedError` if its body does not fit."""
         reply = self._origin.get(bucket, key, version_id, **options)
         if isinstance(reply, Reply) and reply.size is not None:
             try:

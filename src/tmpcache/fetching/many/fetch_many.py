@@ -1,4 +1,7 @@
-"""fetch_many: thousands of objects by a few threads, at the cost of the questions alone."""
+"""fetch_many: thousands of objects in one call.
+
+Fresh copies are served first, from a few look-ups in the index. A worker pool fetches the rest.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ from ...cached_file import Outcome
 from ...common.deadline import deadline_within
 from ...common.objects import ObjectName
 from ...errors import ConfigError, FetchManyError
-from ...invocations.context import current, current_deadline
+from ...invocations.context import current_deadline, current_start
+from ..freshness import is_always_stale, is_fresh
 from .batched_download import BatchedDownload
-from .worker_pool import Job, WorkerPool
+from .job import Job
+from .worker_pool import WorkerPool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,15 +35,15 @@ if TYPE_CHECKING:
 #: 30 ms, two cores, per second: 8 threads 195, 16 360, 32 490, 64 450 (then the cores are busy).
 THREADS = 32
 #: Threads that a call may ask for: as many connections as the client keeps.
-_THREADS_MOST = 64
+_MAX_THREADS = 64
 
 
 def fetch_many(
     fetcher: Fetcher,
     bucket: str,
     keys: Iterable[str],
-    max_age: float,
-    stale_if_error: float,
+    max_age: float | None,
+    stale_if_error: float | None,
     threads: int | None,
     return_exceptions: bool,
     progress: Progress | None,
@@ -46,6 +51,7 @@ def fetch_many(
     """See :meth:`tmpcache.Cache.fetch_many`."""
     if isinstance(keys, (str, bytes)):
         raise ConfigError(f"keys={keys!r} is one key: give a list of keys")
+    max_age, stale_if_error = fetcher.freshness_limits(max_age, stale_if_error)
     wanted, count, deadline = list(keys), checked(threads), current_deadline()
     if deadline is not None:
         deadline.check(f"{len(wanted)} objects of s3://{bucket}")
@@ -53,7 +59,8 @@ def fetch_many(
     todo = serve_fresh(fetcher, bucket, jobs, max_age)
     fetch_all(
         from_origin(fetcher, max_age, stale_if_error),
-        # What is here is asked about first, before room is made for the rest.
+        # Cached objects are revalidated first: a revalidated object needs no space, and evicting
+        # for the others before that could remove it.
         sorted(todo, key=lambda job: job.copy is None),
         len(jobs),
         count,
@@ -61,30 +68,35 @@ def fetch_many(
         deadline_within(deadline),
         BatchedDownload(fetcher, bucket),
     )
-    in_place = [jobs[key] for key in wanted]
-    return collect_results(fetcher, in_place, f"s3://{bucket}", return_exceptions)
+    in_order = [jobs[key] for key in wanted]
+    return collect_results(fetcher, in_order, f"s3://{bucket}", return_exceptions)
 
 
 def checked(threads: int | None) -> int:
-    """The number of threads to use."""
+    """Return the number of threads to use, or raise `ConfigError`."""
     if threads is None:
         return THREADS
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise ConfigError(f"threads={threads!r} is not a number of threads: give 1 or more")
-    return min(threads, _THREADS_MOST)
+    return min(threads, _MAX_THREADS)
 
 
 def serve_fresh(fetcher: Fetcher, bucket: str, jobs: dict[str, Job], max_age: float) -> list[Job]:
-    """Answer what need not be asked about; the other jobs, with the copies that are here."""
+    """Serve the fresh copies. Return the other jobs, each with the copy that the index has."""
     from ...store.many_objects import look_up_many
 
     scope, known, store = fetcher.origin.scope, fetcher.known, fetcher.store
-    asks_anyway = max_age == 0 and current() is None
+    start = current_start()
+    always_stale = is_always_stale(max_age, start)
+
+    def is_fresh_now(copy: Copy) -> bool:
+        return is_fresh(copy.validated_at, fetcher.clock(), max_age, start)
+
     unknown = []
     for key, job in jobs.items():
         remembered = known.get((bucket, key, None))
         if remembered is not None and (
-            asks_anyway or (remembered.scope == scope and fetcher.may_serve(remembered, max_age))
+            always_stale or (remembered.scope == scope and is_fresh_now(remembered))
         ):
             job.copy = remembered
         else:
@@ -93,18 +105,18 @@ def serve_fresh(fetcher: Fetcher, bucket: str, jobs: dict[str, Job], max_age: fl
         jobs[key].copy = copy
     todo = []
     for job in jobs.values():
-        if asks_anyway or job.copy is None or not fetcher.may_serve(job.copy, max_age):
+        if job.copy is None or not is_fresh_now(job.copy):
             todo.append(job)
         elif (lease := store.lease_copy(job.copy)) is not None:
             job.file = fetcher.respond(job.name, job.copy, Outcome.HIT, lease)
         else:
-            job.copy = None  # damaged
+            job.copy = None  # its file is damaged
             todo.append(job)
     return todo
 
 
 def from_origin(fetcher: Fetcher, max_age: float, stale_if_error: float) -> Fetch:
-    """What a crew does with each object."""
+    """Return the function with which a worker pool fetches each object."""
 
     def fetch(name: ObjectName, copy: Copy | None, deadline: Deadline) -> CachedFile:
         return fetcher.fetch_from_origin(name, copy, max_age, stale_if_error, deadline)
@@ -121,7 +133,7 @@ def fetch_all(
     deadline: Deadline,
     batched: BatchedDownload | None = None,
 ) -> None:
-    """Have a crew do what is left to do of `total` objects, and tell `progress` about it."""
+    """Have a worker pool do the jobs that are left of `total` objects; report to `progress`."""
     bytes_received = seen = 0
 
     def report(finished: list[Job]) -> None:
@@ -143,10 +155,10 @@ def fetch_all(
 def collect_results(
     fetcher: Fetcher, jobs: list[Job], what: str, return_exceptions: bool
 ) -> list[CachedFile]:
-    """What became of the jobs, or :class:`FetchManyError`. The jobs forget it.
+    """Return the results of the jobs, or raise `FetchManyError`. The jobs forget their results.
 
-    From an error one gets to the frames that it came through, and so to the jobs: who keeps one
-    shall not keep all paths leased by that.
+    An error has the frames that it came through, and these have the jobs. A caller that keeps an
+    error must not keep all paths leased by that.
     """
     results, distinct = _collect(fetcher, jobs), dict.fromkeys(jobs)
     errors = [job.error for job in distinct if job.error is not None]
@@ -155,9 +167,9 @@ def collect_results(
     if not errors or return_exceptions:
         return results
     kinds = Counter(type(error).__name__ for error in errors)
-    told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     raise FetchManyError(
-        f"{len(errors)} of {len(distinct)} objects of {what} could not be fetched ({told}); the "
+        f"{len(errors)} of {len(distinct)} objects of {what} could not be fetched ({counts}); the "
         "paths of the others are in `results`",
         errors,
         [None if isinstance(result, Exception) else result for result in results],
@@ -165,12 +177,12 @@ def collect_results(
 
 
 def _collect(fetcher: Fetcher, jobs: list[Job]) -> list[Any]:
-    """Paths and errors of the jobs; one that comes again gets a path with a lease of its own."""
+    """Return paths and errors. A job that is given again gets a path with a lease of its own."""
     results: list[Any] = []
     seen: set[Job] = set()
     for job in jobs:
         file = job.file
-        if file is not None and job in seen:  # its file is leased, so it is there
+        if file is not None and job in seen:  # its file is leased, so it exists
             lease = fetcher.store.lease(file._copy.lease_id)
             file = fetcher.respond(job.name, file._copy, Outcome.HIT, lease)
         seen.add(job)

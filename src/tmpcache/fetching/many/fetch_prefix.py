@@ -1,4 +1,4 @@
-"""fetch_prefix: a listing says what is there and confirms what is here, 1,000 keys a request."""
+"""fetch_prefix: a listing names the objects and confirms the copies, 1,000 keys a request."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ...common.objects import ObjectName
 from ...errors import ConfigError, ObjectNotFoundError
 from ...invocations.context import current_deadline
 from ...origin import scope_of
-from ..freshness import is_same
+from ..freshness import has_listed_etag
 from .batched_download import BatchedDownload
 from .fetch_many import checked, collect_results, fetch_all, from_origin
-from .worker_pool import Job
+from .job import Job
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ _PAGE = 1000
 class CachedPrefix(Mapping[str, CachedFile]):
     """The objects below a prefix: key to path, in the order of the keys. Read-only.
 
-    To be made by tmpcache only.
+    Only tmpcache makes these.
     """
 
     #: Keys that have no place in the directory given as `into`, and why.
     unlinked: Mapping[str, str]
-    #: Keys that were listed, but the store had no such object when it was asked for it. If these
-    #: are many, its listing names objects otherwise than they are to be asked for.
+    #: Keys that were listed, but S3 had no such object when it was asked for it. If there are many,
+    #: the store's listing does not name objects by the keys that its GET takes.
     missing: tuple[str, ...]
 
     def __init__(
@@ -72,16 +72,17 @@ def fetch_prefix(
     bucket: str,
     prefix: str,
     into: Scratch | str | os.PathLike[str] | None,
-    stale_if_error: float,
+    stale_if_error: float | None,
     threads: int | None,
     return_exceptions: bool,
     progress: Progress | None,
     links: str = "hard",
 ) -> CachedPrefix:
     """See :meth:`tmpcache.Cache.fetch_prefix`."""
+    _, stale_if_error = fetcher.freshness_limits(0, stale_if_error)
     if not isinstance(prefix, str):
         raise ConfigError(f"prefix={prefix!r} is not a text")
-    name = ObjectName(fetcher.origin.name, bucket, prefix or "*")  # refuses what is no name
+    name = ObjectName(fetcher.origin.name, bucket, prefix or "*")  # raises if it is no name
     from ...invocations.scratch import are_copies
 
     copies = are_copies(links)
@@ -92,12 +93,11 @@ def fetch_prefix(
     count, deadline = checked(threads), deadline_within(current_deadline())
     jobs: dict[str, Job] = {}
     listed: Iterator[Listed] = fetcher.origin.list(bucket, prefix, deadline=deadline)
-    at = fetcher.clock()  # what a page says is no older than the question for it
+    at = fetcher.clock()  # the answer is no older than the request for it
     while page := list(islice(listed, _PAGE)):
         jobs.update(_answer_listed(fetcher, bucket, page, at))
         at = fetcher.clock()
-    with fetcher.tally:
-        fetcher.asked += 1 + max(0, len(jobs) - 1) // _PAGE
+    fetcher.tally.add(requests=1 + max(0, len(jobs) - 1) // _PAGE)
     todo = [job for job in jobs.values() if job.file is None]
     fetch = from_origin(fetcher, 0, stale_if_error)
     batched = BatchedDownload(fetcher, bucket)
@@ -106,7 +106,7 @@ def fetch_prefix(
 
 
 def _prepare(into: str | os.PathLike[str]) -> None:
-    """Make the directory that a tree is to be in, and those above."""
+    """Make the directory for the tree, and those above it."""
     if not isinstance(into, (str, os.PathLike)) or not isinstance(os.fspath(into), str):
         raise ConfigError(f"into={into!r} is not the path of a directory")
     try:
@@ -127,7 +127,7 @@ def _prefix_of(
     jobs: dict[str, Job],
 ) -> CachedPrefix:
     in_order = [jobs[key] for key in sorted(jobs)]  # directory buckets list in none
-    # What is gone by now might as well have gone before the listing.
+    # An object deleted since the listing might as well have been deleted before it.
     gone = [job for job in in_order if type(job.error) is ObjectNotFoundError]
     found = [job for job in in_order if type(job.error) is not ObjectNotFoundError]
     results = collect_results(fetcher, found, f"s3://{bucket}/{prefix}", return_exceptions)
@@ -137,17 +137,17 @@ def _prefix_of(
         return CachedPrefix(files, {}, missing)
     from .link_tree import mirrored
 
-    there = {key: file for key, file in files.items() if isinstance(file, CachedFile)}
+    linkable = {key: file for key, file in files.items() if isinstance(file, CachedFile)}
     base = prefix[: prefix.rfind("/") + 1]
-    unlinked = mirrored(there, base, into, fetcher.store, copies=copies)
+    unlinked = mirrored(linkable, base, into, fetcher.store, copies=copies)
     return CachedPrefix(files, unlinked, missing)
 
 
 def _answer_listed(fetcher: Fetcher, bucket: str, page: list[Listed], at: float) -> dict[str, Job]:
-    """Answer what the listing confirms, as of `at`; the copies of the rest are to be asked about.
+    """Serve the copies that a page of the listing confirms, as of `at`. Return a job for each key.
 
-    Whoever may list need not be allowed to read, so a listing confirms to these credentials only
-    what S3 has given or confirmed to them before (`Copy.validated_at`).
+    Credentials that may list need not be allowed to read. So a listing confirms only copies that S3
+    has given or confirmed to the same scope before (`Copy.validated_at`).
     """
     from ...store.many_objects import confirm_again, look_up_many
 
@@ -159,9 +159,11 @@ def _answer_listed(fetcher: Fetcher, bucket: str, page: list[Listed], at: float)
     try:
         for one in page:
             copy = jobs[one.key].copy = copies.get(one.key)
-            if copy is None or copy.validated_at is None or not is_same(copy.etag, one.etag):
+            if copy is None or copy.validated_at is None:
                 continue
-            if one.scope != page[0].scope:  # of S3's next page, for which others signed
+            if not has_listed_etag(copy.etag, one.etag):
+                continue
+            if one.scope != page[0].scope:  # of S3's next page, which was signed by another
                 continue
             if (lease := store.lease_copy(copy)) is not None:
                 leased[one.key] = lease

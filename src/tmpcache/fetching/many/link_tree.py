@@ -1,4 +1,8 @@
-"""A directory tree of links that mirrors a prefix. Keys are chosen by strangers: none gets out."""
+"""A directory tree of links that mirrors a prefix.
+
+Others choose the keys, so no key may lead out of the tree: it is walked one component at a time,
+and no symbolic link in it is followed.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +14,16 @@ from functools import partial
 from ...cached_file import CachedFile, cached_file
 from ...common.interruption import reraise_interrupt
 from ...errors import QuotaExceededError
-from ...invocations.scratch import NO_LINK, Scratch, fill, on_disk, with_room
+from ...invocations.scratch import NO_LINK, Scratch, fill, on_disk, retry_evicting
+from ...store.filesystem.files import DIRECTORY, Descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from ...store import Store
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_THERE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CHUNK = 1024 * 1024
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -34,8 +38,8 @@ def mirrored(
 ) -> dict[str, str]:
     """Link or copy each file to the place below `into` that its key has below `base`.
 
-    The keys for which that cannot be done, and why. What has a place already keeps it. In a
-    scratch directory the cached files stay until it goes.
+    Return the keys for which that cannot be done, and why. Nothing is overwritten. A scratch
+    directory keeps leases on the cached files until it is removed.
 
     Raises :class:`~tmpcache.errors.QuotaExceededError` if a scratch directory has no room.
     """
@@ -46,10 +50,10 @@ def mirrored(
         try:
             put = partial(_put, tree, file, directories, name, into, copies)
             if isinstance(into, Scratch):
-                with_room(store, f"{key} in a scratch directory", put)
+                retry_evicting(store, f"{key} in a scratch directory", put)
             else:
                 put()
-        except QuotaExceededError:  # is about all of them
+        except QuotaExceededError:  # there is no room for the others either
             raise
         except NotADirectoryError:
             unlinked[key] = "a file or a link is where its directory would be"
@@ -72,66 +76,43 @@ def _put(
     tree: _Tree, file: CachedFile, directories: list[str], name: str, into: object, copies: bool
 ) -> None:
     place = tree.enter(directories)
-    if name or file.size:  # else it is how consoles write down a directory
-        _give(file, place, _part(name), into, copies)
-
-
-class _Directory:
-    """An open directory, closed when nobody has it any more."""
-
-    _fds: Sequence[int] = ()
-
-    def __init__(self, path: str, flags: int, above: _Directory | None = None) -> None:
-        self._fds = fds = list[int]()
-        opening = partial(os.open, dir_fd=None if above is None else above.fd)
-        # In one step, in which no signal handler runs: what is open is on the list.
-        fds.extend(map(opening, (path,), (flags,)))
-
-    @property
-    def fd(self) -> int:
-        """Its descriptor."""
-        return self._fds[0]
-
-    def __del__(self) -> None:
-        for fd in self._fds:
-            os.close(fd)
+    if name or file.size:  # else it is what consoles put for a directory
+        _give(file, place, _file_name(name), into, copies)
 
 
 class _Tree:
-    """A directory, and the one below it that was entered last.
-
-    It is walked one step at a time, so that nobody's symbolic link leads out of it.
-    """
+    """A directory, and the directory below it that was entered last, both open."""
 
     def __init__(self, top: str) -> None:
-        self._top = _Directory(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._parts: list[str] = []
-        self._here = self._top
+        # A Descriptor follows no link, and the caller's `into` may be one.
+        self._top = Descriptor(os.path.realpath(top), DIRECTORY)
+        self._names: list[str] = []
+        self._entered = self._top
 
-    def enter(self, parts: list[str]) -> int:
-        """A descriptor of the directory that the parts lead to, made if need be."""
-        if parts != self._parts:
-            here = self._top
-            for part in map(_part, parts):
+    def enter(self, names: list[str]) -> int:
+        """Return a descriptor of the directory that the names lead to; make it if need be."""
+        if names != self._names:
+            directory = self._top
+            for name in map(_file_name, names):
                 try:
-                    os.mkdir(part, 0o700, dir_fd=here.fd)
-                    os.chmod(part, 0o700, dir_fd=here.fd)  # whatever the umask
+                    os.mkdir(name, 0o700, dir_fd=directory.fd)
+                    os.chmod(name, 0o700, dir_fd=directory.fd)  # whatever the umask
                 except FileExistsError:
                     pass
-                here = _Directory(part, _DIRECTORY, here)
-            self._here, self._parts = here, parts
-        return self._here.fd
+                directory = Descriptor(name, DIRECTORY, dir_fd=directory.fd)
+            self._entered, self._names = directory, names
+        return self._entered.fd
 
 
-def _part(name: str) -> str:
-    """A part of a key, if it can be the name of a file or directory."""
+def _file_name(name: str) -> str:
+    """Return a component of a key as a file name, or raise `ValueError` if it cannot be one."""
     if name in ("", ".", "..") or "\0" in name:
         raise ValueError(f"{name!r} is not a name that a file can have")
     return on_disk(name)
 
 
 def _give(file: CachedFile, place: int, name: str, into: object, copies: bool) -> None:
-    """Make the file be there: as a hard link, or, where there can be none or shall be, a copy."""
+    """Put the file into a directory: as a hard link, or as a copy if asked or if need be."""
     try:
         if not copies:
             os.link(file, name, dst_dir_fd=place, follow_symlinks=False)
@@ -157,11 +138,11 @@ def _give(file: CachedFile, place: int, name: str, into: object, copies: bool) -
 
 
 def _is_there(file: CachedFile, place: int, name: str, copies: bool) -> bool:
-    """Whether what has the name is what an earlier call has put there."""
+    """Return whether an earlier call put the file there that has the name."""
     there = os.lstat(name, dir_fd=place)
     if os.path.samestat(there, os.lstat(file)):
         return not copies
     if not stat.S_ISREG(there.st_mode) or there.st_size != file.size:
         return False
-    with open(os.open(name, _THERE, dir_fd=place), "rb") as one, open(file, "rb") as other:
+    with open(os.open(name, _READ, dir_fd=place), "rb") as one, open(file, "rb") as other:
         return all(one.read(len(chunk)) == chunk for chunk in iter(lambda: other.read(_CHUNK), b""))

@@ -1,4 +1,4 @@
-"""manifest and warm: what is hot on one machine, as a text, and brought to another by it."""
+"""manifest lists the objects of one cache, hottest first; warm fetches them into another."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ...invocations.context import current_deadline
 from ...reports import Warming
 from .budget import Budget
 from .fetch_many import checked, fetch_all
-from .worker_pool import Job
+from .job import Job
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from ..fetcher import Fetcher
     from .fetch_many import Progress
 
-    #: What a manifest may be given as.
+    #: The forms in which a manifest may be given.
     Manifest = Mapping[str, Any] | str | bytes | os.PathLike[str]
 
-#: Of the manifest. Another one is refused: its fields may mean something else.
+#: The format of the manifest. Another one is refused: its fields may mean something else.
 _FORMAT = 1
 
 
@@ -55,14 +55,16 @@ def manifest(fetcher: Fetcher) -> str:
 
 
 class _ManifestEntry:
-    """What a manifest says of one object."""
+    """One object of a manifest."""
 
     __slots__ = ("etag", "job", "size")
 
-    def __init__(self, origin: str, said: Any) -> None:
-        if not isinstance(said, dict):
-            raise ConfigError(f"{said!r} describes no object")
-        fields: list[Any] = [said.get(one) for one in ("bucket", "key", "version", "etag", "size")]
+    def __init__(self, origin: str, entry: Any) -> None:
+        if not isinstance(entry, dict):
+            raise ConfigError(f"{entry!r} describes no object")
+        fields: list[Any] = [
+            entry.get(name) for name in ("bucket", "key", "version", "etag", "size")
+        ]
         bucket, key, version, etag, size = fields
         self.job = Job(ObjectName(origin, bucket, key, version), None)
         if not isinstance(etag, str):
@@ -85,12 +87,14 @@ def warm(
 
     began, count = time.monotonic(), checked(threads)
     store, quota = fetcher.store, fetcher.store.database.quota.quota
-    most = None if max_bytes is None else parse_size(max_bytes, total=quota, name="max_bytes")
+    limit_bytes = (
+        None if max_bytes is None else parse_size(max_bytes, total=quota, name="max_bytes")
+    )
     limit = FOREVER if max_seconds is None else seconds("max_seconds", max_seconds)
     deadline = deadline_within(current_deadline(), limit)
     hot = _read(source, fetcher.origin.name)
-    todo = [one.job for one in hot if not _is_here(fetcher, one)]
-    budget = Budget(fetcher, FreeSpace(store), most)
+    todo = [one.job for one in hot if not _has_named_version(fetcher, one)]
+    budget = Budget(fetcher, FreeSpace(store), limit_bytes)
     sizes = {one.job.name: one.size for one in hot}
 
     def fetch(name: ObjectName, copy: Copy | None, deadline: Deadline) -> CachedFile:
@@ -105,8 +109,11 @@ def warm(
     return _report(hot, received, time.monotonic() - began)
 
 
-def _is_here(fetcher: Fetcher, hot: _ManifestEntry) -> bool:
-    """Whether the very version is here; else its job knows of another one."""
+def _has_named_version(fetcher: Fetcher, hot: _ManifestEntry) -> bool:
+    """Return whether the cache has the version that the manifest names.
+
+    If it has another one, the job knows that.
+    """
     store, job = fetcher.store, hot.job
     job.copy = store.look_up(job.name, fetcher.origin.scope)
     if job.copy is None or job.copy.etag != hot.etag:
@@ -120,7 +127,7 @@ def _is_here(fetcher: Fetcher, hot: _ManifestEntry) -> bool:
 
 
 def _read(source: Manifest, origin: str) -> list[_ManifestEntry]:
-    """The objects of a manifest, each once, or :class:`ConfigError`."""
+    """Return the objects of a manifest, each once, or raise `ConfigError`."""
     document = source if isinstance(source, Mapping) else _parsed(source)
     if not isinstance(document, Mapping) or "tmpcache-manifest" not in document:
         raise ConfigError("this is not a manifest: give what Cache.manifest() returned")
@@ -133,9 +140,9 @@ def _read(source: Manifest, origin: str) -> list[_ManifestEntry]:
     if not isinstance(objects, list):
         raise ConfigError("the manifest has no list of objects")
     found: dict[tuple[str, ...], _ManifestEntry] = {}
-    for number, said in enumerate(objects):
+    for number, entry in enumerate(objects):
         try:
-            hot = _ManifestEntry(origin, said)
+            hot = _ManifestEntry(origin, entry)
         except ConfigError as error:
             raise ConfigError(f"objects[{number}] of the manifest: {error}") from None
         found.setdefault(hot.job.name.identity(), hot)

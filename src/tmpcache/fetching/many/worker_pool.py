@@ -1,9 +1,16 @@
 """Threads that fetch the objects of one call, and end with it.
 
-The calling thread starts them, supplies them with jobs, publishes what they bring, tells of
-progress, and waits. Whatever ends the call early (Ctrl-C, an error in the caller's progress
-function) cancels the deadline that all of them share, so that they end as if their time were up:
-what has arrived of large objects stays, to be gone on with.
+The calling thread starts the threads, supplies them with jobs, publishes finished downloads,
+reports progress and waits. If the call ends early (Ctrl-C, an error in the caller's progress
+function), the calling thread cancels the deadline that all threads share. They end as if their time
+were up, and downloads of large objects can be resumed later.
+
+# Locking
+
+Objects without a copy are locked ahead of the threads (:mod:`.batched_download`), and other
+processes wait for what is locked. So only a few are locked ahead, unless jobs end quickly. Objects
+that another process has locked are fetched last: a pool that waits for others has nothing locked
+that others wait for.
 """
 
 from __future__ import annotations
@@ -30,40 +37,23 @@ if TYPE_CHECKING:
     from ...cached_file import CachedFile
     from ...common.deadline import Deadline
     from ...common.objects import Copy, ObjectName
-    from ...store.downloads.partial_file import Partial
-    from ...store.downloads.publish import Arrival
     from .batched_download import BatchedDownload
+    from .job import Job
 
     Fetch = Callable[[ObjectName, Copy | None, Deadline], CachedFile]
 
-#: If jobs end more seconds apart than this, no more are locked ahead than threads will take next:
-#: the last of 64 would lie here for 3 s, and others who want it would wait for 10.
+#: If jobs end more seconds apart than this, only those are locked ahead that threads take next. The
+#: last of 64 would stay locked for 3 s before it is begun, and other processes wait for 10 s.
 _FAST = 0.05
 #: Seconds between two reports of progress.
-_TICK = 0.1
-
-
-class Job:
-    """An object to fetch, and what has come of it."""
-
-    __slots__ = ("arrival", "copy", "error", "file", "name", "partial")
-
-    def __init__(self, name: ObjectName, copy: Copy | None) -> None:
-        #: What is to be fetched, and what is known to be here of it.
-        self.name, self.copy = name, copy
-        self.file: CachedFile | None = None
-        self.error: Exception | None = None
-        #: On its way in: the file that it is brought into, and what has arrived there.
-        self.partial: Partial | None = None
-        self.arrival: Arrival | None = None
+_REPORT_INTERVAL = 0.1
 
 
 class WorkerPool:
     """Threads at work on a list of jobs.
 
-    Those with a copy here are asked about first; of the others those come last that somebody else
-    is bringing already. So nobody waits for others as long as others may wait for what it has
-    locked.
+    Jobs with a copy are done first. Of the others those come last whose object another process
+    downloads.
     """
 
     def __init__(
@@ -74,47 +64,47 @@ class WorkerPool:
         report: Callable[[list[Job]], object] | None = None,
         batched: BatchedDownload | None = None,
     ) -> None:
-        """What `fetch` raises is the job's error, and the others go on.
+        """If `fetch` raises, that is the job's error, and the other jobs go on.
 
-        With an `intake`, jobs without a copy take that way. `report` is called by the calling
-        thread, with the jobs that have ended, ten times a second and at the end.
+        Jobs without a copy are done by `batched` if it is given. The calling thread calls `report`
+        with the finished jobs, ten times a second and at the end.
         """
         self._fetch, self._deadline, self._report = fetch, deadline, report
         self._batched, self._jobs = batched, list(jobs)
         self._waiting: deque[Job] = deque()  # to be locked
         self._last: list[Job] = []  # to be done last: could not be locked
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
-        self._supplied = False  # all is in the queue, with None for each thread at the end
+        self._supplied = False  # all jobs are in the queue, then None for each thread
         #: From the threads: jobs that have ended or arrived, and None for each thread that ends.
-        self._news: SimpleQueue[Job | None] = SimpleQueue()
+        self._results: SimpleQueue[Job | None] = SimpleQueue()
         self._arrived: deque[Job] = deque()  # to be published
         self._finished: list[Job] = []
-        self._again: list[Job] = []  # to be tried once more, alone
+        self._retried: list[Job] = []  # to be fetched once more, one at a time
         self._failure: BaseException | None = None
         self._workers: list[Worker] = []
-        self._told_at = time.monotonic()
-        self._most = MOST  # partials that may be open at a time
-        self._put = 0  # jobs that are or were in the queue
-        self._heard = 0  # jobs that came back
+        self._reported_at = time.monotonic()
+        self._max_partials = MOST  # that may be open at a time
+        self._queued = 0  # jobs that are or were in the queue
+        self._returned = 0  # jobs that threads have returned
         self._pace = _FAST  # seconds from the end of one job to that of the next
-        self._seen = 0, self._told_at  # jobs that had ended, and when that was
+        self._seen = 0, self._reported_at  # jobs that had ended, and when that was
         for job in self._jobs:
             if batched is None or job.copy is not None:
                 self._queue.put(job)
-                self._put += 1
+                self._queued += 1
             else:
                 self._waiting.append(job)
 
     def run(self, threads: int) -> None:
-        """Have all done by at most so many `threads`; none of them is left afterwards.
+        """Do all jobs with at most so many `threads`. None of them is left afterwards.
 
-        A process that may open few files more has fewer threads, each with a connection of its
-        own, and fewer partials locked ahead.
+        If this process may open few files, it has fewer threads, each with a connection of its
+        own, and locks fewer partials ahead.
         """
         reason: BaseException | None = None
         files = spare_descriptors()
         threads = max(1, min(threads, len(self._jobs), files // 3))
-        self._most = max(1, files - threads)
+        self._max_partials = max(1, files - threads)
         try:
             self._coordinate(self._start(threads))
             reason = self._failure
@@ -124,7 +114,7 @@ class WorkerPool:
             raise
         finally:
             self._shut_down(reason)
-            reason = None  # its traceback leads here
+            reason = None  # its traceback has this frame
         if self._failure is not None:
             raise self._failure
         self._retry_alone()
@@ -132,20 +122,20 @@ class WorkerPool:
             self._report(self._finished)
 
     def _start(self, count: int) -> int:
-        """Start the threads; how many of them there are."""
+        """Start the threads. Return how many the system gave."""
         while len(self._workers) < count:
             self._workers.append(Worker(partial(copy_context().run, self._work), "tmpcache fetch"))
             if not self._workers[-1].start():
                 self._workers.pop()
                 break
         if not self._workers:
-            self._again += self._jobs
+            self._retried += self._jobs
         return len(self._workers)
 
     # ---- the calling thread -------------------------------------------------------------------
 
     def _coordinate(self, working: int) -> None:
-        """Until all threads have ended, keep them supplied, and publish what they bring."""
+        """Supply the threads and publish their downloads until all threads have ended."""
         while working or self._arrived:
             if working:
                 self._enqueue()
@@ -159,17 +149,17 @@ class WorkerPool:
             self._report_progress()
 
     def _await_results(self) -> int:
-        """Wait for news unless there is something to do; how many threads have ended."""
+        """Take the results there are, or wait for one. Return how many threads have ended."""
         ended = 0
         with suppress(Empty):
             wait = not self._arrived
             while True:
-                job = self._news.get(wait, LOOK)
+                job = self._results.get(wait, LOOK)
                 wait = False
                 if job is None:
                     ended += 1
                     continue
-                self._heard += 1
+                self._returned += 1
                 if job.arrival is None:
                     self._finish(job)
                 else:
@@ -177,26 +167,23 @@ class WorkerPool:
         return ended
 
     def _enqueue(self) -> None:
-        """Have one job more in the queue than there are threads, or many if they are taken fast.
-
-        Others wait for what is locked, and it should not lie here for long.
-        """
-        ended = self._heard + self._news.qsize()
+        """Keep one job more in the queue than there are threads, or many if jobs end quickly."""
+        ended = self._returned + self._results.qsize()
         if ended > self._seen[0]:
             now = time.monotonic()
             self._pace = (now - self._seen[1]) / (ended - self._seen[0])
             self._seen = ended, now
         fast = self._pace < _FAST
         while self._waiting and self._batched is not None:
-            room = len(self._workers) + (MOST if fast else 1) - (self._put - ended)
-            after_writers = len(self._finished) + len(self._again)  # what has arrived is still open
-            room = min(room, self._most - (self._put - after_writers))
-            if room <= (min(MOST, self._most) // 2 if fast else 0):
+            free = len(self._workers) + (MOST if fast else 1) - (self._queued - ended)
+            closed = len(self._finished) + len(self._retried)  # an arrived one is still open
+            free = min(free, self._max_partials - (self._queued - closed))
+            if free <= (min(MOST, self._max_partials) // 2 if fast else 0):
                 break
-            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), room, MOST))]
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), free, MOST))]
             others = self._batched.lock(batch)
             self._last += others
-            self._put += len(batch) - len(others)
+            self._queued += len(batch) - len(others)
             for job in batch:
                 if job.partial is not None:
                     self._queue.put(job)
@@ -207,12 +194,12 @@ class WorkerPool:
 
     def _report_progress(self) -> None:
         now = time.monotonic()
-        if self._report is not None and now >= self._told_at + _TICK:
-            self._told_at = now
+        if self._report is not None and now >= self._reported_at + _REPORT_INTERVAL:
+            self._reported_at = now
             self._report(self._finished)
 
     def _shut_down(self, error: BaseException | None) -> None:
-        """Wait for the threads to end; let go of what has not been published."""
+        """Wait for the threads to end. Release partial files that were not published."""
         with suppress(Empty):
             while True:
                 self._queue.get_nowait()
@@ -226,12 +213,12 @@ class WorkerPool:
                     self._batched.drop(job, error)
 
     def _retry_alone(self) -> None:
-        """Alone, the smallest first: perhaps it was only the others that were in the way.
+        """Fetch jobs again, one at a time, smallest first: the others may have taken the room.
 
-        Where one is refused now, so would be those that need as much.
+        If one finds no room now, neither would those that need as much.
         """
         is_full = False
-        for job in sorted(self._again, key=lambda job: getattr(job.error, "needed", 0)):
+        for job in sorted(self._retried, key=lambda job: getattr(job.error, "needed", 0)):
             if not is_full or type(job.error) is PartialLostError:
                 self._fetch_one(job)
                 is_full = is_full or type(job.error) is QuotaExceededError
@@ -246,15 +233,15 @@ class WorkerPool:
                     self._fetch_one(job)
                 else:
                     self._receive(job)
-                self._news.put(job)
+                self._results.put(job)
         except BaseException as error:
             self._failure = error
             self._deadline.cancel()
         finally:
-            self._news.put(None)
+            self._results.put(None)
 
     def _fetch_one(self, job: Job) -> None:
-        """All of it."""
+        """Fetch the object of a job; keep its path or error in the job."""
         job.error = None
         try:
             if self._deadline.remaining() <= 0:
@@ -266,7 +253,7 @@ class WorkerPool:
             job.error = error
 
     def _receive(self, job: Job) -> None:
-        """Have the object arrive, for the calling thread to publish; or what went wrong."""
+        """Download the object of a job for the calling thread to publish; keep its error."""
         assert self._batched is not None
         try:
             self._deadline.check(job.name)
@@ -278,6 +265,6 @@ class WorkerPool:
             job.error = error
 
     def _finish(self, job: Job) -> None:
-        again = type(job.error) in (QuotaExceededError, PartialLostError)
-        again = again or is_out_of_files(job.error)
-        (self._again if again else self._finished).append(job)
+        is_retried = type(job.error) in (QuotaExceededError, PartialLostError)
+        is_retried = is_retried or is_out_of_files(job.error)
+        (self._retried if is_retried else self._finished).append(job)

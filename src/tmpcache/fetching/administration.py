@@ -1,0 +1,103 @@
+"""What a cache offers to look at what it keeps, and to remove some of it."""
+
+from __future__ import annotations
+
+from ..common.objects import ObjectName
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ..reports import Entry, Stats, Usage, Verification
+    from ..store import Store
+    from .fetcher import Fetcher
+    from .loaded_objects import LoadedObjects
+
+
+class Administration:
+    """The methods of :class:`tmpcache.Cache` that look at what it keeps, or remove some of it.
+
+    Each imports what it needs when it is called, so that a hit in a new process need not wait.
+    """
+
+    _fetcher: Fetcher
+    _store: Store
+    _loaded: LoadedObjects
+
+    @property
+    def root(self) -> Path:
+        """The directory that everything is in."""
+        from pathlib import Path
+
+        return Path(self._store.database.root.path)
+
+    def entries(self) -> Iterator[Entry]:
+        """Return every object that has a copy in this cache, oldest record first."""
+        from ..store import maintenance
+
+        return maintenance.entries(self._store)
+
+    def usage(self) -> Usage:
+        """Return where the bytes are: quota, used, leased, reserved and the rest."""
+        from ..store import maintenance
+
+        return maintenance.usage(self._store)
+
+    def stats(self) -> Stats:
+        """Return what this object has counted so far: hits, fetches, bytes, evictions, damage."""
+        return self._fetcher.tally.stats(self._store.database)
+
+    def verify(self) -> Verification:
+        """Read and hash every blob. Remove damaged ones; the next fetch downloads them again."""
+        from ..store import maintenance
+
+        return maintenance.verify(self._store)
+
+    def evict(self, bucket: str, key: str | None = None, version_id: str | None = None) -> int:
+        """Forget one object, or a whole bucket. Return the bytes that this freed.
+
+        Leased files stay until they are released and room is needed.
+        """
+        from ..store import maintenance
+
+        ObjectName("", bucket, "*" if key is None else key, version_id)  # refuses what is no name
+        self._fetcher.known.clear()
+        return maintenance.evict(self._store, bucket, key, version_id)
+
+    def make_room(self, size: int | str) -> int:
+        """Evict, least recently used first, until `size` more bytes fit. Return the bytes freed.
+
+        Raises :class:`~tmpcache.errors.QuotaExceededError` if they cannot.
+        """
+        from ..store import maintenance
+
+        return self._fetcher.retry_unloading(maintenance.make_room, self._store, size)
+
+    def _make_room_on_disk(self, size: int | str) -> int:
+        from ..store import maintenance
+
+        return self._fetcher.retry_unloading(maintenance.make_room, self._store, size, on_disk=True)
+
+    def gc(self) -> int:
+        """Remove superseded copies, and what dead processes left. Return the bytes freed.
+
+        No program needs to call this: room is made from the same things when it is needed.
+        """
+        from ..store import maintenance
+
+        return maintenance.gc(self._store)
+
+    def clear(self) -> int:
+        """Forget everything, also what :meth:`load` keeps, and remove all but leased files.
+
+        Returns the bytes that this freed.
+        """
+        from ..store import maintenance
+
+        self._fetcher.known.clear()
+        self._loaded.clear()
+        return maintenance.clear(self._store)
+
+    def _sweep(self) -> None:
+        self._store.database.sweep_if_needed()

@@ -1,0 +1,161 @@
+"""Revalidates an object, and downloads it if its copy is not current.
+
+# Locking
+
+A download holds the download lock, which is the lock on the partial file. A process that finds it
+held waits. When it gets the lock, the other process may have published the object, so the index is
+read once more before anything is downloaded.
+"""
+
+from __future__ import annotations
+
+from ..cached_file import Outcome
+from ..errors import AccessDeniedError, ObjectNotFoundError, UnsafeRootError
+from ..origin import Unchanged, scope_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..common.deadline import Deadline
+    from ..common.objects import Copy, ObjectName
+    from ..origin import Origin, Reply
+    from ..store import Store
+    from ..store.downloads.partial_file import Partial
+    from ..store.downloads.publish import Arrival
+    from ..store.leases.session import Lease
+    from .origin_requests import OriginRequests
+    from .tally import Tally
+
+    #: The copy that a fetch is answered with, how the fetch came by it, and its lease.
+    Served = tuple[Copy, Outcome, Lease]
+
+#: Downloads of one call: a second one is begun if somebody deleted the partial file of the first.
+_MAX_DOWNLOADS = 2
+
+
+class Downloader:
+    """Brings the copies of single objects up to date."""
+
+    def __init__(self, requests: OriginRequests, store: Store, lock_timeout: float) -> None:
+        self.requests, self._store, self._lock_timeout = requests, store, lock_timeout
+
+    def with_origin(self, origin: Origin, tally: Tally) -> Downloader:
+        """Return the same for another way to ask the same origin, with a tally of its own."""
+        requests = self.requests.with_origin(origin, tally)
+        return Downloader(requests, self._store, self._lock_timeout)
+
+    def revalidate_or_download(
+        self, name: ObjectName, copy: Copy | None, deadline: Deadline | None
+    ) -> Served:
+        """Send one conditional GET, and download the body if it brings another version.
+
+        `copy` is what the caller knows of the object, None for nothing.
+        """
+        lease = self._store.lease_copy(copy) if copy is not None else None
+        if copy is not None and lease is None:  # damaged, or the index has a later one
+            copy = self._store.look_up(name, self.requests.origin.scope)
+            lease = self._store.lease_copy(copy) if copy is not None else None
+        if copy is None or lease is None:
+            return self._download(name, None, deadline)
+        try:
+            answer = self.requests.get(name, deadline, copy.etag)
+            if isinstance(answer, Unchanged):
+                return self.requests.confirm(name, copy, answer), Outcome.REVALIDATED, lease
+        except BaseException:  # a kept error must not keep the lease
+            lease.release()
+            raise
+        lease.release()
+        return self._download(name, answer, deadline)
+
+    def _download(self, name: ObjectName, reply: Reply | None, deadline: Deadline | None) -> Served:
+        """Download and publish an object, or serve what another process published meanwhile.
+
+        `reply` is the origin's answer if it has been asked already.
+        """
+        from ..store.downloads.partial_file import PartialLostError
+
+        for downloads_left in reversed(range(_MAX_DOWNLOADS)):
+            close_response = None if reply is None else reply.body.close
+            try:
+                with self._store.downloads.partial(
+                    name, self._lock_timeout, close_response, deadline
+                ) as partial:
+                    served, reply = self._look_up_again(name, reply, partial.waited, deadline)
+                    if served is not None:
+                        return served
+                    arrival = self.transfer(name, reply, partial, deadline)
+                    copy, lease = self._store.downloads.publish(arrival)
+                    return copy, Outcome.FETCHED, lease
+            except PartialLostError as error:
+                if not downloads_left:
+                    raise UnsafeRootError(
+                        f"{name} cannot be downloaded: {error}, again and again. Keep cleaners out "
+                        "of the cache directory, or choose another root."
+                    ) from error
+                reply = None
+        raise AssertionError("the last download returns or raises")
+
+    def _look_up_again(
+        self, name: ObjectName, reply: Reply | None, waited: bool, deadline: Deadline | None
+    ) -> tuple[Served | None, Reply | None]:
+        """Return a copy that was published meanwhile, or else the response to download from.
+
+        Called while holding the download lock. Another process may have published the object since
+        this one looked, perhaps with other credentials. So its copy is served only if the origin
+        has just named its ETag to us, has confirmed it to our scope, or does so now.
+
+        `reply` is the origin's answer so far. If this process `waited` for the lock, the body of
+        `reply` is closed, and its ETag still counts.
+        """
+        open_reply = None if waited else reply
+        copy = self._store.look_up(name, self.requests.origin.scope, after_writers=True)
+        has_its_etag = copy is not None and reply is not None and "" != reply.etag == copy.etag
+        if copy is None or (open_reply is not None and not has_its_etag):
+            return None, open_reply
+        lease = self._store.lease_copy(copy)
+        if lease is None:
+            return None, open_reply
+        try:
+            if reply is not None and has_its_etag:
+                reply.body.close()
+                copy = self.requests.confirm(name, copy, reply)
+                return (copy, Outcome.REVALIDATED, lease), None
+            if reply is None and copy.validated_at is not None:
+                return (copy, Outcome.HIT, lease), None
+            answer = self.requests.get(name, deadline, copy.etag)
+            if isinstance(answer, Unchanged):
+                copy = self.requests.confirm(name, copy, answer)
+                return (copy, Outcome.REVALIDATED, lease), None
+        except BaseException:  # a kept error must not keep the lease
+            lease.release()
+            raise
+        lease.release()
+        return None, answer
+
+    def transfer(
+        self, name: ObjectName, reply: Reply | None, partial: Partial, deadline: Deadline | None
+    ) -> Arrival:
+        """Receive the body into the partial file; what that holds of the same version is kept."""
+        from ..origin.transfer.conditional_requests import is_strong
+        from ..origin.transfer.download import download
+        from ..store.downloads.publish import Arrival
+
+        requests, tally = self.requests, self.requests.tally
+        asked_at = requests.clock() if reply is None else reply.asked_at
+        try:
+            if reply is not None and partial.etag:
+                if reply.etag == partial.etag and is_strong(reply.etag):
+                    reply.body.close()  # only the missing bytes are requested
+                    reply = None
+                else:
+                    partial.rewind()
+            if reply is None:
+                tally.add(requests=1)
+            etag, version_id, scope = download(requests.origin, name, reply, partial, deadline)
+            return Arrival(
+                partial, name, etag, version_id, asked_at, scope_of(requests.origin, scope)
+            )
+        except (ObjectNotFoundError, AccessDeniedError) as error:
+            requests.record_refusal(name, error)
+            raise
+        finally:
+            tally.add(bytes_received=partial.transferred)
