@@ -19,10 +19,7 @@ from support.shelf import Shelf
 
 from tmpcache import Cache, CachedFile, Outcome
 from tmpcache.common.deadline import Deadline
-from tmpcache.errors import (
-    DeadlineExceededError,
-    FetchManyError,
-)
+from tmpcache.errors import DeadlineExceededError, FetchManyError
 from tmpcache.testing import Bucket
 
 KIB, MIB = 1024, 1024 * 1024

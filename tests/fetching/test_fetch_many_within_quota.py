@@ -14,11 +14,7 @@ from support.processes import wait_until
 from support.shelf import Shelf
 
 from tmpcache import Cache
-from tmpcache.errors import (
-    AccessDeniedError,
-    FetchManyError,
-    QuotaExceededError,
-)
+from tmpcache.errors import AccessDeniedError, FetchManyError, QuotaExceededError
 from tmpcache.origin.transfer import parallel
 from tmpcache.origin.transfer.connection import open_connections
 

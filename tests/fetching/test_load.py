@@ -14,12 +14,7 @@ from support.origins import of_user, through_each_origin
 
 import tmpcache
 from tmpcache import Outcome
-from tmpcache.errors import (
-    AccessDeniedError,
-    ConfigError,
-    QuotaExceededError,
-    UnsafeRootError,
-)
+from tmpcache.errors import AccessDeniedError, ConfigError, QuotaExceededError, UnsafeRootError
 from tmpcache.testing import Bucket
 from tmpcache.testing.faults import ACCESS_DENIED
 

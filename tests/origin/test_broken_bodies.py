@@ -18,16 +18,9 @@ from support.origins import through_each_origin
 from support.proxy import FaultProxy, Trouble
 
 from tmpcache import Cache, Outcome
-from tmpcache.errors import (
-    ObjectChangedError,
-    OriginUnavailableError,
-)
+from tmpcache.errors import ObjectChangedError, OriginUnavailableError
 from tmpcache.testing import Bucket
-from tmpcache.testing.faults import (
-    IGNORE_IF_MATCH,
-    SLOW_DOWN,
-    Fault,
-)
+from tmpcache.testing.faults import IGNORE_IF_MATCH, SLOW_DOWN, Fault
 
 pytestmark = through_each_origin
 

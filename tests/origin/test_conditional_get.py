@@ -16,15 +16,9 @@ from support.origins import through_each_origin
 from support.proxy import FaultProxy, Trouble
 
 from tmpcache import Cache, Outcome
-from tmpcache.errors import (
-    AccessDeniedError,
-    ObjectNotFoundError,
-)
+from tmpcache.errors import AccessDeniedError, ObjectNotFoundError
 from tmpcache.testing import Bucket
-from tmpcache.testing.faults import (
-    ACCESS_DENIED,
-    Fault,
-)
+from tmpcache.testing.faults import ACCESS_DENIED, Fault
 
 pytestmark = through_each_origin
 

@@ -17,10 +17,7 @@ from support.content import content
 from support.processes import spawn
 
 from tmpcache import Cache, Outcome
-from tmpcache.errors import (
-    ConfigError,
-    OriginUnavailableError,
-)
+from tmpcache.errors import ConfigError, OriginUnavailableError
 from tmpcache.origin.obstore.origin import ObstoreOrigin
 from tmpcache.origin.s3.origin import S3Origin
 from tmpcache.testing import Bucket

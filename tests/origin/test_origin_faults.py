@@ -14,10 +14,7 @@ from support.origins import through_each_origin
 from support.proxy import FaultProxy, Trouble
 
 from tmpcache import Cache, Outcome
-from tmpcache.errors import (
-    OriginUnavailableError,
-    TmpCacheError,
-)
+from tmpcache.errors import OriginUnavailableError, TmpCacheError
 from tmpcache.testing import Bucket
 from tmpcache.testing.faults import (
     ACCESS_DENIED,

@@ -11,9 +11,7 @@ from support.content import assert_accounts_balance, content
 from support.odd import OddStore
 
 from tmpcache import Cache, Outcome
-from tmpcache.errors import (
-    OriginUnavailableError,
-)
+from tmpcache.errors import OriginUnavailableError
 from tmpcache.origin.transfer.connection import open_connections
 
 MIB = 1 << 20

@@ -14,8 +14,8 @@ from support.shelf import Shelf
 
 import tmpcache
 from tmpcache.store.content import eviction
+from tmpcache.store.database.index_file import IndexFile
 from tmpcache.store.filesystem import files
-from tmpcache.store.index_file import IndexFile
 from tmpcache.store.leases.live_sessions import LiveSessions
 
 KIB = 1024

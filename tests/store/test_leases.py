@@ -17,8 +17,8 @@ from support.processes import spawn, wait_until
 
 import tmpcache
 from tmpcache import Outcome
-from tmpcache.store.index_file import IndexFile
-from tmpcache.store.transactions import Transactions
+from tmpcache.store.database.index_file import IndexFile
+from tmpcache.store.database.transactions import Transactions
 from tmpcache.testing import Bucket
 from tmpcache.testing.faults import INTERNAL_ERROR
 

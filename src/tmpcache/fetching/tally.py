@@ -10,7 +10,7 @@ from ..common.forking import reset_in_children
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..reports import Stats
-    from ..store.database import Database
+    from ..store.database.database import Database
 
 
 class Tally:

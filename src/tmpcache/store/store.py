@@ -12,7 +12,7 @@ from ..common.objects import Copy
 from ..errors import TmpCacheError
 from .content import blobs, eviction
 from .damage import problem, recheck
-from .database import Database
+from .database.database import Database
 from .index.index import DamagedIndexError
 from .leases.session import lease_id
 

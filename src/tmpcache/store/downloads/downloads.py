@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ...common.deadline import Deadline
     from ...common.objects import ObjectName
-    from ..database import Database
+    from ..database.database import Database
     from ..index.index import Index
     from .publish import Arrival, Published
 

@@ -16,7 +16,7 @@ from ..leases.session import lease_id
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...common.objects import ObjectName
-    from ..database import Database
+    from ..database.database import Database
     from ..index.index import Index
     from ..leases.session import Lease
     from .partial_file import Partial

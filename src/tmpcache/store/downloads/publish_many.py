@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...common.objects import Copy
-    from ..database import Database
+    from ..database.database import Database
     from ..index.index import Index
     from .publish import Arrival, Published
 

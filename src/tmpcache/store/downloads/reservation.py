@@ -12,7 +12,7 @@ from ..content.quota import FULL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..database import Database
+    from ..database.database import Database
     from ..filesystem.files import Descriptor
     from ..index.index import Index
 

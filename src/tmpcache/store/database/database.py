@@ -12,15 +12,16 @@ import os
 import sqlite3
 from weakref import WeakSet
 
-from ..common.forking import reset_in_children
-from ..errors import TmpCacheError
-from . import scratch_directories, session_file
-from .content import eviction, reconciliation
-from .content.blobs import is_name
-from .filesystem.files import Descriptor, names
+from ...common.forking import reset_in_children
+from ...errors import TmpCacheError
+from .. import scratch_directories
+from ..content import eviction, reconciliation
+from ..content.blobs import is_name
+from ..filesystem.files import Descriptor, names
+from ..leases.session import Lease, Session
+from ..root import Root
+from . import session_file
 from .index_file import IndexFile
-from .leases.session import Lease, Session
-from .root import Root
 from .transactions import Transactions
 
 TYPE_CHECKING = False
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
-    from .index.index import Index
+    from ..index.index import Index
 
     T = TypeVar("T")
 

@@ -6,14 +6,14 @@ makes room before it writes.
 
 from __future__ import annotations
 
-from .content import reconciliation
-from .leases.session import PAGE, Session
+from ..content import reconciliation
+from ..leases.session import PAGE, Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .content.quota import Quota
-    from .index.index import Index
-    from .root import Root
+    from ..content.quota import Quota
+    from ..index.index import Index
+    from ..root import Root
 
 
 def begin(index: Index, root: Root, quota: Quota) -> Session:

@@ -38,22 +38,22 @@ from __future__ import annotations
 
 from threading import get_ident
 
-from ..common.forking import here, recover_from_fork
-from ..errors import QuotaExceededError, TmpCacheError
+from ...common.forking import here, recover_from_fork
+from ...errors import QuotaExceededError, TmpCacheError
+from ..content import reconciliation
+from ..index.index import ReplacedError
+from ..index.staging import is_waiting, merge, record_uses
 from . import session_file
-from .content import reconciliation
-from .index.index import ReplacedError
-from .index.staging import is_waiting, merge, record_uses
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
-    from ..common.objects import Copy
-    from .index.index import Index
+    from ...common.objects import Copy
+    from ..index.index import Index
+    from ..leases.session import Session
     from .index_file import IndexFile
-    from .leases.session import Session
 
     T = TypeVar("T")
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 
-from ..errors import DeadlineExceededError, TmpCacheError
-from .filesystem import files
-from .leases.file_lock import try_lock
+from ...errors import DeadlineExceededError, TmpCacheError
+from ..filesystem import files
+from ..leases.file_lock import try_lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .root import Root
+    from ..root import Root
 
 #: Seconds to wait for the index's write lock, if the caller has so many. A transaction takes less
 #: than a millisecond; a process that holds the lock for longer is stopped in the middle of one.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 
-from ..common.interruption import reraise_interrupt
-from ..errors import QuotaExceededError, TmpCacheError
-from .content.quota import exceeded
-from .filesystem import files
+from ...common.interruption import reraise_interrupt
+from ...errors import QuotaExceededError, TmpCacheError
+from ..content.quota import exceeded
+from ..filesystem import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .root import Root
+    from ..root import Root
 
 #: SQLite opens three files. The others are for threads that close some while they are counted.
 _DESCRIPTORS = 8

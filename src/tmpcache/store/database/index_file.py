@@ -42,32 +42,32 @@ import sqlite3
 import time
 from threading import RLock
 
-from ..common.interruption import reraise_interrupt
-from ..config import checked_quota, parse_size
-from ..errors import (
+from ...common.interruption import reraise_interrupt
+from ...config import checked_quota, parse_size
+from ...errors import (
     QuotaExceededError,
     TmpCacheError,
     UnsafeRootError,
     is_out_of_files,
     too_many_files,
 )
+from ..content import eviction, reconciliation
+from ..content.ledger import totals
+from ..content.quota import FULL, Quota
+from ..filesystem import files
+from ..index.change_counter import ChangeCounter
+from ..index.index import Index, IndexTooLargeError, UnfitIndexError
+from ..index.staging import merge
+from ..root import boot_id, denied
 from . import index_errors
-from .content import eviction, reconciliation
-from .content.ledger import totals
-from .content.quota import FULL, Quota
-from .filesystem import files
-from .index.change_counter import ChangeCounter
-from .index.index import Index, IndexTooLargeError, UnfitIndexError
-from .index.staging import merge
 from .index_wait import BUSY_TIMEOUT, IndexWait
-from .root import boot_id, denied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
-    from .root import Root
+    from ..root import Root
 
     T = TypeVar("T")
 
