@@ -30,7 +30,6 @@ LAYERS = """
     store.index
     store.root
     store.content, store.scratch_directories
-    store.index_file
     store.database
     store.downloads
     store.store, store.many_objects, store, cached_file

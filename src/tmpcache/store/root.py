@@ -162,6 +162,12 @@ class Root:
             others.append(Root(self.base, _FIRST_FORMAT))
         return [other for other in others if other.path != self.path]
 
+    def remove_unused_formats(self) -> None:
+        """Remove the directories of other releases' formats that no living process uses."""
+        for other in self.other_formats():
+            if not other.live_sessions.are_any_alive():
+                other.remove()
+
     def remove(self) -> None:
         """Remove all files and directories of this format. No process may use them any more."""
         from .filesystem.remove_tree import remove_tree

@@ -26,6 +26,7 @@ from __future__ import annotations
 import errno
 import os
 
+from ...config import checked_quota, parse_size
 from ...errors import QuotaExceededError
 from ..filesystem.files import allocated
 from ..index.index import IndexTooLargeError
@@ -55,13 +56,17 @@ class Quota:
     """How many bytes a root may occupy, and what is evicted so that it does."""
 
     def __init__(
-        self, root: Root, limits: tuple[int, int], statvfs: Callable[[str], os.statvfs_result]
+        self,
+        root: Root,
+        quota: int | str | None,
+        min_free: int | str,
+        statvfs: Callable[[str], os.statvfs_result],
     ) -> None:
-        """`limits`: the quota and the bytes to keep free on the file system."""
-        self._root = root
+        """`min_free` is what to keep free on the file system. Both may be shares of it."""
+        self._root, self._sizes, self._statvfs = root, (quota, min_free), statvfs
         self._usage = usage = DiskUsage(root, statvfs)
         self.disk_free, self.blocks, self.overhead = usage.disk_free, usage.blocks, usage.overhead
-        self.limit(*limits)
+        self.set_limits(cached=0)
         #: Blobs that this process has evicted, and their allocated bytes.
         self.evicted = self.evicted_bytes = 0
         #: To be done after this transaction: evict objects for their rows; shrink the index.
@@ -72,9 +77,13 @@ class Quota:
         #: Whether there was ample room when this was last looked at.
         self._is_ample = False
 
-    def limit(self, quota: int, min_free: int) -> None:
-        """Set the quota, and the bytes to keep free on the file system."""
-        self.quota, self.min_free = quota, min_free
+    def set_limits(self, cached: int) -> None:
+        """Compute the limits in bytes for a file system with `cached` bytes of blobs of ours."""
+        quota, min_free = self._sizes
+        status = self._statvfs(self._root.path)
+        total, free = (status.f_frsize * count for count in (status.f_blocks, status.f_bavail))
+        self.quota = checked_quota(quota, total=total, free=free, cached=cached)
+        self.min_free = parse_size(min_free, total=total, name="min_free")
         self._usage.forget()
 
     # ---- how much room there is ---------------------------------------------------------------

@@ -16,13 +16,13 @@ when it runs twice.
 * *The file* ``changes`` *deleted or replaced*: index and ``changes`` are opened again.
 * *Descriptors closed* by a program that daemonizes (``EBADF``): all is opened again. The old
   connection is never closed, as its descriptors may be other files by now.
-* *A directory deleted*: created again.
+* *A directory deleted*, or this user's rights on it lost: created again, and given back.
 * *Disk full*: 1 MiB of blobs is evicted. Where the index cannot even be opened, blobs go by their
   mtime, and ``changes`` tells the next process that files and rows differ.
 * *Too large* for the quota with all its free pages: these are given back to the file system.
 
-Two failures are the caller's: the index is locked for longer than the call can wait, or the process
-has no descriptors left.
+Three failures are the caller's: the index is locked for longer than the call can wait, the process
+has no descriptors left, or nobody may give the rights back.
 
 A new index knows no object. :func:`.reconciliation.rebuild` removes the blobs that nobody leases,
 and accounts for leased blobs and partial files. The same happens if a change was not committed. An
@@ -43,7 +43,6 @@ import time
 from threading import RLock
 
 from ...common.interruption import reraise_interrupt
-from ...config import checked_quota, parse_size
 from ...errors import (
     QuotaExceededError,
     TmpCacheError,
@@ -59,7 +58,6 @@ from ..index.change_counter import ChangeCounter
 from ..index.index import Index, IndexTooLargeError, UnfitIndexError
 from ..index.staging import merge
 from ..root import boot_id, denied
-from . import index_errors
 from .index_wait import BUSY_TIMEOUT, IndexWait
 
 TYPE_CHECKING = False
@@ -71,6 +69,8 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+#: SQLite opens three files. The others are for threads that close some while they are counted.
+_DESCRIPTORS = 8
 #: What SQLite says, besides SQLITE_FULL, when a file of its own cannot grow. Its other I/O errors
 #: are about files that somebody has truncated or deleted.
 _CANNOT_GROW = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
@@ -99,8 +99,7 @@ class IndexFile:
         self.writer = 0
         #: None until the index is opened for the first time.
         self.changes: ChangeCounter | None = None
-        self._sizes, self._statvfs = (quota, min_free), statvfs
-        self.quota = Quota(root, self._limits(cached=0), statvfs)
+        self.quota = Quota(root, quota, min_free, statvfs)
         self._index: Index | None = None
         #: The inode of the index that was opened last, or could not be opened.
         self._last_inode = 0
@@ -143,7 +142,9 @@ class IndexFile:
         if is_last:
             if is_full:
                 raise self._disk_full() from error
-            raise index_errors.not_repaired(self.root, error) from error
+            from .index_errors import not_repaired
+
+            raise not_repaired(self.root, error) from error
         # Its files first: what SQLite says of files that are not there any more means nothing.
         if self._index is not None and not self._index.in_place(now=True):
             self._recover_from_replacement(self._index)
@@ -153,7 +154,7 @@ class IndexFile:
             self._index.shrink()
         elif is_full:
             self._recover_from_full_disk()
-        elif code == sqlite3.SQLITE_CANTOPEN and not index_errors.has_descriptors_left():
+        elif code == sqlite3.SQLITE_CANTOPEN and not files.spare_descriptors(kept=_DESCRIPTORS):
             raise too_many_files(self.root.index) from error
         else:
             if not isinstance(error, UnfitIndexError):
@@ -238,7 +239,9 @@ class IndexFile:
         self.damaged[reason] = self.damaged.get(reason, 0) + 1
 
     def _disk_full(self) -> QuotaExceededError:
-        return index_errors.disk_full(self.root, self.quota.quota, _EVICTED_FOR_INDEX)
+        from .index_errors import disk_full
+
+        return disk_full(self.root, self.quota.quota, _EVICTED_FOR_INDEX)
 
     # ---- opening ------------------------------------------------------------------------------
 
@@ -263,7 +266,7 @@ class IndexFile:
             if is_rebuilt:
                 self.changes.end()
             self._index = index
-        self._remove_other_formats()
+        self.root.remove_unused_formats()
         return index
 
     def _bring_up_to_date(self, index: Index, changes: ChangeCounter) -> bool:
@@ -278,24 +281,8 @@ class IndexFile:
         elif index.one("SELECT boot FROM ledger")[0] != self.boot:
             index.check()
         index.run("UPDATE ledger SET boot = ? WHERE boot <> ?", self.boot, self.boot)
-        self.quota.limit(*self._limits(cached=totals(index)[0]))
+        self.quota.set_limits(cached=totals(index)[0])
         return is_rebuilt
-
-    def _remove_other_formats(self) -> None:
-        """Remove the directories of other releases' formats that no living process uses."""
-        for other in self.root.other_formats():
-            if not other.live_sessions.are_any_alive():
-                other.remove()
-
-    def _limits(self, cached: int) -> tuple[int, int]:
-        """Return quota and `min_free` in bytes: they may be given as shares of the disk."""
-        quota, min_free = self._sizes
-        status = self._statvfs(self.root.path)
-        total, free = (status.f_frsize * count for count in (status.f_blocks, status.f_bavail))
-        return (
-            checked_quota(quota, total=total, free=free, cached=cached),
-            parse_size(min_free, total=total, name="min_free"),
-        )
 
     def abandon(self) -> None:
         """Forget what is open, without closing it: its descriptors may be other files by now."""

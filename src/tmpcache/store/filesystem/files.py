@@ -41,8 +41,8 @@ _ATTEMPTS = 10
 _KEPT_DESCRIPTORS = 24
 
 
-def spare_descriptors() -> int:
-    """Return how many more files this process may open, less some that are kept for other needs."""
+def spare_descriptors(kept: int = _KEPT_DESCRIPTORS) -> int:
+    """Return how many more files this process may open, less those `kept` for other needs."""
     import resource
 
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -51,11 +51,7 @@ def spare_descriptors() -> int:
     except OSError as error:  # not even the directory may be opened
         reraise_interrupt(error)
         return 0
-    return (
-        sys.maxsize
-        if limit == resource.RLIM_INFINITY
-        else max(0, limit - opened - _KEPT_DESCRIPTORS)
-    )
+    return sys.maxsize if limit == resource.RLIM_INFINITY else max(0, limit - opened - kept)
 
 
 class StrangeFileError(TmpCacheError, FileNotFoundError):
