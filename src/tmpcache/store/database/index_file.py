@@ -122,9 +122,6 @@ class IndexFile:
                         raise  # else a signal handler, or a finalizer, closed it meanwhile
                 except sqlite3.Error as error:
                     self._recover_from(error, is_last=is_last)
-                except (FileNotFoundError, PermissionError) as error:
-                    reraise_interrupt(error)
-                    self._recover_from_lost_directory(error, is_last=is_last)
                 except OSError as error:
                     reraise_interrupt(error)
                     if not self._recover_from_os_error(error, is_last=is_last):
@@ -161,17 +158,15 @@ class IndexFile:
                 self.count("index")
             self._remove_damaged()
 
-    def _recover_from_lost_directory(self, error: OSError, *, is_last: bool) -> None:
-        """Make the directories again, or give this user the rights on them back."""
-        if not is_last and not isinstance(error, UnsafeRootError):
-            self.root.restore()
-        elif isinstance(error, PermissionError):
-            raise denied(self.root.base, error) from error
-        else:
-            raise error
-
     def _recover_from_os_error(self, error: OSError, *, is_last: bool) -> bool:
-        """Recover from closed descriptors or a full disk; return False for any other error."""
+        """Take the step that fits an error of the file system; return False if there is none."""
+        if isinstance(error, (FileNotFoundError, PermissionError)):
+            if not is_last and not isinstance(error, UnsafeRootError):
+                self.root.restore()
+                return True
+            if isinstance(error, PermissionError):
+                raise denied(self.root.base, error) from error
+            return False
         if error.errno == errno.EBADF and not is_last:
             self.abandon()
             return True
