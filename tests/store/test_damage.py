@@ -132,7 +132,7 @@ def test_after_a_reboot_content_is_verified_before_its_first_use(
     before = path.stat()
     edit(path, bytes(len(BODY)))  # what a file system may show after a power cut
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    monkeypatch.setattr("tmpcache.store.database.index_file.boot_id", lambda: "another boot")
+    monkeypatch.setattr("tmpcache.store.database.recovering_index.boot_id", lambda: "another boot")
     rebooted = tmpcache.Cache(root, quota="4 MiB", max_age=3600)
     assert rebooted.fetch("models", "other").outcome is Outcome.HIT
     again = rebooted.fetch("models", "model.npz")

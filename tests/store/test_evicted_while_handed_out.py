@@ -14,7 +14,7 @@ from support.shelf import Shelf
 
 import tmpcache
 from tmpcache.store.content import eviction
-from tmpcache.store.database.index_file import IndexFile
+from tmpcache.store.database.recovering_index import RecoveringIndex
 from tmpcache.store.filesystem import files
 from tmpcache.store.leases.live_sessions import LiveSessions
 
@@ -42,7 +42,7 @@ def reader(root: Path, shelf: Shelf) -> tmpcache.Cache:
 
 def waits_for_the_index(thread: threading.Thread) -> bool:
     frame = sys._current_frames().get(thread.ident or 0)
-    while frame is not None and frame.f_code is not IndexFile.use.__code__:
+    while frame is not None and frame.f_code is not RecoveringIndex.use.__code__:
         frame = frame.f_back
     return frame is not None
 

@@ -17,7 +17,7 @@ from support.processes import spawn, wait_until
 
 import tmpcache
 from tmpcache import Outcome
-from tmpcache.store.database.index_file import IndexFile
+from tmpcache.store.database.recovering_index import RecoveringIndex
 from tmpcache.store.database.transactions import Transactions
 from tmpcache.testing import Bucket
 from tmpcache.testing.faults import INTERNAL_ERROR
@@ -268,11 +268,11 @@ def test_a_cache_that_outlives_its_modules_goes_quietly(
     cache = tmpcache.Cache(root)
     database = cache._store.database
     database.session()
-    modules = "database", "filesystem.files", "index_file", "root", "leases.session"
+    modules = "database", "filesystem.files", "recovering_index", "root", "leases.session"
     for module in modules:
         monkeypatch.setattr(f"tmpcache.store.{module}.os", None, raising=False)
     database.__del__()
-    assert database._index_file._index is None
+    assert database._index._index is None
 
 
 def test_threads_that_find_no_free_lease_at_once_widen_the_table_once(
@@ -289,7 +289,7 @@ def test_threads_that_find_no_free_lease_at_once_widen_the_table_once(
     for thread in threads:
         thread.start()
 
-    writes = Transactions.write.__code__, IndexFile.use.__code__
+    writes = Transactions.write.__code__, RecoveringIndex.use.__code__
 
     def waits(thread: threading.Thread) -> bool:
         frame = sys._current_frames().get(thread.ident or 0)

@@ -13,7 +13,7 @@ from support.proxy import FaultProxy, Trouble
 from support.shelf import Shelf
 
 from tmpcache import Cache
-from tmpcache.common.interruption import reraise_interrupt
+from tmpcache.common.interruption import raise_if_interrupted
 from tmpcache.common.threads import Worker, join_all
 from tmpcache.fetching.single_flight import SingleFlight
 from tmpcache.testing import Bucket
@@ -96,7 +96,7 @@ def test_an_error_that_a_handler_has_raised_before_is_not_raised_again() -> None
         try:
             raise OSError("a real one")
         except OSError as error:
-            reraise_interrupt(error)
+            raise_if_interrupted(error)
             return error.__context__
 
     try:
@@ -118,7 +118,7 @@ def test_what_a_library_makes_of_a_handlers_exception_is_undone() -> None:
         try:
             library()
         except ConnectionError as error:
-            reraise_interrupt(error)
+            raise_if_interrupted(error)
 
 
 # ---- threads -------------------------------------------------------------------------------------

@@ -220,16 +220,16 @@ def test_a_lease_taken_while_a_fork_is_prepared_is_the_childs_too(
 
     cache.fetch("b", "b").release()
     held = [cache.fetch("b", "a")]
-    child_session = Session.child_session
+    create = Session.create_child_session
 
     def then_another(self: Session) -> Session:
-        made = child_session(self)
+        made = create(self)
         thread = threading.Thread(target=lambda: held.append(cache.fetch("b", "b")))
         thread.start()
         thread.join()
         return made
 
-    monkeypatch.setattr(Session, "child_session", then_another)
+    monkeypatch.setattr(Session, "create_child_session", then_another)
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
 
-def reraise_interrupt(error: BaseException, here: FrameType | None = None) -> None:
+def raise_if_interrupted(error: BaseException, here: FrameType | None = None) -> None:
     """Raise the exception that a signal handler raised inside the caller's ``try``, if one did.
 
     `error` is what the ``except`` clause caught: the handler's exception, or what a library made of

@@ -15,7 +15,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-from .interruption import reraise_interrupt
+from .interruption import raise_if_interrupted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ class Worker:
         try:
             self._thread.start()
         except RuntimeError as error:
-            reraise_interrupt(error)
+            raise_if_interrupted(error)
             return False
         except KeyError as error:  # from threading, which cleaned up after an interrupted start
-            reraise_interrupt(error)
+            raise_if_interrupted(error)
             raise
         return True
 
@@ -78,7 +78,7 @@ class Worker:
             try:
                 return self._thread.join()
             except RuntimeError as error:  # it has not begun yet
-                reraise_interrupt(error)
+                raise_if_interrupted(error)
             if time.monotonic() >= give_up_at:
                 break
             time.sleep(0.001)

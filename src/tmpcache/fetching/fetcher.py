@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from ..cached_file import CachedFile, Outcome, cached_file
 from ..common.forking import reset_in_children
-from ..common.interruption import reraise_interrupt
+from ..common.interruption import raise_if_interrupted
 from ..common.objects import ObjectName
 from ..config import seconds, split_url
 from ..errors import DeadlineExceededError, OriginUnavailableError, QuotaExceededError
@@ -108,7 +108,7 @@ class Fetcher:
                 start = NEVER if run is None else run.started
                 is_hit = is_fresh(copy.validated_at, now, limit, start, version_id)
         except TypeError as error:  # arguments of other types are refused below
-            reraise_interrupt(error)
+            raise_if_interrupted(error)
             copy = None
         if copy is not None and is_hit and copy.scope == self.origin.scope:
             lease = self.store.lease(copy.lease_id)

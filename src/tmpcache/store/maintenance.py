@@ -8,7 +8,7 @@ from pathlib import Path
 from ..config import parse_size
 from ..reports import Entry, Usage, Verification
 from . import scratch_directories
-from .content import blobs, reconciliation
+from .content import blobs, crash_recovery
 from .content.blobs import is_name
 from .content.ledger import lease_of, totals
 from .damage import problem
@@ -177,8 +177,8 @@ def gc(store: Store) -> int:
 
     def operation(index: Index) -> int:
         before = sum(totals(index))
-        reconciliation.reclaim(index, root)
-        freed = reconciliation.reconcile(index, root)
+        crash_recovery.reclaim(index, root)
+        freed = crash_recovery.reconcile(index, root)
         unused = index.rows("SELECT id, name, allocated FROM blobs WHERE superseded")
         database.quota.evict(index, unused)
         return freed + before - sum(totals(index))

@@ -17,7 +17,7 @@ import os
 import re
 import stat
 
-from ..common.interruption import reraise_interrupt
+from ..common.interruption import raise_if_interrupted
 from ..errors import UnsafeRootError
 from .filesystem import files
 from .filesystem.files import Descriptor, allocated
@@ -153,7 +153,7 @@ class Root:
         try:
             found = [name for name in os.listdir(self.base) if _OTHER_FORMAT.fullmatch(name)]
         except OSError as error:
-            reraise_interrupt(error)
+            raise_if_interrupted(error)
             return []
         others = [
             Root(self.base, int(name[1:])) for name in found if int(name[1:]) != _FIRST_FORMAT
@@ -205,7 +205,7 @@ def boot_id() -> str:
         with open("/proc/sys/kernel/random/boot_id") as file:
             return file.read().strip()
     except OSError as error:
-        reraise_interrupt(error)
+        raise_if_interrupted(error)
         return ""
 
 

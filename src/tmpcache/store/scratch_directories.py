@@ -12,7 +12,7 @@ import os
 from weakref import ref
 
 from ..common.forking import reset_in_children
-from ..common.interruption import reraise_interrupt
+from ..common.interruption import raise_if_interrupted
 from ..errors import UnsafeRootError
 from .filesystem.files import DIRECTORY, Descriptor
 from .filesystem.remove_tree import remove_tree
@@ -69,7 +69,7 @@ class Directory:
                 home = None
                 root.restore()
             except PermissionError as error:
-                reraise_interrupt(error)
+                raise_if_interrupted(error)
                 if not attempts_left or isinstance(error, UnsafeRootError):
                     raise denied(root.base, error) from error
                 home = None
@@ -87,7 +87,7 @@ class Directory:
         try:
             os.rmdir(self.home.path)
         except OSError as error:  # another scratch of this process is in it
-            reraise_interrupt(error)
+            raise_if_interrupted(error)
             return
 
 
@@ -116,7 +116,7 @@ def homes(root: Root) -> set[str]:
     try:
         return {name for name in os.listdir(root.scratch) if is_session(name)}
     except OSError as error:
-        reraise_interrupt(error)
+        raise_if_interrupted(error)
         return set()
 
 
@@ -125,7 +125,7 @@ def sweep(root: Root) -> None:
     try:
         top = Descriptor(root.scratch, DIRECTORY)
     except OSError as error:  # there is none, or it is not ours
-        reraise_interrupt(error)
+        raise_if_interrupted(error)
         return
     for name in os.listdir(top.fd):
         if not is_session(name):
@@ -133,7 +133,7 @@ def sweep(root: Root) -> None:
         try:
             home = Descriptor(name, DIRECTORY, dir_fd=top.fd)
         except OSError as error:  # a link, a file
-            reraise_interrupt(error)
+            raise_if_interrupted(error)
             continue
         if try_lock(home.fd):
             remove_tree(os.path.join(root.scratch, name))

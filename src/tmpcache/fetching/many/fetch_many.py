@@ -13,7 +13,7 @@ from ...common.objects import ObjectName
 from ...errors import ConfigError, FetchManyError
 from ...invocations.context import current_deadline, current_start
 from ..freshness import is_always_stale, is_fresh
-from .batched_download import BatchedDownload
+from .batch_downloader import BatchDownloader
 from .job import Job
 from .worker_pool import WorkerPool
 
@@ -66,7 +66,7 @@ def fetch_many(
         count,
         progress,
         deadline_within(deadline),
-        BatchedDownload(fetcher, bucket),
+        BatchDownloader(fetcher, bucket),
     )
     in_order = [jobs[key] for key in wanted]
     return collect_results(fetcher, in_order, f"s3://{bucket}", return_exceptions)
@@ -131,7 +131,7 @@ def fetch_all(
     threads: int,
     progress: Progress | None,
     deadline: Deadline,
-    batched: BatchedDownload | None = None,
+    batched: BatchDownloader | None = None,
 ) -> None:
     """Have a worker pool do the jobs that are left of `total` objects; report to `progress`."""
     bytes_received = seen = 0

@@ -14,7 +14,7 @@ from ...errors import ConfigError, ObjectNotFoundError
 from ...invocations.context import current_deadline
 from ...origin import scope_of
 from ..freshness import has_listed_etag
-from .batched_download import BatchedDownload
+from .batch_downloader import BatchDownloader
 from .fetch_many import checked, collect_results, fetch_all, from_origin
 from .job import Job
 
@@ -100,7 +100,7 @@ def fetch_prefix(
     fetcher.tally.add(requests=1 + max(0, len(jobs) - 1) // _PAGE)
     todo = [job for job in jobs.values() if job.file is None]
     fetch = from_origin(fetcher, 0, stale_if_error)
-    batched = BatchedDownload(fetcher, bucket)
+    batched = BatchDownloader(fetcher, bucket)
     fetch_all(fetch, todo, len(jobs), count, progress, deadline, batched)
     return _prefix_of(fetcher, bucket, prefix, into, copies, return_exceptions, jobs)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from ...cached_file import Outcome
 from ...common.deadline import FOREVER, deadline_within
-from ...common.interruption import reraise_interrupt
+from ...common.interruption import raise_if_interrupted
 from ...common.objects import ObjectName
 from ...config import parse_size, seconds
 from ...errors import (
@@ -21,7 +21,7 @@ from ...errors import (
 )
 from ...invocations.context import current_deadline
 from ...reports import Warming
-from .budget import Budget
+from .budgeted_fetcher import BudgetedFetcher
 from .fetch_many import checked, fetch_all
 from .job import Job
 
@@ -94,7 +94,7 @@ def warm(
     deadline = deadline_within(current_deadline(), limit)
     hot = _read(source, fetcher.origin.name)
     todo = [one.job for one in hot if not _has_named_version(fetcher, one)]
-    budget = Budget(fetcher, FreeSpace(store), limit_bytes)
+    budget = BudgetedFetcher(fetcher, FreeSpace(store), limit_bytes)
     sizes = {one.job.name: one.size for one in hot}
 
     def fetch(name: ObjectName, copy: Copy | None, deadline: Deadline) -> CachedFile:
@@ -163,7 +163,7 @@ def _parsed(source: str | bytes | os.PathLike[str]) -> Any:
     try:
         return json.loads(source)
     except (ValueError, RecursionError) as error:
-        reraise_interrupt(error)
+        raise_if_interrupted(error)
         raise ConfigError(f"the manifest cannot be read: {error}") from None
 
 

@@ -7,7 +7,7 @@ were up, and downloads of large objects can be resumed later.
 
 # Locking
 
-Objects without a copy are locked ahead of the threads (:mod:`.batched_download`), and other
+Objects without a copy are locked ahead of the threads (:mod:`.batch_downloader`), and other
 processes wait for what is locked. So only a few are locked ahead, unless jobs end quickly. Objects
 that another process has locked are fetched last: a pool that waits for others has nothing locked
 that others wait for.
@@ -23,7 +23,7 @@ from functools import partial
 from itertools import repeat
 from queue import Empty, SimpleQueue
 
-from ...common.interruption import reraise_interrupt
+from ...common.interruption import raise_if_interrupted
 from ...common.threads import LOOK, Worker, join_all
 from ...errors import QuotaExceededError, is_out_of_files
 from ...store.downloads.partial_file import PartialLostError
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ...cached_file import CachedFile
     from ...common.deadline import Deadline
     from ...common.objects import Copy, ObjectName
-    from .batched_download import BatchedDownload
+    from .batch_downloader import BatchDownloader
     from .job import Job
 
     Fetch = Callable[[ObjectName, Copy | None, Deadline], CachedFile]
@@ -62,7 +62,7 @@ class WorkerPool:
         jobs: Iterable[Job],
         deadline: Deadline,
         report: Callable[[list[Job]], object] | None = None,
-        batched: BatchedDownload | None = None,
+        batched: BatchDownloader | None = None,
     ) -> None:
         """If `fetch` raises, that is the job's error, and the other jobs go on.
 
@@ -249,7 +249,7 @@ class WorkerPool:
             else:
                 job.file = self._fetch(job.name, job.copy, self._deadline)
         except Exception as error:
-            reraise_interrupt(error)
+            raise_if_interrupted(error)
             job.error = error
 
     def _receive(self, job: Job) -> None:

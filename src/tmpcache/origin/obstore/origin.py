@@ -27,7 +27,7 @@ import time
 from functools import partial
 
 from ...common.forking import here, recover_from_fork, reset_in_children
-from ...common.interruption import reraise_interrupt
+from ...common.interruption import raise_if_interrupted
 from ...errors import OriginUnavailableError
 from .. import Reply, Unchanged
 from ..s3.errors import named, refuses_condition, translated
@@ -118,7 +118,7 @@ class ObstoreOrigin(S3Origin):
                 reply.scope = scope
                 return reply
             except Exception as error:
-                reraise_interrupt(error)
+                raise_if_interrupted(error)
                 failure = as_botocore_error(error, key)
                 if failure is None or (if_none_match and refuses_condition(failure, "IfNoneMatch")):
                     return ask_boto3()
@@ -178,7 +178,7 @@ class ObstoreOrigin(S3Origin):
                 store = make_store(bucket, address, frozen, timeout, trust, payer=payer)
                 self._stores[bucket, timeout] = store
         except Exception as error:
-            reraise_interrupt(error)
+            raise_if_interrupted(error)
             raise translated(error, subject) from error
         keys = ANONYMOUS
         if frozen is not None:
@@ -238,7 +238,7 @@ class _Body:
         try:
             return memoryview(next(self._chunks, b""))
         except Exception as error:
-            reraise_interrupt(error)
+            raise_if_interrupted(error)
             if deadline is not None and deadline.remaining() <= 0:
                 raise deadline.exceeded(named(self._subject)) from error
             raise translated(
@@ -272,7 +272,7 @@ def _reply(
     try:
         result = obstore.get(store, key, options=options)
     except Exception as error:
-        reraise_interrupt(error)
+        raise_if_interrupted(error)
         if etag_here and type(error).__name__ == "NotModifiedError":  # importing it takes 4 µs
             return Unchanged()
         raise

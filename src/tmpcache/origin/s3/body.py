@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from http.client import HTTPResponse
 
-from ...common.interruption import reraise_interrupt
+from ...common.interruption import raise_if_interrupted
 from .. import Reply
 from . import timeouts
 from .errors import named, translated
@@ -103,7 +103,7 @@ class Body:
             self._left -= count
             return buffer[:count]
         except Exception as error:
-            reraise_interrupt(error)
+            raise_if_interrupted(error)
             if self._deadline is not None and self._deadline.remaining() <= 0:
                 raise self._deadline.exceeded(named(self._subject)) from error
             raise translated(error, self._subject) from error
@@ -113,7 +113,7 @@ class Body:
         try:
             self._stream._raw_stream._fp.fp.raw._sock.shutdown(socket.SHUT_RDWR)
         except (AttributeError, OSError) as error:  # the body has ended
-            reraise_interrupt(error)
+            raise_if_interrupted(error)
 
     def close(self) -> None:
         """Give up the connection, whether the body has been read or not."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 
-from ...common.interruption import reraise_interrupt
+from ...common.interruption import raise_if_interrupted
 from ...common.objects import ObjectName
 from ...errors import (
     TOO_MANY_FILES,
@@ -106,7 +106,7 @@ def translated(
     `right` is what the credentials need for that, and `scope` says whose they are. What a signal
     handler raised meanwhile is raised from here, untranslated.
     """
-    reraise_interrupt(error, sys._getframe(1))
+    raise_if_interrupted(error, sys._getframe(1))
     if not is_of_the_client(error):
         raise error
     translation = _translated(error, asked, right)

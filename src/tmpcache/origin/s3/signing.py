@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from threading import local
 
-from ...common.interruption import reraise_interrupt
+from ...common.interruption import raise_if_interrupted
 from ..scope import ANONYMOUS
 
 TYPE_CHECKING = False
@@ -58,7 +58,7 @@ class Signer:
             credentials = self.client._request_signer._credentials
             return None if self._needs_refresh(credentials) else _keys(credentials)
         except Exception as error:  # no credentials, or of a class that we do not know
-            reraise_interrupt(error)
+            raise_if_interrupted(error)
             return None
 
     def of(self, request: Any) -> Keys | None:
@@ -74,7 +74,7 @@ class Signer:
         try:
             keys = _keys(self.client._request_signer._credentials)
         except Exception as error:
-            reraise_interrupt(error)
+            raise_if_interrupted(error)
             return None
         if keys is None or token != keys[2]:
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...common.interruption import reraise_interrupt
+from ...common.interruption import raise_if_interrupted
 from .parameters import of
 
 TYPE_CHECKING = False
@@ -58,7 +58,7 @@ def upload(
         try:
             client.abort_multipart_upload(**target, **of(client, "AbortMultipartUpload", options))
         except Exception as error:  # raised is why the upload is aborted
-            reraise_interrupt(error)
+            raise_if_interrupted(error)
         raise
     return answer.get("ETag", ""), answer.get("VersionId")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ...errors import OriginUnavailableError
     from .. import Origin, Reply
     from .byte_ranges import ByteRange, RangePlan
-    from .retry_budget import RetryBudget
+    from .retry_limit import RetryLimit
     from .sink import Sink
 
 
@@ -55,7 +55,7 @@ class TransferState:
         self.scope = self.scope or reply.scope
         return reply
 
-    def pause(self, retry_budget: RetryBudget, error: OriginUnavailableError) -> None:
+    def pause(self, retry_limit: RetryLimit, error: OriginUnavailableError) -> None:
         """Wait before the next retry, until all connections must end at the latest.
 
         Raises if the budget is used up.
@@ -63,7 +63,7 @@ class TransferState:
         size = self.sink.size
         missing = sum(end - start for start, end in self.sink.gaps())
         received = self.sink.received if size is None else size - missing
-        until = time.monotonic() + retry_budget.pause(error, received, size)
+        until = time.monotonic() + retry_limit.pause(error, received, size)
         while not self.halted and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, LOOK))
 

@@ -21,7 +21,7 @@ POSIX demands.
 # Crash safety
 
 If the evictor dies in between, what it announced costs each process one look at the index. Files
-that are gone while their rows are not are found by the next transaction (:mod:`.reconciliation`).
+that are gone while their rows are not are found by the next transaction (:mod:`.crash_recovery`).
 
 # Other files
 

@@ -31,7 +31,7 @@ from ...errors import QuotaExceededError
 from ..filesystem.files import allocated
 from ..index.index import IndexTooLargeError
 from ..leases.session import PAGE
-from . import blobs, eviction, reconciliation
+from . import blobs, crash_recovery, eviction
 from .disk_usage import DiskUsage
 from .ledger import byte_count, leased_bytes, totals
 
@@ -144,7 +144,7 @@ class Quota:
             return True
         if self._shortage(index, needed, slack, on_disk) <= 0:
             return True
-        leased = reconciliation.reclaim(index, self._root)
+        leased = crash_recovery.reclaim(index, self._root)
         shortage = self._shortage(index, needed, slack, on_disk)
         if shortage <= 0:
             return True
@@ -194,7 +194,7 @@ class Quota:
         Called after a write met a full disk.
         """
         before = sum(totals(index))
-        leased = reconciliation.reclaim(index, self._root)
+        leased = crash_recovery.reclaim(index, self._root)
         victims = eviction.choose_victims(index, leased, needed).blobs
         while victims:
             self.evict(index, victims[: index.batch])

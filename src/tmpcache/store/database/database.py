@@ -15,13 +15,13 @@ from weakref import WeakSet
 from ...common.forking import reset_in_children
 from ...errors import TmpCacheError
 from .. import scratch_directories
-from ..content import eviction, reconciliation
+from ..content import crash_recovery, eviction
 from ..content.blobs import is_name
 from ..filesystem.files import Descriptor, names
 from ..leases.session import Lease, Session
 from ..root import Root
 from . import session_file
-from .index_file import IndexFile
+from .recovering_index import RecoveringIndex
 from .transactions import Transactions
 
 TYPE_CHECKING = False
@@ -54,10 +54,10 @@ class Database:
         self.root = Root(root)
         self.root.prepare()
         self.clock = clock
-        self._index_file = index_file = IndexFile(self.root, quota, min_free, statvfs, time_left)
-        self.boot, self.quota = index_file.boot, index_file.quota
-        self.damaged, self.count = index_file.damaged, index_file.count
-        self.transactions = transactions = Transactions(index_file, clock)
+        self._index = index = RecoveringIndex(self.root, quota, min_free, statvfs, time_left)
+        self.boot, self.quota = index.boot, index.quota
+        self.damaged, self.count = index.damaged, index.count
+        self.transactions = transactions = Transactions(index, clock)
         self.read, self.read_after_writers = transactions.read, transactions.read_after_writers
         self.write, self.stage = transactions.write, transactions.stage
         self.update, self.merge_staged = transactions.update, transactions.merge_staged
@@ -104,7 +104,7 @@ class Database:
 
         Partial files that a download can resume stay.
         """
-        self.write(lambda index: reconciliation.reclaim(index, self.root, keep_resumable=True))
+        self.write(lambda index: crash_recovery.reclaim(index, self.root, keep_resumable=True))
         scratch_directories.sweep(self.root)
 
     def sweep_if_needed(self) -> None:
@@ -132,8 +132,8 @@ class Database:
 
     def close(self) -> None:
         """Close the index and forget the session, which lives on while a path is still leased."""
-        with self._index_file.lock:
-            self._index_file.close()
+        with self._index.lock:
+            self._index.close()
             self.transactions.session = None
             self.root.close()
 
@@ -148,12 +148,12 @@ class Database:
 
     def before_fork(self) -> None:
         """Make the child's session before the child exists: its leases protect from the start."""
-        self._index_file.lock.acquire()
+        self._index.lock.acquire()
         session, self._child_session = self.transactions.session, None
         if session is not None and session.holds_any():
             try:
                 self._child_session = self.write(
-                    lambda index: session_file.child_session(index, self.quota, session)
+                    lambda index: session_file.create_child_session(index, self.quota, session)
                 )
             except TmpCacheError:
                 self.count("lease lost at fork")
@@ -163,7 +163,7 @@ class Database:
         if self._child_session is not None:
             self._child_session.leave()
             self._child_session = None
-        self._index_file.lock.release()
+        self._index.lock.release()
 
     def forked(self) -> None:
         """In a child: leave the parent's files alone, and go on with the session made for it.
@@ -171,7 +171,7 @@ class Database:
         The child closes its descriptors of the parent's partial files: a lock lasts as long as any
         process has the descriptor open, so the parent's downloads would stay locked.
         """
-        self._index_file.forked()
+        self._index.forked()
         for file in list(self.locked_partials):
             file.close()
         self.locked_partials.clear()

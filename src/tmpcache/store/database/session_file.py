@@ -6,7 +6,7 @@ makes room before it writes.
 
 from __future__ import annotations
 
-from ..content import reconciliation
+from ..content import crash_recovery
 from ..leases.session import PAGE, Session
 
 TYPE_CHECKING = False
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def begin(index: Index, root: Root, quota: Quota) -> Session:
     """Begin the session of this process, and reclaim what dead processes left."""
-    reconciliation.reclaim(index, root, keep_resumable=True)
+    crash_recovery.reclaim(index, root, keep_resumable=True)
     _make_room(index, quota, PAGE)
     return Session(root.sessions)
 
@@ -38,10 +38,10 @@ def keep_visible(index: Index, quota: Quota, session: Session) -> None:
         session.renew()
 
 
-def child_session(index: Index, quota: Quota, session: Session) -> Session:
+def create_child_session(index: Index, quota: Quota, session: Session) -> Session:
     """Make a session with the same leases for a child that is about to be forked."""
     _make_room(index, quota, session.size)
-    return session.child_session()
+    return session.create_child_session()
 
 
 def _make_room(index: Index, quota: Quota, size: int) -> None:

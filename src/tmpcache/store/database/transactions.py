@@ -2,16 +2,16 @@
 
 The index is an SQLite file that all processes share. An operation is a function that gets the open
 index. `read` and `read_after_writers` run one that changes nothing, `write` and `stage` one that
-does; `update` runs a single statement. :mod:`.index_file` opens the file, and recovers when it is
-damaged or the disk is full.
+does; `update` runs a single statement. :mod:`.recovering_index` opens the file, and recovers when
+it is damaged or the disk is full.
 
 # Locking
 
-* In this process one thread at a time uses the index (:attr:`.index_file.IndexFile.lock`).
+* In this process one thread at a time uses the index (:attr:`.RecoveringIndex.lock`).
 * `write` and `stage` hold SQLite's write lock from their first statement to their commit. Only in
   such a transaction does a process publish, evict, reserve, or make or remove session files. So
   what an operation finds, in files and rows, stays so until it commits. (One exception: a disk that
-  is too full to open the index, see :mod:`.index_file`.)
+  is too full to open the index, see :mod:`.recovering_index`.)
 * `read` takes no lock: each statement sees the last commit. A blob is renamed into place before its
   row is committed, so `read` may miss it. `read_after_writers` waits until no writer is under way.
 * A thread waits for another process 30 s, or as long as its call has time left, and raises then.
@@ -22,7 +22,7 @@ damaged or the disk is full.
 
 * SQLite makes the rows of a transaction change all together or not at all. It cannot undo what the
   operation did to files.
-* So each transaction first writes a number into the file ``changes`` (:mod:`.index.change_counter`)
+* So each transaction first writes a number into the file ``changes`` (:mod:`.index.commit_marks`)
   and the same number into the index. After a kill or an error the two differ. The next transaction,
   in whatever process, sees that and reconciles files and rows before it runs its own operation.
 * An operation that ends with :class:`QuotaExceededError` and has evicted nothing has changed no
@@ -40,7 +40,7 @@ from threading import get_ident
 
 from ...common.forking import here, recover_from_fork
 from ...errors import QuotaExceededError, TmpCacheError
-from ..content import reconciliation
+from ..content import crash_recovery
 from ..index.index import ReplacedError
 from ..index.staging import is_waiting, merge, record_uses
 from . import session_file
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from ...common.objects import Copy
     from ..index.index import Index
     from ..leases.session import Session
-    from .index_file import IndexFile
+    from .recovering_index import RecoveringIndex
 
     T = TypeVar("T")
 
@@ -65,9 +65,9 @@ _MAX_ROW_TRIMS = 8
 class Transactions:
     """Runs operations on the index, for all threads of one process."""
 
-    def __init__(self, index_file: IndexFile, clock: Callable[[], float]) -> None:
-        self._index_file, self._clock = index_file, clock
-        self._root, self._quota = index_file.root, index_file.quota
+    def __init__(self, index: RecoveringIndex, clock: Callable[[], float]) -> None:
+        self._index, self._clock = index, clock
+        self._root, self._quota = index.root, index.quota
         #: The session of this process, once it has one: every transaction keeps its file visible.
         self.session: Session | None = None
         #: Copies used since the last :meth:`write`, and when; the next one records them.
@@ -78,7 +78,7 @@ class Transactions:
         """Run an operation that changes nothing. It may miss a blob that is being published."""
         if not here[0]:
             recover_from_fork()
-        return self._index_file.use(operation)
+        return self._index.use(operation)
 
     def read_after_writers(self, operation: Callable[[Index], T]) -> T:
         """Run an operation that changes nothing, once no other process is in a transaction.
@@ -88,19 +88,19 @@ class Transactions:
         self._refuse_reentry()
 
         def alone(index: Index) -> T:
-            self._index_file.writer = get_ident()
+            self._index.writer = get_ident()
             try:
                 with index.transaction():
                     return operation(index)
             finally:
-                self._index_file.writer = 0
+                self._index.writer = 0
                 index.roll_back()
 
-        return self._index_file.use(alone)
+        return self._index.use(alone)
 
     def last_change(self) -> int:
         """Return the number of the last change by any process, -1 if it is not known just now."""
-        return -1 if self._index_file.changes is None else self._index_file.changes.last()
+        return -1 if self._index.changes is None else self._index.changes.last()
 
     def update(self, sql: str, *values: object) -> int:
         """Run one statement that changes rows in place; return how many it changed.
@@ -109,7 +109,7 @@ class Transactions:
         size of the index.
         """
         self._refuse_reentry()
-        return self._index_file.use(lambda index: index.run(sql, *values))
+        return self._index.use(lambda index: index.run(sql, *values))
 
     def write(self, operation: Callable[[Index], T]) -> T:
         """Run an operation in a write transaction, with every copy and every use in the tables."""
@@ -131,18 +131,16 @@ class Transactions:
 
     def _run(self, operation: Callable[[Index], T], *, merge_first: bool) -> T:
         self._refuse_reentry()
-        with self._index_file.lock:
-            result = self._index_file.use(
-                lambda index: self._transact(index, operation, merge_first)
-            )
+        with self._index.lock:
+            result = self._index.use(lambda index: self._transact(index, operation, merge_first))
             self._trim_rows()
-            self._index_file.use(self._shrink_if_wanted)
+            self._index.use(self._shrink_if_wanted)
         return result
 
     def _trim_rows(self) -> None:
         """Evict objects for their rows while the index takes up more than its share."""
         for _ in range(_MAX_ROW_TRIMS * self._quota.wants_to_trim_rows):
-            trimmed = self._index_file.use(
+            trimmed = self._index.use(
                 lambda index: self._transact(index, self._quota.trim_rows, merge_first=True)
             )
             if not trimmed or not self._quota.wants_to_trim_rows:
@@ -157,7 +155,7 @@ class Transactions:
     def _refuse_reentry(self) -> None:
         if not here[0]:
             recover_from_fork()
-        if self._index_file.writer == get_ident():
+        if self._index.writer == get_ident():
             raise TmpCacheError(
                 "the cache was called in the middle of a change of itself, by a signal handler or "
                 "a finalizer: call it later"
@@ -165,8 +163,8 @@ class Transactions:
 
     def _transact(self, index: Index, operation: Callable[[Index], T], merge_first: bool) -> T:
         """Run an operation in one transaction; its number in ``changes`` brackets it."""
-        self._index_file.writer = get_ident()
-        changes, evicted = self._index_file.changes, self._quota.evicted
+        self._index.writer = get_ident()
+        changes, evicted = self._index.changes, self._quota.evicted
         assert changes is not None, "opened with the index"
         try:
             if merge_first and is_waiting(index):
@@ -180,7 +178,7 @@ class Transactions:
                 if merge_first or unfinished:
                     self.merge_staged(index)
                 if unfinished:  # a transaction changed files and did not commit
-                    reconciliation.reconcile(index, self._root)
+                    crash_recovery.reconcile(index, self._root)
                 if self.session is not None:
                     session_file.keep_visible(index, self._quota, self.session)
                 try:
@@ -193,7 +191,7 @@ class Transactions:
             changes.end()
             return result
         finally:
-            self._index_file.writer = 0
+            self._index.writer = 0
             index.roll_back()
 
     def replace_index(self, operation: Callable[[Index], object]) -> None:
@@ -201,11 +199,11 @@ class Transactions:
 
         def remove(index: Index) -> None:
             operation(index)
-            self._index_file.delete()
+            self._index.delete()
 
         self._refuse_reentry()
-        with self._index_file.lock:
+        with self._index.lock:
             self.unrecorded_uses.clear()
-            self._index_file.use(lambda index: self._transact(index, remove, merge_first=True))
-            self._index_file.close()
-            self._index_file.use(lambda index: None)
+            self._index.use(lambda index: self._transact(index, remove, merge_first=True))
+            self._index.close()
+            self._index.use(lambda index: None)

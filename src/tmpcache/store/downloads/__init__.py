@@ -27,6 +27,6 @@ the object, in whatever process:
 * *Resumed*: :meth:`.partial_file.Partial.resume` hashes all of the file again and compares. What
   does not match is dropped (:meth:`.partial_file.Partial.rewind`). The transfer then asks for
   :meth:`.partial_file.Partial.gaps` with ``If-Match``; another version begins anew.
-* *Reclaimed*: :func:`..content.reconciliation.reclaim` removes partial files that nobody has
+* *Reclaimed*: :func:`..content.crash_recovery.reclaim` removes partial files that nobody has
   locked. Those that can be resumed stay until the quota needs their bytes.
 """

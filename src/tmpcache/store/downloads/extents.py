@@ -56,14 +56,14 @@ class Extent:
         return f"{self.start}-{self.end}:{self._hash.hexdigest()}"
 
 
-class Extents:
+class OutOfOrderRuns:
     """All extents of one partial file. Several threads may add to different ones."""
 
     def __init__(self, extents: Iterable[Extent] = ()) -> None:
         self._lock, self._extents = Lock(), [*extents]
 
     @classmethod
-    def parse(cls, text: str) -> Extents:
+    def parse(cls, text: str) -> OutOfOrderRuns:
         """Return the extents that were recorded as ``str(extents)``."""
         return cls(map(Extent.parse, text.split()))
 
@@ -79,7 +79,7 @@ class Extents:
     def contiguous_end(self, received: int, limit: int) -> int:
         """Return up to where, but no further than `limit`, the first `received` bytes go on.
 
-        That is `received` itself if the next byte is missing. Extents before it are forgotten.
+        That is `received` itself if the next byte is missing. Runs before it are forgotten.
         """
         if not self._extents:
             return received

@@ -17,7 +17,7 @@ from ..content import blobs
 from ..content.eviction import remove_siblings
 from ..filesystem.files import Descriptor, remove
 from .content_hash import ContentHash
-from .extents import Extents
+from .extents import OutOfOrderRuns
 from .reservation import SMALL
 
 TYPE_CHECKING = False
@@ -72,7 +72,7 @@ class Partial:
         #: Bytes from the start that have been received without a gap, and hashed.
         self.received = 0
         self._hash = ContentHash()
-        self._extents = Extents()
+        self._extents = OutOfOrderRuns()
         #: A small body, until :meth:`pour` writes it into the file.
         self._pending: bytearray | None = None
 
@@ -201,7 +201,7 @@ class Partial:
         self.recorded = 1  # the row exists, whatever is in it: a rewind has to clear it
         for data in self._read(0, received):
             self._hash_next(data)
-        found = Extents.parse(extents)
+        found = OutOfOrderRuns.parse(extents)
         if self._hash.digest() != digest or not all(
             extent.matches(self._read(extent.start, extent.end)) for extent in found
         ):

@@ -18,7 +18,7 @@ import stat
 import sys
 from functools import partial
 
-from ...common.interruption import reraise_interrupt
+from ...common.interruption import raise_if_interrupted
 from ...errors import TmpCacheError, UnsafeRootError
 
 TYPE_CHECKING = False
@@ -49,7 +49,7 @@ def spare_descriptors(kept: int = _KEPT_DESCRIPTORS) -> int:
     try:
         opened = len(os.listdir("/dev/fd"))
     except OSError as error:  # not even the directory may be opened
-        reraise_interrupt(error)
+        raise_if_interrupted(error)
         return 0
     return sys.maxsize if limit == resource.RLIM_INFINITY else max(0, limit - opened - kept)
 
@@ -91,7 +91,7 @@ class Descriptor:
         try:
             return inode(path) == self.status.st_ino and self._is_ours()
         except PermissionError as error:  # on a directory above it
-            reraise_interrupt(error)
+            raise_if_interrupted(error)
             return False
 
     def close(self) -> None:
@@ -103,7 +103,7 @@ class Descriptor:
         except IndexError:  # none is left
             return
         except OSError as error:
-            reraise_interrupt(error)
+            raise_if_interrupted(error)
 
     #: Kept here, as modules may be empty already when the interpreter ends and collects objects.
     _close = staticmethod(os.close)
@@ -117,7 +117,7 @@ class Descriptor:
         try:
             now = self._fstat(self.fd)
         except OSError as error:
-            reraise_interrupt(error)
+            raise_if_interrupted(error)
             return False
         return (now.st_dev, now.st_ino) == (self.status.st_dev, self.status.st_ino)
 
@@ -142,7 +142,7 @@ def open_file(path: str, flags: int = os.O_RDONLY, *, dir_fd: int | None = None)
     except PermissionError as error:
         raise StrangeFileError(error.errno, "not to be opened by this user", path) from error
     except OSError as error:
-        reraise_interrupt(error)
+        raise_if_interrupted(error)
         if isinstance(error, FileNotFoundError) or not _is_strange(path, dir_fd):
             raise
         raise StrangeFileError(error.errno, "not a file of ours", path) from error
@@ -159,7 +159,7 @@ def _is_strange(path: str, dir_fd: int | None) -> bool:
     try:
         return not stat.S_ISREG(os.lstat(path, dir_fd=dir_fd).st_mode)
     except OSError as error:
-        reraise_interrupt(error)
+        raise_if_interrupted(error)
         return False
 
 
@@ -249,7 +249,7 @@ def allocated_in(directory: str, is_excluded: Callable[[str], object]) -> int:
                 except FileNotFoundError:
                     continue
     except OSError as error:  # it is gone, or may not be read
-        reraise_interrupt(error)
+        raise_if_interrupted(error)
         return total
     return total
 

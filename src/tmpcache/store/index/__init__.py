@@ -1,7 +1,7 @@
 """The index: an SQLite file of objects, blobs, validations and downloads, and its change counter.
 
 `schema` has the tables, `index` the connection and its transactions, `size` how large the file may
-become, `staging` what waits to be merged into the tables, `change_counter` whether anything has
+become, `staging` what waits to be merged into the tables, `commit_marks` whether anything has
 changed.
 """
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 SCOPES_KEPT = 8
 
 # `superseded`: no object refers to the blob any more. `boot`: the boot during which the blob was
-# last known to be whole. `ledger.changes`: see :mod:`.change_counter`. The triggers update the rest
+# last known to be whole. `ledger.changes`: see :mod:`.commit_marks`. The triggers update the rest
 # of `ledger`, and `superseded`, in the same transaction as what they are derived from.
 SCHEMA = (
     """CREATE TABLE blobs (

@@ -238,7 +238,7 @@ class Session:
         """Return whether any slot is in use."""
         return len(self.free) + HEADER < self.length
 
-    def child_session(self) -> Session:
+    def create_child_session(self) -> Session:
         """Return a session with the same leases in the same slots, for a child about to fork."""
         child_session = Session(self._directory)
         while child_session.length < self.length:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 
 from ...cached_file import Outcome
-from ...common.interruption import reraise_interrupt
+from ...common.interruption import raise_if_interrupted
 from ...errors import TmpCacheError
 from ...store.many_objects import look_up_many
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .job import Job
 
 
-class BatchedDownload:
+class BatchDownloader:
     """Downloads the latest versions of objects of one bucket that the index has no copy of."""
 
     def __init__(self, fetcher: Fetcher, bucket: str) -> None:
@@ -88,7 +88,7 @@ class BatchedDownload:
             copy, lease = published
             job.file = self._fetcher.respond(job.name, copy, Outcome.FETCHED, lease)
         except Exception as error:
-            reraise_interrupt(error)
+            raise_if_interrupted(error)
             job.error = error
         finally:
             self.drop(job, job.error)

@@ -1,8 +1,8 @@
 """The index file of one root: opened, and created anew when it is of no use any more.
 
-:meth:`IndexFile.use` runs an operation on the open index. If that fails, it takes the step that
-fits the failure, and runs the operation again, five times at most. So an operation must do no harm
-when it runs twice.
+:meth:`RecoveringIndex.use` runs an operation on the open index. If that fails, it takes the step
+that fits the failure, and runs the operation again, five times at most. So an operation must be
+idempotent.
 
 # Recovery
 
@@ -24,7 +24,7 @@ when it runs twice.
 Three failures are the caller's: the index is locked for longer than the call can wait, the process
 has no descriptors left, or nobody may give the rights back.
 
-A new index knows no object. :func:`.reconciliation.rebuild` removes the blobs that nobody leases,
+A new index knows no object. :func:`.crash_recovery.rebuild` removes the blobs that nobody leases,
 and accounts for leased blobs and partial files. The same happens if a change was not committed. An
 index from an earlier boot is checked first: a machine that lost power may have broken it.
 
@@ -42,7 +42,7 @@ import sqlite3
 import time
 from threading import RLock
 
-from ...common.interruption import reraise_interrupt
+from ...common.interruption import raise_if_interrupted
 from ...errors import (
     QuotaExceededError,
     TmpCacheError,
@@ -50,11 +50,11 @@ from ...errors import (
     is_out_of_files,
     too_many_files,
 )
-from ..content import eviction, reconciliation
+from ..content import crash_recovery, eviction
 from ..content.ledger import totals
 from ..content.quota import FULL, Quota
 from ..filesystem import files
-from ..index.change_counter import ChangeCounter
+from ..index.commit_marks import CommitMarks
 from ..index.index import Index, IndexTooLargeError, UnfitIndexError
 from ..index.staging import merge
 from ..root import boot_id, denied
@@ -79,7 +79,7 @@ _EVICTED_FOR_INDEX = 1024 * 1024
 _MAX_ATTEMPTS = 5
 
 
-class IndexFile:
+class RecoveringIndex:
     """The index of one root, as one process has it open, and the quota it is opened under."""
 
     def __init__(
@@ -98,7 +98,7 @@ class IndexFile:
         #: The thread that is in a transaction, 0 for none.
         self.writer = 0
         #: None until the index is opened for the first time.
-        self.changes: ChangeCounter | None = None
+        self.changes: CommitMarks | None = None
         self.quota = Quota(root, quota, min_free, statvfs)
         self._index: Index | None = None
         #: The inode of the index that was opened last, or could not be opened.
@@ -123,7 +123,7 @@ class IndexFile:
                 except sqlite3.Error as error:
                     self._recover_from(error, is_last=is_last)
                 except OSError as error:
-                    reraise_interrupt(error)
+                    raise_if_interrupted(error)
                     if not self._recover_from_os_error(error, is_last=is_last):
                         raise
         raise AssertionError("the last attempt returns or raises")
@@ -192,7 +192,7 @@ class IndexFile:
                 self._remove_damaged()
         self.close()
 
-    def _recover_from_lost_changes(self, changes: ChangeCounter) -> None:
+    def _recover_from_lost_changes(self, changes: CommitMarks) -> None:
         """Open index and ``changes`` again: the latter was deleted, replaced or closed."""
         if changes.is_open:
             self.close()
@@ -248,7 +248,7 @@ class IndexFile:
         self.root.prepare()
         with self._wait.lock_directory():
             if self.changes is None or not self.changes.is_in_place:
-                self.changes = ChangeCounter(self.root.changes)
+                self.changes = CommitMarks(self.root.changes)
             self._last_inode = files.inode(self.root.index)
             index = Index(self.root.index, quota=self.quota.quota, busy_timeout=BUSY_TIMEOUT)
             self._last_inode = index.inode
@@ -264,7 +264,7 @@ class IndexFile:
         self.root.remove_unused_formats()
         return index
 
-    def _bring_up_to_date(self, index: Index, changes: ChangeCounter) -> bool:
+    def _bring_up_to_date(self, index: Index, changes: CommitMarks) -> bool:
         """Rebuild a new index, and one whose last change was not committed; return whether it was.
 
         Check one of an earlier boot.
@@ -272,7 +272,7 @@ class IndexFile:
         is_rebuilt = index.created or changes.is_unfinished(index)
         if is_rebuilt:
             changes.begin(index)
-            reconciliation.rebuild(index, self.root, self.quota.blocks)
+            crash_recovery.rebuild(index, self.root, self.quota.blocks)
         elif index.one("SELECT boot FROM ledger")[0] != self.boot:
             index.check()
         index.run("UPDATE ledger SET boot = ? WHERE boot <> ?", self.boot, self.boot)

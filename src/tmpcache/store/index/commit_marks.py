@@ -8,7 +8,7 @@ second number, after its commit.
 
 If file and index have different numbers at the start of a transaction, the change before was not
 committed, because of a kill or an error. Files and rows may differ, so the transaction reconciles
-them (:mod:`..content.reconciliation`). The file outlives the process.
+them (:mod:`..content.crash_recovery`). The file outlives the process.
 
 # Performance
 
@@ -26,7 +26,7 @@ from __future__ import annotations
 import os
 from array import array
 
-from ...common.interruption import reraise_interrupt
+from ...common.interruption import raise_if_interrupted
 from ..filesystem import files
 
 TYPE_CHECKING = False
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _WORD, _SIZE, _LIMIT = 8, 16, 2**62
 
 
-class ChangeCounter:
+class CommitMarks:
     """The number of the last change begun, and that of the last change committed.
 
     The file is read and written, not mapped: to read from a mapping is a SIGBUS if somebody has
@@ -87,7 +87,7 @@ class ChangeCounter:
         try:
             begun, ended = self._read()
         except OSError as error:  # the program has closed all descriptors
-            reraise_interrupt(error)
+            raise_if_interrupted(error)
             return -1
         return begun if begun == ended else -1
 

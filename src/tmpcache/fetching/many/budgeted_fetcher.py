@@ -26,7 +26,7 @@ class SkippedError(DeadlineExceededError):
     """The budget or the free space is too small for an object. Its partial file is kept."""
 
 
-class Budget:
+class BudgetedFetcher:
     """Fetches objects whose sizes are about known, as long as they fit.
 
     The size that the caller gives decides whether an object is asked for. The size in the origin's
@@ -85,7 +85,7 @@ class Budget:
 class _BudgetedOrigin:
     """An origin whose answers are refused if they are larger than the budget that is left."""
 
-    def __init__(self, origin: Origin, budget: Budget) -> None:
+    def __init__(self, origin: Origin, budget: BudgetedFetcher) -> None:
         self._origin, self._budget = origin, budget
         self.name, self.close = origin.name, origin.close
 

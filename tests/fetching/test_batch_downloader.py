@@ -21,7 +21,7 @@ from tmpcache.common.deadline import FOREVER, Deadline
 from tmpcache.common.objects import ObjectName
 from tmpcache.errors import FetchManyError, QuotaExceededError, TmpCacheError
 from tmpcache.fetching.fetcher import Fetcher
-from tmpcache.fetching.many.batched_download import BatchedDownload
+from tmpcache.fetching.many.batch_downloader import BatchDownloader
 from tmpcache.fetching.many.job import Job
 from tmpcache.store.index.index import Index
 
@@ -39,10 +39,10 @@ def cache(root: Path, shelf: Shelf) -> Iterator[Cache]:
         yield cache
 
 
-def jobs_for(cache: Cache, keys: list[str]) -> tuple[BatchedDownload, list[Job]]:
+def jobs_for(cache: Cache, keys: list[str]) -> tuple[BatchDownloader, list[Job]]:
     """Jobs that have arrived, all but published."""
     fetcher = cache._fetcher
-    batched = BatchedDownload(fetcher, "models")
+    batched = BatchDownloader(fetcher, "models")
     jobs = [Job(ObjectName(fetcher.origin.name, "models", key), None) for key in keys]
     assert batched.lock(jobs) == []
     for job in jobs:
@@ -113,7 +113,7 @@ def test_what_is_under_way_elsewhere_is_left_to_whoever_brings_it(
     theirs, arrived = jobs_for(elsewhere, ["00.bin", "01.bin"])
     fetcher = cache._fetcher
     jobs = [Job(ObjectName(fetcher.origin.name, "models", key), None) for key in shelf.objects]
-    batched = BatchedDownload(fetcher, "models")
+    batched = BatchDownloader(fetcher, "models")
     assert [job.name.key for job in batched.lock(jobs)] == ["00.bin", "01.bin"]
     for job in jobs:
         batched.drop(job)
@@ -150,7 +150,7 @@ def test_an_index_that_cannot_be_used_is_told_for_each_object(
 
     with monkeypatch.context() as broken:
         broken.setattr(fetcher.store.database, "read_after_writers", fail)
-        assert BatchedDownload(fetcher, "models").lock(jobs) == jobs
+        assert BatchDownloader(fetcher, "models").lock(jobs) == jobs
     assert list(cache.root.glob("partial/*")) == []
 
 
@@ -158,15 +158,15 @@ def test_files_that_vanish_before_they_are_published_are_brought_again(
     cache: Cache, root: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
-    publish = BatchedDownload.publish
+    publish = BatchDownloader.publish
 
-    def clean_before(batched: BatchedDownload, jobs: list[Job]) -> None:
+    def clean_before(batched: BatchDownloader, jobs: list[Job]) -> None:
         if not seen:
             shutil.rmtree(root / "partial")
         seen.append(len(jobs))
         publish(batched, jobs)
 
-    monkeypatch.setattr(BatchedDownload, "publish", clean_before)
+    monkeypatch.setattr(BatchDownloader, "publish", clean_before)
     files = cache.fetch_many("models", shelf.objects)
     assert [file.read_bytes() for file in files] == [*shelf.objects.values()]
     assert seen
