@@ -13,7 +13,7 @@ from tmpcache import Cache
 from tmpcache.common import checksum
 from tmpcache.common.checksum import Checksum, can_verify
 from tmpcache.errors import IntegrityError
-from tmpcache.origin.s3.body import announced
+from tmpcache.origin.s3.headers import announced
 from tmpcache.testing import Bucket
 from tmpcache.testing.faults import WRONG_CHECKSUM
 

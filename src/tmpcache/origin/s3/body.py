@@ -8,6 +8,7 @@ from http.client import HTTPResponse
 from ...common.interruption import reraise_interrupt
 from .. import Reply
 from .errors import named, translated
+from .headers import announced, span
 from .origin import READ_TIMEOUT
 
 TYPE_CHECKING = False
@@ -24,7 +25,7 @@ def reply_from(
 ) -> Reply:
     """A response of botocore as a `Reply`; `whole` if no range was asked for."""
     body = Body(response["Body"], subject, deadline, response.get("ContentLength") or 0)
-    start, end, size = _span(response)
+    start, end, size = span(response)
     checksum = announced(response) if whole else ""  # with a part's range S3 sends the part's
     version_id = response.get("VersionId")
     return Reply(body, response.get("ETag", ""), size, version_id, start, end, checksum)
@@ -107,28 +108,3 @@ class Body:
     def close(self) -> None:
         """Give the connection up, read or not."""
         self._stream.close()
-
-
-def _span(response: Mapping[str, Any]) -> tuple[int, int | None, int | None]:
-    """Where the body begins and ends in the object, and how long the object is."""
-    length = response.get("ContentLength")
-    kind, _, span = str(response.get("ContentRange") or "").partition(" ")
-    if kind != "bytes":
-        return 0, length, length
-    place, _, total = span.partition("/")
-    first, _, last = place.partition("-")
-    if not (first.isdigit() and last.isdigit()):
-        return 0, length, length
-    return int(first), int(last) + 1, int(total) if total.isdigit() else None
-
-
-def announced(response: Mapping[str, Any]) -> str:
-    """The checksum of the whole object that came along; one of its parts' checksums is none."""
-    from ...common.checksum import ALGORITHMS, can_verify
-
-    if response.get("ChecksumType") != "COMPOSITE":
-        for algorithm in ALGORITHMS:
-            value = response.get(f"Checksum{algorithm.upper()}")
-            if value and "-" not in value and can_verify(algorithm):
-                return f"{algorithm}:{value}"
-    return ""

@@ -8,40 +8,50 @@ import sys
 from ...common.interruption import reraise_interrupt
 from ...errors import ConfigError, OriginUnavailableError
 from .errors import named, no_client
-from .origin import CONNECT_TIMEOUT, READ_TIMEOUT, read_timeout
+from .origin import ANOTHER, CONNECT_TIMEOUT, READ_TIMEOUT, read_timeout
 from .signing import here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..endpoint import Endpoint
+
 #: As many idle connections as there may be threads; botocore keeps 10 and warns about the others.
 _CONNECTIONS = 64
-#: Seconds that another attempt needs: botocore pauses for up to one before the second, and an
-#: answer is waited for one second at least.
-_ANOTHER = 2.0
 #: The dates that an object's headers may have, and an element of a listing.
 _DATES = ("Last-Modified", "Expires", "x-amz-object-lock-retain-until-date")
 _LISTED_DATE = rb"<LastModified>[^<]*</LastModified>"
 
 
-def make_client() -> Any:
-    """A client as the environment says; one for calls with any deadline."""
+def make_client(endpoint: Endpoint | None = None) -> Any:
+    """A client as the environment says; one for calls with any deadline.
+
+    With an `endpoint` it asks there and as whom is said there, even if the environment has changed.
+    """
     try:
         import boto3
         import botocore.session
         from botocore.config import Config
     except ImportError as error:  # pragma: no cover - a broken installation
         raise ConfigError(f"boto3 cannot be imported ({error}): install it") from error
+    fixed: Any = {} if endpoint is None else {"ignore_configured_endpoint_urls": True}
     config = Config(
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=READ_TIMEOUT,
         max_pool_connections=_CONNECTIONS,
         tcp_keepalive=True,
+        **fixed,
     )
+    told: dict[str, Any] = {}
+    if endpoint is not None:
+        names = "aws_access_key_id", "aws_secret_access_key", "aws_session_token"
+        told = dict(zip(names, (key or None for key in endpoint.keys), strict=True))
+        told["region_name"] = endpoint.region
+        told["endpoint_url"] = None if endpoint.is_aws else endpoint.url
     try:
         session = boto3.Session(botocore_session=botocore.session.Session())
-        client = session.client("s3", config=config)
+        client = session.client("s3", config=config, **told)
     except Exception as error:
         reraise_interrupt(error)
         raise no_client(error) from error
@@ -96,7 +106,7 @@ def _give_up_in_time(response: Any = None, caught_exception: Any = None, **_: ob
         return
     if deadline.asks_once:
         raise OriginUnavailableError(f"{named(question.subject)}: S3 fails or throttles")
-    if deadline.remaining() < _ANOTHER:
+    if deadline.remaining() < ANOTHER:
         raise deadline.exceeded(named(question.subject)) from caught_exception
 
 

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 #: longer than many functions live. A call with less time than that waits less.
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 20.0
 _LESS_PATIENT = (10.0, 5.0, 2.0, 1.0, 0.5)
+#: Seconds that another try needs: there is a pause of up to one before the second, and an answer is
+#: waited for one second at least.
+ANOTHER = 2.0
 _CONDITIONS = {"IfMatch", "IfNoneMatch"}
 
 
@@ -52,6 +55,8 @@ class S3Origin:
         self._seen: tuple[list[object], str | None, Keys | None] = [], None, None
         #: The last name and keys, and their scope.
         self._scoped: tuple[str, Keys, str] = "", scope.ANONYMOUS, ""
+        #: The scope, where it cannot change any more.
+        self._settled: str | None = None
         self.forked()
         reset_in_children(self)
 
@@ -66,6 +71,8 @@ class S3Origin:
 
         As long as there is no client, that is who the environment says right now.
         """
+        if self._settled is not None:
+            return self._settled
         signer = self._signer
         if signer is not None:
             return self._scope_of(signer.name, signer.next())
@@ -266,10 +273,13 @@ class S3Origin:
             with self._lock:  # making clients is not thread-safe (boto3 issue 2750)
                 signer = self._signer
                 if signer is None:
-                    from .client import make_client
-
-                    signer = self._signer = self._signer_of(make_client())
+                    signer = self._signer = self._signer_of(self._make_client())
         return signer
+
+    def _make_client(self) -> Any:
+        from .client import make_client
+
+        return make_client()
 
     def _signer_of(self, client: Any) -> Signer:
         from .client import repair
