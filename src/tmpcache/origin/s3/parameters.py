@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ...errors import ConfigError
 
 TYPE_CHECKING = False
@@ -97,7 +99,7 @@ def as_headers(options: Mapping[str, Any]) -> dict[str, str] | None:
         if name in _FOR_OTHERS:
             continue
         header = _HEADERS.get(name)
-        if header is None or not isinstance(value, str) or not value.isascii() or not value:
+        if header is None or not isinstance(value, str) or not re.fullmatch("[!-~]+", value):
             return None
         headers[header] = value
     key = options.get("SSECustomerKey")
