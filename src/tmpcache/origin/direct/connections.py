@@ -192,9 +192,10 @@ class Connection:
             more = self.link.recv(_FIRST)
             if not more:
                 raise BrokenError("the server closed the connection without an answer")
-            here = here[at:] + more
-            at = 0
+            here, at = here[at:] + more, 0
             self._here, self._at = here, at
+            if b"\n\n" in here and b"\r\n\r\n" not in here:
+                raise UnknownAnswerError("lines that end with LF alone")
         lines = here[at:end].decode("latin-1").split("\r\n")
         self._here, self._at = here, end + 4
         return self._status(lines[0]), _headers(lines)
@@ -303,7 +304,8 @@ class Connections:
     def connect(self, host: str, timeout: float) -> Connection:
         """A new connection to a host, which may have a port."""
         name, port = self._place(host)
-        link = socket.create_connection((name, port), timeout)
+        # As bytes: for text, Python loads what encodes international names.
+        link = socket.create_connection((name.encode(), port), timeout)  # type: ignore[arg-type]
         try:
             link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
