@@ -56,9 +56,11 @@ class Cache:
         loaded_weigher, loaded_weight: what says how heavy a loaded object is, and how heavy all
             of them may be together; given together, in a unit of your choice.
         clock: what tells the time in seconds since the epoch; for tests.
-        origin: ``"boto3"`` (the default) or ``"obstore"``, faster and an extra
-            (``tmpcache[fast]``), through which S3 is asked; or where objects come from instead of
-            S3 (see :class:`tmpcache.origin.Origin`).
+        origin: what S3 is asked through: ``"auto"`` (the default) or ``"direct"``, without boto3
+            where that would do nothing else, and through it where it might (other credentials than
+            keys, proxies, mocks, tracers); ``"boto3"``; ``"obstore"``, an extra
+            (``tmpcache[fast]``). Or where objects come from instead of S3 (see
+            :class:`tmpcache.origin.Origin`).
 
     The first five, `lock_timeout` and `origin` also come from the environment, as
     ``TMPCACHE_ROOT``, ``TMPCACHE_QUOTA`` and so on.

@@ -13,10 +13,6 @@ from html import unescape
 from ..s3.errors import RefusalError, status_of
 from .stores import NOWHERE
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
-
 _STATUS = re.compile(r" - Server returned non-2xx status code: (\d{3})")
 #: Exceptions that say it by their kind; their texts begin with the key, whatever that looks like.
 _STATUSES = {
