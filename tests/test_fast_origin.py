@@ -34,6 +34,7 @@ from tmpcache.errors import (
     OriginUnavailableError,
 )
 from tmpcache.origin import Reply
+from tmpcache.origin.direct.origin import DirectOrigin
 from tmpcache.origin.obstore.origin import ObstoreOrigin
 from tmpcache.origin.s3.origin import S3Origin
 from tmpcache.testing import Bucket
@@ -66,19 +67,25 @@ def asker(cache: Cache) -> type:
 # ---- choosing it ------------------------------------------------------------------------------
 
 
-def test_boto3_is_the_default_and_obstore_is_chosen_by_name(
+def test_the_direct_way_is_the_default_and_others_are_chosen_by_name(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert asker(Cache(root)) is S3Origin
+    assert asker(Cache(root)) is DirectOrigin
+    for name in ("auto", "direct"):
+        assert asker(Cache(root, origin=name)) is DirectOrigin
     assert asker(Cache(root, origin="obstore")) is ObstoreOrigin
     monkeypatch.setenv("TMPCACHE_ORIGIN", "obstore")
     assert asker(Cache(root)) is ObstoreOrigin
     assert asker(Cache(root, origin="boto3")) is S3Origin
     assert asker(Cache(root, client=boto3.client("s3"))) is S3Origin
+    monkeypatch.setenv("TMPCACHE_ORIGIN", "boto3")
+    assert asker(Cache(root)) is S3Origin
 
 
 def test_a_name_that_is_none_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match="origin='s3fs' is no origin: there are 'boto3' and"):
+    with pytest.raises(
+        ConfigError, match="origin='s3fs' is no origin: there are 'auto', 'direct', 'boto3' and"
+    ):
         Cache(root, origin="s3fs")
     monkeypatch.setenv("TMPCACHE_ORIGIN", "botto3")
     with pytest.raises(ConfigError, match="TMPCACHE_ORIGIN='botto3'"):
@@ -91,22 +98,23 @@ def test_what_obstore_cannot_send_is_refused_by_name(
     options = {"ExpectedBucketOwner": "1", "SSECustomerKey": "k", "RequestPayer": "requester"}
     with pytest.raises(ConfigError, match="request options ExpectedBucketOwner, SSECustomerKey:"):
         Cache(root, origin="obstore", request_options=options)
-    with pytest.raises(ConfigError, match="client was given"):
-        Cache(root, origin="obstore", client=boto3.client("s3"))
+    for name in ("obstore", "direct"):
+        with pytest.raises(ConfigError, match=f"{name}.*client was given"):
+            Cache(root, origin=name, client=boto3.client("s3"))
     monkeypatch.setenv("TMPCACHE_ORIGIN", "obstore")
-    with pytest.warns(UserWarning, match="ExpectedBucketOwner.*boto3 is used"):
-        assert asker(Cache(root, request_options=options)) is S3Origin
+    with pytest.warns(UserWarning, match="ExpectedBucketOwner.*asked without it"):
+        assert asker(Cache(root, request_options=options)) is DirectOrigin
 
 
-def test_without_the_package_an_order_fails_and_a_wish_is_boto3(
+def test_without_the_package_an_order_fails_and_a_wish_is_the_default(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'tmpcache\[fast\]'"):
         Cache(root, origin="obstore")
     monkeypatch.setenv("TMPCACHE_ORIGIN", "obstore")
-    with pytest.warns(UserWarning, match=r"pip install 'tmpcache\[fast\]'.*boto3 is used"):
-        assert asker(Cache(root)) is S3Origin
+    with pytest.warns(UserWarning, match=r"pip install 'tmpcache\[fast\]'.*asked without it"):
+        assert asker(Cache(root)) is DirectOrigin
 
 
 def test_a_hit_loads_neither_client(bucket: Bucket, root: Path) -> None:
@@ -121,7 +129,7 @@ def test_a_hit_loads_neither_client(bucket: Bucket, root: Path) -> None:
     for _ in range(2):
         with spawn(code, root=str(root)) as child:
             heard.append(child.hear())
-    assert heard == [["FETCHED", ["obstore", "botocore"]], ["HIT", []]]
+    assert heard == [["FETCHED", ["obstore"]], ["HIT", []]]
 
 
 # ---- the same objects, the same caller --------------------------------------------------------
@@ -186,10 +194,13 @@ def test_obstore_is_led_where_botocore_would_go(
     assert origin._addresses == {bucket_name: address}
 
 
-def test_each_request_is_signed_with_what_is_valid_now(bucket: Bucket) -> None:
+def test_each_request_is_signed_with_what_is_valid_now(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As botocore refreshes credentials, and never with a token from elsewhere."""
     from botocore.credentials import RefreshableCredentials
 
+    monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", "false")  # not plain: botocore's to know
     bucket.put("a", BODY)
     origin, numbers = ObstoreOrigin(), count(1)
 
@@ -240,9 +251,10 @@ def test_no_question_keeps_anything_of_its_caller(bucket: Bucket) -> None:
         gc.enable()
 
 
-def test_who_needs_no_name_gives_none(bucket: Bucket) -> None:
+def test_who_needs_no_name_gives_none(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     from botocore.handlers import disable_signing
 
+    monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", "false")  # not plain: botocore's to know
     bucket.client.put_object(Bucket="models", Key="a", Body=BODY, ACL="public-read")
     origin = ObstoreOrigin({"RequestPayer": "requester"})
     assert origin.get("models", "a") is not None
@@ -337,7 +349,7 @@ def test_what_is_wrong_is_told_as_through_boto3(
         assert str(caught.value) == str(expected.value)
 
 
-def test_a_store_that_sends_no_length_is_boto3s(wire: Wire) -> None:
+def test_a_store_that_sends_no_length_is_asked_directly(wire: Wire) -> None:
     wire.answer = lambda: b'HTTP/1.1 200 OK\r\nETag: "e"\r\nConnection: close\r\n\r\nall of it'
     reply = ObstoreOrigin().get("models", "a")
     assert isinstance(reply, Reply)
@@ -379,14 +391,16 @@ def test_a_silent_server_is_not_waited_for_past_the_deadline(
 def test_a_body_is_cut_off_at_the_deadline_and_gone_on_with(
     bucket: Bucket, proxy: FaultProxy, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """boto3 brings the rest: it can stop at any moment."""
+    """The direct origin brings the rest: it can stop at any moment."""
     monkeypatch.setattr("tmpcache.origin.s3.origin._LESS_PATIENT", (2.0, 1.0))
     bucket.put("a", BODY)
     origin = ObstoreOrigin()
     reply = origin.get("models", "a", deadline=Deadline(2.5))
     assert isinstance(reply, Reply)
     reply.body._deadline = Deadline(1.5)  # type: ignore[attr-defined] # time has passed
-    with pytest.raises(OriginUnavailableError, match="after 0 of 700000 bytes.*boto3"):
+    with pytest.raises(
+        OriginUnavailableError, match="after 0 of 700000 bytes.*can be left at any moment"
+    ):
         reply.body.read(memoryview(bytearray(10)))
     proxy.set(Trouble(body="stall", after=100_000))
     rest = origin.get("models", "a", start=10, end=len(BODY), deadline=Deadline(2.0))
@@ -396,7 +410,7 @@ def test_a_body_is_cut_off_at_the_deadline_and_gone_on_with(
             pass
 
 
-def test_ranges_are_brought_by_boto3_and_are_what_was_asked_for(bucket: Bucket) -> None:
+def test_ranges_are_brought_directly_and_are_what_was_asked_for(bucket: Bucket) -> None:
     etag = bucket.put("a", BODY)
     origin = ObstoreOrigin()
     part = origin.get("models", "a", start=10, end=20, if_match=etag)
@@ -446,7 +460,7 @@ def test_a_listing_costs_a_request_per_thousand(bucket: Bucket) -> None:
 # ---- fork -------------------------------------------------------------------------------------
 
 
-def test_a_forked_child_fetches_through_boto3(bucket: Bucket, root: Path) -> None:
+def test_a_forked_child_fetches_directly(bucket: Bucket, root: Path) -> None:
     """The threads of obstore are in the parent: without care the child would wait for ever."""
     bucket.put("a", BODY)
     bucket.put("b", BODY[:1000])
@@ -471,7 +485,7 @@ def test_a_forked_child_fetches_through_boto3(bucket: Bucket, root: Path) -> Non
         ["REVALIDATED", "parent"],
     ]
     agents = [get.headers["user-agent"].partition("/")[0] for get in bucket.server.gets()]
-    assert agents == ["object_store", "Boto3", "Boto3", "Boto3", "object_store"]
+    assert agents == ["object_store", *["tmpcache"] * 3, "object_store"]
 
 
 def test_a_child_that_was_forked_before_is_as_fast_as_any(bucket: Bucket, root: Path) -> None:

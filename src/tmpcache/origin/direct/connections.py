@@ -12,6 +12,7 @@ from __future__ import annotations
 import select
 import socket
 import time
+from weakref import finalize
 
 from ...common.interruption import reraise_interrupt
 
@@ -270,6 +271,8 @@ class Connection:
         """End it, saying nothing: a parent may still use it."""
         self.link.close()
 
+    __del__ = close
+
 
 class Connections:
     """Connections to the hosts of one endpoint."""
@@ -277,6 +280,8 @@ class Connections:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._idle: dict[str, list[Connection]] = {}
+        # A cache that nobody closes is no reason for a warning of Python's about each socket.
+        finalize(self, _close_all, self._idle).atexit = False
         self._trust: object = None
         self._is_closed = False
 
@@ -319,9 +324,7 @@ class Connections:
     def close(self) -> None:
         """Close what is idle, and what is in use when its answer has been read."""
         self._is_closed = True
-        for idle in self._idle.values():
-            while idle:
-                idle.pop().close()
+        _close_all(self._idle)
 
     def _place(self, host: str) -> tuple[str, int]:
         suffix = f":{self._endpoint.port}"
@@ -336,6 +339,12 @@ class Connections:
             context.load_verify_locations(self._endpoint.trust or certificates())
             self._trust = context
         return self._trust
+
+
+def _close_all(idle: dict[str, list[Connection]]) -> None:
+    for connections in idle.values():
+        while connections:
+            connections.pop().close()
 
 
 def certificates() -> str:
