@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import logging
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from urllib.parse import quote
 
 import pytest
+from botocore.httpsession import DEFAULT_CA_BUNDLE, get_cert_path
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from support.content import content
@@ -33,6 +36,7 @@ from tmpcache.errors import (
     OriginUnavailableError,
 )
 from tmpcache.origin import Reply, Unchanged
+from tmpcache.origin.direct.connections import certificates
 from tmpcache.origin.direct.origin import DirectOrigin
 from tmpcache.origin.s3.origin import S3Origin
 from tmpcache.testing import Bucket
@@ -460,7 +464,7 @@ def test_what_is_wrong_is_told_as_through_boto3(
 def test_a_failure_is_asked_again_as_often_as_botocore_would(
     bucket: Bucket, origin: DirectOrigin, tries: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tmpcache.origin.direct.origin.random.random", lambda: 0.01)
+    monkeypatch.setattr("random.random", lambda: 0.01)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", str(tries))
     bucket.put("a", b"a")
     bucket.inject("a", SLOW_DOWN, times=2)
@@ -578,6 +582,12 @@ def test_over_tls_only_who_is_trusted_is_asked(
         origin.close()
 
 
+def test_the_authorities_that_are_trusted_are_botocores() -> None:
+    assert certificates() == get_cert_path(True)
+    with mock.patch.dict(sys.modules, {"certifi": None}):
+        assert certificates() == DEFAULT_CA_BUNDLE
+
+
 def test_an_endpoint_may_have_an_address_of_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
     listener = Listener(socket.AF_INET6)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", listener.endpoint)
@@ -588,7 +598,10 @@ def test_an_endpoint_may_have_an_address_of_ipv6(monkeypatch: pytest.MonkeyPatch
     listener.stop()
 
 
-def test_a_forked_child_has_connections_of_its_own(bucket: Bucket, root: Path) -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_forked_child_has_connections_of_its_own(
+    scheme: str, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Answers to the parent's questions would arrive in the child, and the other way round."""
     bucket.put("a", BODY)
     code = """
@@ -611,7 +624,13 @@ def test_a_forked_child_has_connections_of_its_own(bucket: Bucket, root: Path) -
         counts += [ask()]
         say([counts, "botocore" in sys.modules])
     """
-    with spawn(code, root=str(root)) as child:
+    with ExitStack() as stack:
+        if scheme == "https":
+            secure = encrypted(bucket.server.address, tmp_path)
+            endpoint, certificate = stack.enter_context(secure)
+            monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+            monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+        child = stack.enter_context(spawn(code, scheme=scheme))
         heard = [child.hear(30) for _ in range(2)]
     assert [len(BODY)] * 4 in heard
     assert [[len(BODY)] * 5, False] in heard

@@ -19,6 +19,7 @@ from unittest import mock
 import boto3
 import botocore.session
 import pytest
+from botocore.httpsession import DEFAULT_CA_BUNDLE
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -120,7 +121,7 @@ def environment(place: Path, environ: Mapping[str, str], **files: str) -> Iterat
         path.unlink(missing_ok=True)
         if name in files:
             path.write_text(files[name])
-    (place / "ca.pem").write_text("certificates")
+    (place / "ca.pem").write_bytes(Path(DEFAULT_CA_BUNDLE).read_bytes())
     environ = {name: value.replace("$PLACE", str(place)) for name, value in environ.items()}
     known = {"HOME": str(home), "AWS_EC2_METADATA_DISABLED": "true"}
     with mock.patch.dict(os.environ, {**known, **environ}, clear=True):

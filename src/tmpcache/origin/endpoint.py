@@ -235,10 +235,12 @@ def _endpoint_url(profile: dict[str, str]) -> str:
 
 
 def _check_trust(bundle: str | None) -> None:
+    if not bundle:
+        return
+    import ssl
+
     try:
-        if bundle:
-            with open(bundle, "rb") as file:
-                file.read(1)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(bundle)
     except OSError as error:
         reraise_interrupt(error)
         raise NotPlainError("a CA bundle that cannot be read") from error

@@ -15,7 +15,6 @@ by then.
 from __future__ import annotations
 
 import os
-import random
 import sys
 import time
 from functools import partial
@@ -337,7 +336,9 @@ class DirectOrigin(S3Origin):
         again = not status or status in _AGAIN or code in _AGAIN_CODES
         if not again or self._endpoint is None or tries >= self._endpoint.tries:
             raise failure from error
-        pause = min(random.random() * 2 ** (tries - 1), _LONGEST_PAUSE)
+        from random import random
+
+        pause = min(random() * 2 ** (tries - 1), _LONGEST_PAUSE)
         if deadline is not None:
             deadline.check(named(question.subject), needed=pause)
         time.sleep(pause)
