@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import ModuleType
+from unittest import mock
 
 import pytest
 from support.processes import spawn
@@ -163,3 +165,14 @@ def test_nobody_has_a_hand_on_botocore_as_it_is() -> None:
     assert all(sys.modules.get(name) for name, _, _ in hooks._WATCHED)
     looked = {owner for name, owner, _ in hooks._WATCHED}
     assert len(hooks._State.looks) == 2 * len(hooks._WATCHED), looked
+
+
+def test_modules_that_another_thread_is_importing_are_nobodys() -> None:
+    """Threads that ask first met a socket module without a socket."""
+    names = {"socket", "botocore.handlers", *(name for name, _, _ in hooks._WATCHED)}
+    with mock.patch.dict(sys.modules, {name: ModuleType(name) for name in names}):
+        hooks._State.modules = -1
+        assert hooks.hook() == ""
+    assert hooks._State.modules == -1
+    assert hooks.hook() == ""
+    assert hooks._State.modules == len(sys.modules)

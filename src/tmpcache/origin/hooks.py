@@ -76,7 +76,9 @@ def hook() -> str:
     """The name of what has been put in the way of requests; "" for nothing."""
     modules = sys.modules
     if len(modules) != _State.modules:
-        _State.modules, _State.looks, _State.found = len(modules), _looks(), []
+        looks, is_all = _looks()
+        _State.looks, _State.found = looks, []
+        _State.modules = len(modules) if is_all else -1
     try:
         found = [look(place) for look, place in _State.looks]
     except LookupError:
@@ -91,13 +93,16 @@ def hook() -> str:
     for handler in _State.asleep:
         if getattr(handler, "enabled", True):
             return f"a handler of {_module(handler)}"
-    if (sockets := modules.get("socket")) and sockets.socket.__module__ not in _SOCKETS:
-        return str(sockets.socket.__module__)
+    sockets = getattr(modules.get("socket"), "socket", None)
+    if sockets is not None and sockets.__module__ not in _SOCKETS:
+        return str(sockets.__module__)
     return _waiting() if modules.get("botocore.client") is None else ""
 
 
-def _looks() -> list[tuple[Callable[[Any], Any], Any]]:
+def _looks() -> tuple[list[tuple[Callable[[Any], Any], Any]], bool]:
+    """How to look at what is watched; and whether no other thread is just importing some of it."""
     looks: list[tuple[Callable[[Any], Any], Any]] = []
+    is_all = True
     for name, owner, attributes in _WATCHED:
         module = sys.modules.get(name)
         owned = getattr(module, owner, None)
@@ -106,7 +111,9 @@ def _looks() -> list[tuple[Callable[[Any], Any], Any]]:
             there = [attribute for attribute in attributes if attribute in vars(owned)]
             if there:
                 looks.append((itemgetter(*there), vars(owned)))
-    return looks
+        elif module is not None:
+            is_all = False
+    return looks, is_all
 
 
 def _changed() -> str:
