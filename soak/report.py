@@ -161,10 +161,10 @@ def page(results: Sequence[Result], command: str) -> str:
     return f"""\
 # What was done to it
 
-Eight processes share one cache: they fetch, put, load, evict, clear and fork, half of them
-through boto3 and half through obstore, with credentials that change. The server changes its objects
-all the time, answers 503 and 403, cuts, stalls and corrupts bodies. Meanwhile the processes are
-killed, stopped and interrupted, and in some rounds files are taken away from under them. Two of the
+Eight processes share one cache: they fetch, put, load, evict, clear and fork, a third of them
+directly, through boto3 and through obstore each, with credentials that change. The server changes
+its objects all the time, answers 503 and 403, cuts, stalls and corrupts bodies. Meanwhile the
+processes are killed, stopped and interrupted, and in some rounds files are taken away from under them. Two of the
 processes are never killed, so that what leaks adds up. Every path that a call returns is read and
 compared with the bytes that its ETag stands for.
 
