@@ -164,9 +164,9 @@ def page(results: Sequence[Result], command: str) -> str:
 Eight processes share one cache: they fetch, put, load, evict, clear and fork, a third of them
 directly, through boto3 and through obstore each, with credentials that change. The server changes
 its objects all the time, answers 503 and 403, cuts, stalls and corrupts bodies. Meanwhile the
-processes are killed, stopped and interrupted, and in some rounds files are taken away from under them. Two of the
-processes are never killed, so that what leaks adds up. Every path that a call returns is read and
-compared with the bytes that its ETag stands for.
+processes are killed, stopped and interrupted, and in some rounds files are taken away from under
+them. Two of the processes are never killed, so that what leaks adds up. Every path that a call
+returns is read and compared with the bytes that its ETag stands for.
 
 `{command}` measured this, in {seconds / 60:.0f} minutes with
 Python {platform.python_version()} on {platform.system()}. `make soak` does the same for longer; a
