@@ -1,6 +1,6 @@
 """What is special about asking S3 directly; what holds for each origin is tested elsewhere."""
 
-# ruff: noqa: E501 - answers as they are on the wire
+# ruff: noqa: E501, RUF005 - answers as they are on the wire
 from __future__ import annotations
 
 import logging
@@ -346,6 +346,25 @@ def test_every_way_to_send_a_body_is_understood(
     assert not asks_boto3(origin)
 
 
+@pytest.mark.parametrize(
+    "chunks",
+    [b"-5\r\nthere\r\n", b"0x5\r\nthere\r\n", b"\r\nthere\r\n", b"3\r\nthere\r\n", b"5\r\nthe"]
+    + [b"5\r\nthere\r\n", b"0\r\n" + b"a: b\r\n" * 200, b"1_0\r\n" + b"x" * 16 + b"\r\n"],
+)
+def test_a_body_whose_chunks_are_wrong_is_a_broken_one(
+    wire: Wire, origin: DirectOrigin, chunks: bytes
+) -> None:
+    """It is gone on with where it broke, or asked for again; it is never taken for whole."""
+    head = b'HTTP/1.1 200 OK\r\nETag: "e"\r\nTransfer-Encoding: chunked\r\n\r\n'
+    wire.answer = lambda: head + chunks
+    reply = origin.get("models", "a")
+    assert isinstance(reply, Reply)
+    with pytest.raises(OriginUnavailableError):
+        for _ in range(3):
+            assert reply.body.read(memoryview(bytearray(100))), "it ended as if it were whole"
+    assert not origin._connections or not any(origin._connections._idle.values())
+
+
 @pytest.mark.parametrize("part", [1, 7, 50])
 def test_an_answer_may_come_in_pieces(listener: Listener, origin: DirectOrigin, part: int) -> None:
     whole = b'HTTP/1.1 200 OK\r\nETag: "e"\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nall\r\n6\r\n of it\r\n0\r\n\r\n'
@@ -373,6 +392,8 @@ def test_an_answer_may_come_in_pieces(listener: Listener, origin: DirectOrigin, 
         b'HTTP/1.1 200 OK\r\nETag: "e"\r\nContent-Length: -5\r\n\r\nthere',
         b'HTTP/1.1 200 OK\r\nETag: "e"\r\nTransfer-Encoding: gzip, chunked\r\n\r\nthere',
         b"ICY 200 OK\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 20,
+        b"HTTP/1.1 200 OK\r\n" + b"a: " + b"b" * 100_000 + b"\r\n\r\n",
         b"HTTP/1.1 299 Odd\r\nContent-Length: 0\r\n\r\n",
         refused(301, "PermanentRedirect"),
         refused(307, "TemporaryRedirect"),

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Bytes that the head of an answer may have; S3's has one KiB, and user metadata of two at most.
 _HEAD = 64 * 1024
+#: Interim answers (1xx) before one, and trailers after the last chunk, at most.
+_INTERIM, _TRAILERS = 10, 100
 #: Bytes received at once while it is not known how many there will be: a head with a small object.
 _FIRST = 16 * 1024
 #: Idle connections that are kept, and for how many seconds: S3 closes them after some 20, and after
@@ -85,6 +87,8 @@ class Answer:
         count = connection.receive_into(buffer if left is None else buffer[:left])
         if not count:  # the other side has closed
             self.close()
+            if self._chunked:  # whose length nobody else knows
+                raise BrokenError("the body broke off in a chunk")
         elif left is not None:
             self._left = left - count
             if self._left == 0 and not self._chunked:
@@ -123,13 +127,12 @@ class Answer:
 
     def _begin_chunk(self, connection: Connection) -> None:
         size = connection.line().partition(b";")[0].strip()
-        try:
-            self._left = int(size, 16)
-        except ValueError:
-            raise BrokenError("a chunk without a length") from None
+        if not size or size.strip(b"0123456789abcdefABCDEF"):
+            raise BrokenError("a chunk without a length")
+        self._left = int(size, 16)
         if not self._left:
-            while connection.line():  # trailers
-                pass
+            if all(connection.line() for _ in range(_TRAILERS)):
+                raise BrokenError("trailers without an end")
             self._end()
 
     def _end(self) -> None:
@@ -161,10 +164,11 @@ class Connection:
         try:
             self.link.settimeout(timeout)
             self.link.sendall(request)
-            while True:
+            for _ in range(_INTERIM):
                 status, headers = self._head()
                 if status >= 200:
                     return Answer(self, status, headers)
+            raise UnknownAnswerError("one interim answer after the other")
         except BaseException:
             self.close()
             raise
