@@ -289,22 +289,21 @@ class DirectOrigin(S3Origin):
         """The answer, its body still to come; None if the object is still what it was."""
         tries = 0
         while True:
-            error: Exception
             try:
                 answer = self._ask_once(question)
                 if answer.status in (200, 206):
                     return answer
                 if answer.status == 304 and "if-none-match" in question.headers:
                     return None
-                error = _refusal(answer)
-            except OSError as broken:
-                reraise_interrupt(broken)
-                error = broken
-            if refuses_condition(error, *question.conditions()):
-                question.drop_conditions()
-                continue
-            tries += 1
-            self._wait(error, question, tries)
+                raise _refusal(answer)
+            except (OSError, RefusalError) as error:
+                reraise_interrupt(error)
+                if refuses_condition(error, *question.conditions()):
+                    question.drop_conditions()
+                    continue
+                tries += 1
+                pause = self._pause(error, question, tries)
+            time.sleep(pause)
 
     def _ask_once(self, question: _Question) -> Answer:
         """Send the request over a kept connection; over a new one if that turns out to be dead."""
@@ -323,25 +322,28 @@ class DirectOrigin(S3Origin):
         connection = connections.connect(host, min(timeout, CONNECT_TIMEOUT))
         return connection.ask(question.signed(signature), timeout)
 
-    def _wait(self, error: Exception, question: _Question, tries: int) -> None:
-        """Wait for the next try, as botocore would, or raise what there is no other for."""
+    def _pause(self, error: Exception, question: _Question, tries: int) -> float:
+        """Seconds until the next try, as botocore would wait, or the error that ends it.
+
+        No name here holds that error: its frames would hold what the caller is about to let go of.
+        """
         deadline, status = question.deadline, status_of(error)
         code = getattr(error, "response", {}).get("Error", {}).get("Code")
-        failure = translated(error, question.subject, scope=self._settled)
+        most = 1 if self._endpoint is None else self._endpoint.tries
         if deadline is not None and (not status or status >= 500):
             if deadline.asks_once:
-                raise failure from error
-            if deadline.remaining() < ANOTHER:
+                most = 1
+            elif deadline.remaining() < ANOTHER:
                 raise deadline.exceeded(named(question.subject)) from error
         again = not status or status in _AGAIN or code in _AGAIN_CODES
-        if not again or self._endpoint is None or tries >= self._endpoint.tries:
-            raise failure from error
+        if not again or tries >= most:
+            raise translated(error, question.subject, scope=self._settled) from error
         from random import random
 
-        pause = min(random() * 2 ** (tries - 1), _LONGEST_PAUSE)
+        pause: float = min(random() * 2 ** (tries - 1), _LONGEST_PAUSE)
         if deadline is not None:
             deadline.check(named(question.subject), needed=pause)
-        time.sleep(pause)
+        return pause
 
 
 class Body:
