@@ -244,6 +244,30 @@ def test_a_conditional_question_is_answered_by_304_on_a_kept_connection(
     assert b'if-none-match: "e"' in listener.asked[0][1]
 
 
+def test_a_question_takes_few_calls(listener: Listener, origin: DirectOrigin) -> None:
+    """What makes it fast must not creep away; botocore makes some 4,000. Signing takes half."""
+    listener.answer = lambda connection, number: b'HTTP/1.1 304 Not Modified\r\nETag: "e"\r\n\r\n'
+
+    def ask() -> None:
+        origin.get("models", "a", if_none_match='"e"')
+
+    for _ in range(3):  # what is imported then is looked at
+        ask()
+    calls: list[str] = []
+
+    def note(frame: Any, event: str, argument: Any) -> None:
+        if event in ("call", "c_call"):
+            calls.append(getattr(argument, "__name__", frame.f_code.co_qualname))
+
+    sys.setprofile(note)
+    try:
+        ask()
+    finally:
+        sys.setprofile(None)
+    assert len(calls) < 130, calls
+    assert [calls.count(name) for name in ("sendall", "recv", "poll")] == [1, 1, 2]
+
+
 # ---- connections that die ------------------------------------------------------------------------
 
 

@@ -200,14 +200,11 @@ class DirectOrigin(S3Origin):
 
     def _undecide(self) -> None:
         connections, self._connections = self._connections, None
-        self._is_decided, self._endpoint, self._settled = False, None, None
+        self._is_decided, self._endpoint = False, None
+        self._settled = self._settled_name = None
         self._places = {}
         if connections is not None:
             connections.close()
-
-    def _known_name(self) -> str | None:
-        endpoint = self._endpoint
-        return super()._known_name() if endpoint is None else endpoint.name
 
     def _signing(self) -> Signer:
         """The client in use: who it is was decided with the first question, whoever asked it."""
@@ -275,6 +272,7 @@ class DirectOrigin(S3Origin):
         self._connections = Connections(endpoint)
         self._signature = Signature(endpoint.keys, endpoint.region)
         self._settled = self._scope_of(endpoint.name, endpoint.keys)
+        self._settled_name = endpoint.name
         self._endpoint = endpoint
 
     def _say(self, which: str, why: str) -> None:

@@ -55,8 +55,9 @@ class S3Origin:
         self._seen: tuple[list[object], str | None, Keys | None] = [], None, None
         #: The last name and keys, and their scope.
         self._scoped: tuple[str, Keys, str] = "", scope.ANONYMOUS, ""
-        #: The scope, where it cannot change any more.
+        #: The scope and the name, where they cannot change any more.
         self._settled: str | None = None
+        self._settled_name: str | None = None
         self.forked()
         reset_in_children(self)
 
@@ -80,6 +81,8 @@ class S3Origin:
 
     def _known_name(self) -> str | None:
         """The name, if it takes no client to tell."""
+        if self._settled_name is not None:
+            return self._settled_name
         signer = self._signer
         if signer is not None:
             return signer.name
