@@ -17,6 +17,13 @@ _IMPORT = "import tmpcache"
 _FIRST_HIT = f"import tmpcache; path = tmpcache.fetch({BUCKET!r}, {_KEY!r}, max_age=3600)"
 #: What a first hit has no need for, and cannot afford.
 _HEAVY = ("boto3", "botocore", "filelock")
+_FIRST_MISS = (
+    f"import tempfile, tmpcache; place = tempfile.TemporaryDirectory(); "
+    f"path = tmpcache.Cache(place.name).fetch({BUCKET!r}, {_KEY!r})"
+)
+_BOTO3 = (
+    f"import boto3; boto3.client('s3').get_object(Bucket={BUCKET!r}, Key={_KEY!r})['Body'].read()"
+)
 _TELL = f"{_FIRST_HIT}; import sys; print(path.outcome.value, *sys.modules)"
 
 
@@ -46,6 +53,10 @@ def measure(directory: str, server: Server) -> Iterator[Result]:
         rounds=60,
         warm_up=3,
     )
+    miss, boto3 = interleave(
+        *(lambda code=code: run(code) for code in (_FIRST_MISS, _BOTO3)), rounds=15, warm_up=2
+    )
+    yield Result("startup", "first object, against get_object", Mark("ratio", 0.35), miss, boto3)
     yield Result("startup", "import tmpcache", Mark("difference", 15e-3), imported, nothing)
     yield Result("startup", "first hit", Mark("difference", 25e-3), first_hit, nothing)
     yield Result(

@@ -161,12 +161,12 @@ def page(results: Sequence[Result], command: str) -> str:
     return f"""\
 # What was done to it
 
-Eight processes share one cache: they fetch, put, load, evict, clear and fork, half of them
-through boto3 and half through obstore, with credentials that change. The server changes its objects
-all the time, answers 503 and 403, cuts, stalls and corrupts bodies. Meanwhile the processes are
-killed, stopped and interrupted, and in some rounds their files are deleted. Two of the processes
-are never killed, so that leaks add up. Every path that a call returns is read and compared with the
-bytes that its ETag stands for.
+Eight processes share one cache: they fetch, put, load, evict, clear and fork, a third of them
+directly, a third through boto3 and a third through obstore, with credentials that change. The
+server changes its objects all the time, answers 503 and 403, cuts, stalls and corrupts bodies.
+Meanwhile the processes are killed, stopped and interrupted, and in some rounds their files are
+deleted. Two of the processes are never killed, so that leaks add up. Every path that a call returns
+is read and compared with the bytes that its ETag stands for.
 
 `{command}` measured this, in {seconds / 60:.0f} minutes with
 Python {platform.python_version()} on {platform.system()}. `make soak` does the same for longer; a

@@ -56,7 +56,7 @@ class Worker:
             round=place.round,
             worker=f"{slot}.{generation}",
         )
-        self.origin = "obstore" if slot % 2 else "boto3"
+        self.origin = ("direct", "boto3", "obstore")[slot % 3]
         #: Held paths, and until when.
         self.held: list[tuple[CachedFile, float]] = []
         #: Whether a signal may raise, at which stack one did, and whether to end.

@@ -36,7 +36,7 @@ _TMPCACHE = ("--editable", f"{TREE}[fast]")
 _BOTO3 = "boto3==1.44.5"
 
 PEERS = (
-    Peer(OURS, "with_tmpcache", _TMPCACHE, "`fetch`, `fetch_many`, with boto3 as it comes"),
+    Peer(OURS, "with_tmpcache", _TMPCACHE, "`fetch`, `fetch_many`, as they come"),
     Peer(
         "tmpcache, obstore",
         "with_tmpcache",

@@ -55,9 +55,11 @@ class Cache(ManyObjects, Administration):
         loaded_weigher, loaded_weight: a function that returns the weight of a loaded object, and
             the weight that all of them may have together. Give both or none, in any unit.
         clock: a function that returns the time in seconds since the epoch; for tests.
-        origin: ``"boto3"`` (the default) or ``"obstore"``, which is faster and an extra
-            (``tmpcache[fast]``): the library that asks S3. Or an object that fits
-            :class:`tmpcache.origin.Origin`, from which objects come instead of S3.
+        origin: what asks S3. ``"auto"`` (the default) and ``"direct"`` send requests without boto3
+            where boto3 would send the same, and through boto3 elsewhere (credentials that are not
+            plain keys, proxies, mocks, tracers). ``"boto3"``. ``"obstore"``, an extra
+            (``tmpcache[fast]``). Or an object that fits :class:`tmpcache.origin.Origin`, from which
+            objects come instead of S3.
 
     The first five, `lock_timeout` and `origin` also come from the environment, as
     ``TMPCACHE_ROOT``, ``TMPCACHE_QUOTA`` and so on.

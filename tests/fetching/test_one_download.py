@@ -119,9 +119,10 @@ def test_nobody_comes_between_the_file_and_its_row(
         spawn(code, root=str(root), call=call, index=0) as first,
         spawn(code, root=str(root), call=call, index=1) as second,
     ):
+        second.hear()  # it has a cache, for which it writes
         release([first])
         assert first.hear() == "renamed"
-        release([second])
+        second.say()
         wait_until(lambda: any((root / "partial").iterdir()))  # second has found the way free
         time.sleep(0.2)  # it would ask now
         first.say()

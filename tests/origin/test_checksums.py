@@ -13,7 +13,7 @@ from tmpcache import Cache
 from tmpcache.common import checksum
 from tmpcache.common.checksum import Checksum, can_verify
 from tmpcache.errors import IntegrityError
-from tmpcache.origin.s3.body import announced
+from tmpcache.origin.s3.headers import announced_checksum
 from tmpcache.testing import Bucket
 from tmpcache.testing.faults import WRONG_CHECKSUM
 
@@ -48,8 +48,8 @@ def test_every_algorithm_is_computed_piece_by_piece(algorithm: str) -> None:
 def test_without_awscrt_its_algorithms_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     response = {"ChecksumCRC64NVME": "AAAAAAAAAAA=", "ChecksumCRC32": "AAAAAA=="}
-    assert announced(response) == "crc32:AAAAAA=="
-    assert announced({"ChecksumCRC64NVME": "AAAAAAAAAAA="}) == ""
+    assert announced_checksum(response) == "crc32:AAAAAA=="
+    assert announced_checksum({"ChecksumCRC64NVME": "AAAAAAAAAAA="}) == ""
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_without_awscrt_its_algorithms_are_passed_over(monkeypatch: pytest.Monke
 def test_a_checksum_of_parts_or_of_an_unknown_kind_is_none_of_the_whole(
     response: dict[str, str],
 ) -> None:
-    assert announced(response) == ""
+    assert announced_checksum(response) == ""
 
 
 def test_bytes_that_do_not_fit_the_checksum_are_refused(bucket: Bucket, cache: Cache) -> None:

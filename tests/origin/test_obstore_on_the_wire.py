@@ -121,7 +121,7 @@ def test_what_is_wrong_is_told_as_through_boto3(
         assert str(caught.value) == str(expected.value)
 
 
-def test_a_store_that_sends_no_length_is_boto3s(wire: Wire) -> None:
+def test_a_store_that_sends_no_length_is_asked_directly(wire: Wire) -> None:
     wire.answer = lambda: b'HTTP/1.1 200 OK\r\nETag: "e"\r\nConnection: close\r\n\r\nall of it'
     reply = ObstoreOrigin().get("models", "a")
     assert isinstance(reply, Reply)
@@ -163,14 +163,16 @@ def test_a_silent_server_is_not_waited_for_past_the_deadline(
 def test_a_body_is_cut_off_at_the_deadline_and_gone_on_with(
     bucket: Bucket, proxy: FaultProxy, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """boto3 brings the rest: it can stop at any moment."""
+    """The direct origin brings the rest: it can stop at any moment."""
     monkeypatch.setattr("tmpcache.origin.s3.timeouts._SHORTER_TIMEOUTS", (2.0, 1.0))
     bucket.put("a", BODY)
     origin = ObstoreOrigin()
     reply = origin.get("models", "a", deadline=Deadline(2.5))
     assert isinstance(reply, Reply)
     reply.body._deadline = Deadline(1.5)  # type: ignore[attr-defined] # time has passed
-    with pytest.raises(OriginUnavailableError, match="after 0 of 700000 bytes.*boto3"):
+    with pytest.raises(
+        OriginUnavailableError, match="after 0 of 700000 bytes.*can be left at any moment"
+    ):
         reply.body.read(memoryview(bytearray(10)))
     proxy.set(Trouble(body="stall", after=100_000))
     rest = origin.get("models", "a", start=10, end=len(BODY), deadline=Deadline(2.0))
@@ -180,7 +182,7 @@ def test_a_body_is_cut_off_at_the_deadline_and_gone_on_with(
             pass
 
 
-def test_ranges_are_brought_by_boto3_and_are_what_was_asked_for(bucket: Bucket) -> None:
+def test_ranges_are_brought_directly_and_are_what_was_asked_for(bucket: Bucket) -> None:
     etag = bucket.put("a", BODY)
     origin = ObstoreOrigin()
     part = origin.get("models", "a", start=10, end=20, if_match=etag)

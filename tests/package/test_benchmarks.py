@@ -54,7 +54,7 @@ def _opened(talk: Conversation, server: Server, directory: Path) -> dict[str, An
 def test_an_adapter_fetches_asks_and_hits(
     talk: Conversation, server: Server, tmp_path: Path
 ) -> None:
-    assert set(talk.versions()) == {"boto3", "tmpcache"}
+    assert set(talk.versions()) == {"tmpcache"}
     assert Path(_opened(talk, server, tmp_path / "place")["path"]).read_bytes() == b"1" * 10
     keys = [server.put(f"small/{number}", os.urandom(1000)) for number in range(3)]
     asked = {"bucket": BUCKET, "keys": keys, "threads": 2}
@@ -163,7 +163,7 @@ def test_the_page_tells_medians_ratios_and_failures(tmp_path: Path) -> None:
     assert told("| s5cmd | failed |  |")
     assert told("* s5cmd (1 GiB, cold): out of <luck>")
     assert told("| guard |  |  | never asks |")
-    assert told("| tmpcache | `fetch`, `fetch_many`, with boto3 as it comes | somelib 1.2 |")
+    assert told("| tmpcache | `fetch`, `fetch_many`, as they come | somelib 1.2 |")
 
 
 def test_the_picture_has_a_dot_for_each_that_was_measured(tmp_path: Path) -> None:

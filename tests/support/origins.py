@@ -14,9 +14,10 @@ import pytest
 from botocore.config import Config
 
 from support.iam import User
+from tmpcache.origin.direct.origin import DirectOrigin
 from tmpcache.origin.obstore.origin import ObstoreOrigin
 
-ORIGINS = ("boto3", "obstore")
+ORIGINS = ("boto3", "direct", "obstore")
 
 through_each_origin = [
     pytest.mark.usefixtures("origin"),
@@ -30,7 +31,7 @@ def of_user(origin: str, user: User) -> dict[str, Any]:
         keys = {"aws_access_key_id": user.key_id, "aws_secret_access_key": user.secret}
         return {"client": boto3.client("s3", config=Config(read_timeout=2), **keys)}  # type: ignore[call-overload]
     with mock.patch.dict(os.environ, user.environ):
-        made = ObstoreOrigin()
-        made._connected()  # as the environment is now, so it stays …
+        made = ObstoreOrigin() if origin == "obstore" else DirectOrigin()
+        made._place("models")  # as the environment is now, so it stays …
         assert made.scope  # … and so does who it was
     return {"origin": made}

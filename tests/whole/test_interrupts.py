@@ -38,7 +38,7 @@ def test_interrupted_by_an_alarm_nothing_is_left_and_nobody_hangs() -> None:
 
 
 @pytest.mark.parametrize("kind", [TimeIsUp, SoftTimeLimitExceeded, KeyError])
-@pytest.mark.parametrize("origin", ["boto3", "obstore"], indirect=True)
+@pytest.mark.parametrize("origin", ["boto3", "direct", "obstore"], indirect=True)
 def test_a_time_limit_ends_a_body_with_its_own_exception(
     origin: str, kind: type[Exception], bucket: Bucket, proxy: FaultProxy, root: Path
 ) -> None:

@@ -13,7 +13,8 @@ from tmpcache.errors import ConfigError
 
 from .protocol import serve
 
-_ORIGIN = os.environ.get("TMPCACHE_ORIGIN", "boto3")
+#: The package that S3 is asked through; none for the direct way.
+_PACKAGE = os.environ.get("TMPCACHE_ORIGIN", "")
 _NOT_HERE = "not in this version"
 _FRESH = 3600.0
 
@@ -30,7 +31,7 @@ class Tmpcache:
     def fetch(self, bucket: str, key: str) -> str:
         """Fetch with the default arguments."""
         path = str(self._cache.fetch(bucket, key))
-        if _ORIGIN not in sys.modules:
+        if _PACKAGE and _PACKAGE not in sys.modules:
             raise NotImplementedError(_NOT_HERE)
         return path
 
@@ -52,5 +53,5 @@ class Tmpcache:
 
 
 if __name__ == "__main__":
-    there = [_ORIGIN] if find_spec(_ORIGIN) else []
+    there = [_PACKAGE] if _PACKAGE and find_spec(_PACKAGE) else []
     serve(Tmpcache, *there, tmpcache=tmpcache.__version__)

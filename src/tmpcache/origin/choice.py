@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from . import Origin
 
-_NAMES = ("boto3", "obstore")
+_NAMES = ("auto", "direct", "boto3", "obstore")
+_THERE = "'auto', 'direct', 'boto3' and 'obstore'"
 _VARIABLE = "TMPCACHE_ORIGIN"
 _INSTALL = "pip install 'tmpcache[fast]'"
 
@@ -25,45 +26,52 @@ def chosen(
 
     A name given as argument is an order: :class:`ConfigError` if it cannot be followed. One in the
     environment is a wish: where ``obstore`` is not installed or could not send the
-    `request_options`, there is a warning and boto3; a `client` is boto3 in any case.
+    `request_options`, there is a warning and the default; a `client` is boto3 in any case. The
+    default, ``auto``, is ``direct``, which leaves to boto3 what is not plain.
     """
     if origin is not None and not isinstance(origin, str):
         return origin
     name = _known(origin, "origin") if origin else _known(os.environ.get(_VARIABLE), _VARIABLE)
-    if name == "obstore" and (origin or client is None):
-        reason = _impossible(client, request_options)
-        if reason is None:
-            from .obstore.origin import ObstoreOrigin
+    reason = None
+    if origin in ("direct", "obstore") and client is not None:
+        reason = "a boto3 client was given: leave it out, or use origin='boto3'"
+    elif name == "obstore" and client is None:
+        reason = _impossible(request_options)
+    if reason and origin:
+        raise ConfigError(f"origin={origin!r}: {reason}")
+    if client is not None or name == "boto3":
+        from .s3.origin import S3Origin
 
-            return ObstoreOrigin(request_options)
-        if origin:
-            raise ConfigError(f"origin='obstore': {reason}")
+        return S3Origin(client, request_options)
+    if name == "obstore" and reason is None:
+        from .obstore.origin import ObstoreOrigin
+
+        return ObstoreOrigin(request_options)
+    if reason:
         import warnings
 
-        warnings.warn(f"{_VARIABLE}=obstore: {reason}. boto3 is used.", stacklevel=4)
-    from .s3.origin import S3Origin
+        warnings.warn(f"{_VARIABLE}=obstore: {reason}. S3 is asked without it.", stacklevel=4)
+    from .direct.origin import DirectOrigin
 
-    return S3Origin(client, request_options)
+    return DirectOrigin(request_options)
 
 
 def _known(name: str | None, where: str) -> str:
     if not name:
-        return "boto3"
+        return "auto"
     if name not in _NAMES:
-        raise ConfigError(f"{where}={name!r} is no origin: there are 'boto3' and 'obstore'")
+        raise ConfigError(f"{where}={name!r} is no origin: there are {_THERE}")
     return name
 
 
-def _impossible(client: Any, request_options: Mapping[str, str] | None) -> str | None:
+def _impossible(request_options: Mapping[str, str] | None) -> str | None:
     """Why obstore cannot be used; None if it can."""
     from importlib.util import find_spec
 
-    if client is not None:
-        return "a boto3 client was given: leave it out, or use origin='boto3'"
     if find_spec("obstore") is None:
         return f"it is not installed: {_INSTALL}"
     from .obstore.origin import unsendable
 
     if others := unsendable(request_options):
-        return f"it cannot send the request options {', '.join(others)}: use origin='boto3'"
+        return f"it cannot send the request options {', '.join(others)}: use another origin"
     return None

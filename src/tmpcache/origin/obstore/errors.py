@@ -12,12 +12,8 @@ import os
 import re
 from html import unescape
 
-from ..s3.errors import status_of
+from ..s3.errors import RefusalError, status_of
 from .stores import NOWHERE
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 _STATUS = re.compile(r" - Server returned non-2xx status code: (\d{3})")
 #: Exceptions that say it by their kind; their texts begin with the key, whatever that looks like.
@@ -58,7 +54,8 @@ def as_botocore_error(error: Exception, key: str) -> Exception | None:
     if status == 501:  # boto3's way knows what to leave out then
         return None
     if status:
-        return _client_error(status, text[found.end() :] if found else "")
+        answer = text[found.end() :] if found else ""
+        return RefusalError(status, _element("Code", answer), _element("Message", answer))
     if _LOST not in text or _UNHEARD in text or NOWHERE in parts:
         return None
     kind, system = _KIND.search(parts), _SYSTEM.search(parts)
@@ -81,19 +78,6 @@ def is_stale_connection(error: Exception) -> bool:
     """Whether a connection may just have been too old: closed by the server, as after a freeze."""
     kind = _KIND.search(str(error))
     return kind is not None and kind.group(1) == "Request"
-
-
-def _client_error(status: int, answer: str) -> Exception:
-    from botocore.exceptions import ClientError
-
-    response: Any = {
-        "Error": {
-            "Code": _element("Code", answer) or str(status),
-            "Message": _element("Message", answer),
-        },
-        "ResponseMetadata": {"HTTPStatusCode": status},
-    }
-    return ClientError(response, "GetObject")
 
 
 def _element(name: str, answer: str) -> str:

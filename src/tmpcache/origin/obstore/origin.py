@@ -1,13 +1,13 @@
 """S3 through obstore, a client in Rust: an unchanged object is confirmed in 40 µs, not 1,000.
 
 Here obstore asks for whole objects: questions and downloads, small ones above all. Everything else
-is boto3's, by inheritance: who asks, whom, and as which scope (so both origins share their copies);
-listing; uploads; ranges, which parallel parts and resumed downloads need; and keys that obstore
-would not send as they are. What botocore would do with a request (endpoint, addressing style,
-region, signature) is not guessed: it is asked, once for each bucket, by a request that is stopped
-before it is sent.
+is the direct origin's, by inheritance: who asks, whom, and as which scope (so all origins share
+their copies); ranges, which parallel parts and resumed downloads need; keys that obstore would not
+send as they are; and, through boto3, listing and uploads. Where the case is not plain, what
+botocore would do with a request (endpoint, addressing style, region, signature) is not guessed: it
+is asked, once for each bucket, by a request that is stopped before it is sent.
 
-What is different from boto3:
+What is different from the others:
 
 * Checksums that S3 sends along are not seen, so not compared. The length is.
 * A read that waits for bytes ends at its time-out at the latest (20 s), not at an interrupt.
@@ -15,7 +15,8 @@ What is different from boto3:
   along to another port, as obstore's HTTP client takes it for a secret. The session token would:
   so only AWS's own hosts are sent one, and boto3 asks others.
 * Where a proxy is to be used, boto3 asks.
-* In a forked child boto3 takes over if obstore was there before: its threads stay in the parent.
+* In a forked child the direct origin takes over if obstore was there before: its threads stay in
+  the parent.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from ...common.forking import here, recover_from_fork, reset_in_children
 from ...common.interruption import raise_if_interrupted
 from ...errors import OriginUnavailableError
 from .. import Reply, Unchanged
+from ..direct.origin import DirectOrigin
+from ..hooks import hook
 from ..s3.errors import named, refuses_condition, translated
 from ..s3.origin import S3Origin
 from ..s3.timeouts import read_timeout
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 
     from ...common.deadline import Deadline
     from ..s3.errors import Subject
+    from ..scope import Keys
     from .stores import BucketAddress
 
 #: Bytes that obstore collects before it hands them over; they are lost if the body breaks then.
@@ -65,17 +69,17 @@ _TRIES_ELSE = 3
 _PAYER = {"RequestPayer": "requester"}
 
 
-class ObstoreOrigin(S3Origin):
+class ObstoreOrigin(DirectOrigin):
     """Objects in S3 as the environment describes it, asked for through obstore where that can be.
 
     Of `request_options` obstore can send those that :func:`unsendable` does not name.
     """
 
     def __init__(self, request_options: Mapping[str, str] | None = None) -> None:
-        super().__init__(None, request_options)
         self._addresses: dict[str, BucketAddress | None] = {}
         self._stores: dict[tuple[str, float], Any] = {}
         self._credentials: object = None
+        super().__init__(request_options)
 
     def get(
         self,
@@ -92,27 +96,20 @@ class ObstoreOrigin(S3Origin):
         """One GetObject."""
         if not here[0]:
             recover_from_fork()
-        ask_boto3 = partial(
-            super().get,
-            bucket,
-            key,
-            version_id,
-            if_none_match=if_none_match,
-            if_match=if_match,
-            start=start,
-            end=end,
-            deadline=deadline,
-        )
-        if start or end is not None or _lost_in_fork or not _is_plain(key, version_id):
-            return ask_boto3()
-        options = {"if_none_match": if_none_match, "if_match": if_match, "version": version_id}
+        conditions = {"if_none_match": if_none_match, "if_match": if_match}
+        asked: Any = {**conditions, "start": start, "end": end, "deadline": deadline}
+        ask_otherwise = partial(super().get, bucket, key, version_id, **asked)
+        whole = not start and end is None
+        if not whole or _lost_in_fork or not _is_plain(key, version_id) or hook():
+            return ask_otherwise()
+        options: Any = {**conditions, "version": version_id}
         options = {name: value for name, value in options.items() if value}
         subject, tries = (bucket, key, version_id), 0
         while True:
             timeout = read_timeout(deadline)
             store, scope = self._store(bucket, subject, timeout)
             if store is None:
-                return ask_boto3()
+                return S3Origin.get(self, bucket, key, version_id, **asked)
             try:
                 reply = _reply(store, key, options, subject, deadline, timeout)
                 reply.scope = scope
@@ -121,15 +118,15 @@ class ObstoreOrigin(S3Origin):
                 raise_if_interrupted(error)
                 failure = as_botocore_error(error, key)
                 if failure is None or (if_none_match and refuses_condition(failure, "IfNoneMatch")):
-                    return ask_boto3()
+                    return ask_otherwise()
                 if is_elsewhere(failure):
-                    self._addresses[bucket] = None
-                    return ask_boto3()
+                    self._addresses[bucket] = self._places[bucket] = None
+                    return S3Origin.get(self, bucket, key, version_id, **asked)
                 tries += 1
                 if tries > 1 or not is_stale_connection(error):
-                    self._wait(failure, error, subject, scope, tries, deadline)
+                    self._wait_or_raise(failure, error, subject, scope, tries, deadline)
 
-    def _wait(
+    def _wait_or_raise(
         self,
         failure: Exception,
         error: Exception,
@@ -139,7 +136,8 @@ class ObstoreOrigin(S3Origin):
         deadline: Deadline | None,
     ) -> None:
         """Wait for the next try, or raise what there is no other for."""
-        most = _most_tries(self._connected())
+        endpoint = self._endpoint
+        most = _most_tries(self._connected()) if endpoint is None else endpoint.tries
         if tries >= most or not isinstance(translated(failure, subject), OriginUnavailableError):
             raise translated(failure, subject, scope=scope) from error
         pause = _PAUSE * 2 ** (tries - 1) * random.uniform(0.5, 1.5)
@@ -154,36 +152,72 @@ class ObstoreOrigin(S3Origin):
             _abandoned.append(self._stores)
         self._stores, self._addresses = {}, {}
 
+    def forked(self) -> None:
+        """In a child: stores are the parent's, and so are the threads that may hold their locks."""
+        _abandoned.append(self._stores)
+        self._stores, self._addresses = {}, {}
+        super().forked()
+
     def _store(self, bucket: str, subject: Subject, timeout: float) -> tuple[Any, str | None]:
-        """What obstore asks through, and the scope that signs; None if boto3 is to ask."""
-        signer = self._signing()
-        client = signer.client
+        """What obstore asks through, and the scope that signs; None if another origin is to ask."""
         try:
-            if bucket not in self._addresses:
-                self._addresses[bucket] = address_of(client, bucket)
-            address = self._addresses[bucket]
+            place, endpoint = self._place(bucket), self._endpoint
+            if place is not None and endpoint is not None:
+                address: BucketAddress | None = (
+                    f"{endpoint.scheme}://{place[0]}{place[1]}",
+                    endpoint.region,
+                )
+                address = self._addresses.setdefault(bucket, address)
+                keys, trust = endpoint.keys, partial(_trust_in, endpoint.trust)
+                scope = self._settled
+            else:
+                signer = self._signing()
+                address, keys = self._road_of_boto3(signer.client, bucket)
+                trust = partial(tls_options, signer.client)
+                scope = self._scope_of(signer.name, keys)
             if address is None:
                 return None, None
-            # As botocore does: each request is signed with what is valid now.
-            credentials = client._request_signer._credentials if address[1] else None
-            frozen = credentials.get_frozen_credentials() if credentials is not None else None
-            if frozen != self._credentials:
-                self._stores, self._credentials = {}, frozen
-            if frozen is not None and frozen.token and not is_aws(signer.name):
+            if keys[2] and not is_aws(self.name):  # see the module's text
                 return None, None
+            if keys != self._credentials:
+                self._stores, self._credentials = {}, keys
             store = self._stores.get((bucket, timeout))
             if store is None:
                 payer = "RequestPayer" in self._options
-                trust = tls_options(client) if address[0].startswith("https:") else {}
-                store = make_store(bucket, address, frozen, timeout, trust, payer=payer)
+                trusted = trust() if address[0].startswith("https:") else {}
+                given = None if keys == ANONYMOUS else _Credentials(*keys)
+                store = make_store(bucket, address, given, timeout, trusted, payer=payer)
                 self._stores[bucket, timeout] = store
         except Exception as error:
             raise_if_interrupted(error)
             raise translated(error, subject) from error
-        keys = ANONYMOUS
-        if frozen is not None:
-            keys = frozen.access_key, frozen.secret_key, frozen.token or ""
-        return store, self._scope_of(signer.name, keys)
+        return store, scope
+
+    def _road_of_boto3(self, client: Any, bucket: str) -> tuple[BucketAddress | None, Keys]:
+        """Where botocore would ask, and with what it would sign now."""
+        if bucket not in self._addresses:
+            self._addresses[bucket] = address_of(client, bucket)
+        address = self._addresses[bucket]
+        # As botocore does: each request is signed with what is valid now.
+        credentials = client._request_signer._credentials if address and address[1] else None
+        if credentials is None:
+            return address, ANONYMOUS
+        frozen = credentials.get_frozen_credentials()
+        return address, (frozen.access_key, frozen.secret_key, frozen.token or "")
+
+
+class _Credentials:
+    """Keys by the names that botocore has for them."""
+
+    def __init__(self, access_key: str, secret_key: str, token: str) -> None:
+        self.access_key, self.secret_key, self.token = access_key, secret_key, token or None
+
+
+def _trust_in(bundle: str) -> Any:
+    if not bundle:
+        return {}
+    with open(bundle, "rb") as file:
+        return {"root_certificate": file.read()}
 
 
 def unsendable(request_options: Mapping[str, str] | None) -> list[str]:
@@ -234,7 +268,9 @@ class _Body:
         if self._ended:
             raise self._broken("it was given up")
         if deadline is not None and deadline.remaining() < self._timeout and self._at < self._size:
-            raise self._broken("the rest must come through boto3, which can stop at any moment")
+            raise self._broken(
+                "the rest must come over a connection that can be left at any moment"
+            )
         try:
             return memoryview(next(self._chunks, b""))
         except Exception as error:

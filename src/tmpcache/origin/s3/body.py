@@ -13,6 +13,7 @@ from ...common.interruption import raise_if_interrupted
 from .. import Reply
 from . import timeouts
 from .errors import named, translated
+from .headers import announced_checksum, extent_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ def reply_from(
 ) -> Reply:
     """Make a `Reply` of a response of botocore; `whole` if the request had no range."""
     body = Body(response["Body"], subject, deadline, response.get("ContentLength") or 0)
-    start, end, size = _extent_of(response)
+    start, end, size = extent_of(response)
     # To a range that is one part of a multipart upload, S3 answers the checksum of that part.
-    checksum = announced(response) if whole else ""
+    checksum = announced_checksum(response) if whole else ""
     version_id = response.get("VersionId")
     return Reply(body, response.get("ETag", ""), size, version_id, start, end, checksum)
 
@@ -118,31 +119,3 @@ class Body:
     def close(self) -> None:
         """Give up the connection, whether the body has been read or not."""
         self._stream.close()
-
-
-def _extent_of(response: Mapping[str, Any]) -> tuple[int, int | None, int | None]:
-    """Return where the body begins and ends in the object, and the size of the object."""
-    length = response.get("ContentLength")
-    unit, _, content_range = str(response.get("ContentRange") or "").partition(" ")
-    if unit != "bytes":
-        return 0, length, length
-    byte_range, _, total = content_range.partition("/")
-    first, _, last = byte_range.partition("-")
-    if not (first.isdigit() and last.isdigit()):
-        return 0, length, length
-    return int(first), int(last) + 1, int(total) if total.isdigit() else None
-
-
-def announced(response: Mapping[str, Any]) -> str:
-    """Return the checksum of the whole object in a response; "" if there is none.
-
-    A checksum of the parts' checksums (COMPOSITE, or with a ``-``) is not one of the bytes.
-    """
-    from ...common.checksum import ALGORITHMS, can_verify
-
-    if response.get("ChecksumType") != "COMPOSITE":
-        for algorithm in ALGORITHMS:
-            value = response.get(f"Checksum{algorithm.upper()}")
-            if value and "-" not in value and can_verify(algorithm):
-                return f"{algorithm}:{value}"
-    return ""

@@ -28,34 +28,45 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..endpoint import Endpoint
+
 #: Idle connections to keep: one for each thread there may be. botocore keeps 10, and warns about
 #: further ones.
 _MAX_POOL_CONNECTIONS = 64
-#: Seconds that a retry needs: botocore pauses for up to one before it, and the response may take
-#: one second more.
-_RETRY_NEEDS = 2.0
 #: The date headers of an object, and the date element of a listing.
 _DATES = ("Last-Modified", "Expires", "x-amz-object-lock-retain-until-date")
 _LISTED_DATE = rb"<LastModified>[^<]*</LastModified>"
 
 
-def make_client() -> Any:
-    """Make a client from the environment, as boto3 does; it serves calls with any deadline."""
+def make_client(endpoint: Endpoint | None = None) -> Any:
+    """Make a client from the environment, as boto3 does; it serves calls with any deadline.
+
+    With an `endpoint`, the client asks there and with its credentials, even if the environment has
+    changed since.
+    """
     try:
         import boto3
         import botocore.session
         from botocore.config import Config
     except ImportError as error:  # pragma: no cover - a broken installation
         raise ConfigError(f"boto3 cannot be imported ({error}): install it") from error
+    fixed: Any = {} if endpoint is None else {"ignore_configured_endpoint_urls": True}
     config = Config(
         connect_timeout=timeouts.CONNECT_TIMEOUT,
         read_timeout=timeouts.READ_TIMEOUT,
         max_pool_connections=_MAX_POOL_CONNECTIONS,
         tcp_keepalive=True,
+        **fixed,
     )
+    told: dict[str, Any] = {}
+    if endpoint is not None:
+        names = "aws_access_key_id", "aws_secret_access_key", "aws_session_token"
+        told = dict(zip(names, (key or None for key in endpoint.keys), strict=True))
+        told["region_name"] = endpoint.region
+        told["endpoint_url"] = None if endpoint.is_aws else endpoint.url
     try:
         session = boto3.Session(botocore_session=botocore.session.Session())
-        client = session.client("s3", config=config)
+        client = session.client("s3", config=config, **told)
     except Exception as error:
         raise_if_interrupted(error)
         raise no_client(error) from error
@@ -112,7 +123,7 @@ def _stop_at_deadline(response: Any = None, caught_exception: Any = None, **_: o
         return
     if deadline.asks_once:
         raise OriginUnavailableError(f"{named(question.subject)}: S3 fails or throttles")
-    if deadline.remaining() < _RETRY_NEEDS:
+    if deadline.remaining() < timeouts.RETRY_NEEDS:
         raise deadline.exceeded(named(question.subject)) from caught_exception
 
 

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     Subject = tuple[str, str, str | None]
 
 #: Codes that S3 sends with status 400 although they are about who asks.
-_CREDENTIALS = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "InvalidAccessKeyId"}
+CREDENTIALS = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "InvalidAccessKeyId"}
 #: Codes that mean "later", whatever their status.
-_LATER = {
+LATER = {
     "InternalError",
     "RequestTimeout",
     "RequestLimitExceeded",
@@ -64,11 +64,28 @@ _REDIRECTED = (
     "region: check the endpoint URL, and AWS_DEFAULT_REGION"
 )
 #: Whose exceptions are the client's way to fail; others come from hooks of the caller's.
+_BOTOCORES = ("botocore.exceptions", "botocore.compat")
 _CLIENTS = {"boto3", "botocore", "awscrt", "s3transfer", "urllib3", "obstore", "moto", "responses"}
+
+
+class RefusalError(Exception):
+    """An answer that is none of success, to a question that botocore did not ask.
+
+    It says what it says as botocore's ClientError does.
+    """
+
+    def __init__(self, status: int, code: str = "", message: str = "") -> None:
+        super().__init__(f"{code or status}: {message}")
+        self.response = {
+            "Error": {"Code": code or str(status), "Message": message},
+            "ResponseMetadata": {"HTTPStatusCode": status},
+        }
 
 
 def is_of_the_client(error: Exception) -> bool:
     """Whether an exception is of a kind that the client, or Python itself, raises."""
+    if isinstance(error, RefusalError) or type(error).__module__ == f"{__package__}.connections":
+        return True
     package = type(error).__module__.partition(".")[0]
     return package in _CLIENTS or package in sys.stdlib_module_names
 
@@ -84,7 +101,7 @@ def refuses_condition(error: Exception, *conditions: str) -> bool:
     """Whether a store says that it does not know the conditions of a GetObject."""
     status, code = status_of(error), _detail(error).get("Code")
     if "IfNoneMatch" in conditions:
-        return status in (412, 501) or (status == 400 and code not in _CREDENTIALS)
+        return status in (412, 501) or (status == 400 and code not in CREDENTIALS)
     return status == 501 and "IfMatch" in conditions
 
 
@@ -116,9 +133,13 @@ def translated(
 
 
 def _translated(error: Exception, asked: Subject, right: str) -> TmpCacheError:
+    bucket, key, subject = asked[0], asked[1], str(named(asked))
+    if isinstance(error, RefusalError):
+        return _answer(error, bucket, key, subject, right)
+    if type(error).__module__ not in _BOTOCORES and isinstance(error, OSError):
+        return _unreachable(error, bucket, key, subject)
     from botocore import exceptions as boto
 
-    bucket, key, subject = asked[0], asked[1], str(named(asked))
     if isinstance(error, boto.ClientError):
         return _answer(error, bucket, key, subject, right)
     nobody = boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError
@@ -146,13 +167,17 @@ def _translated(error: Exception, asked: Subject, right: str) -> TmpCacheError:
             f"{subject}: S3 cannot be asked ({error}): {TOO_MANY_FILES}.", bucket=bucket, key=key
         )
     if isinstance(error, lost) or type(error).__module__.startswith(("urllib3.", "http.")):
-        return OriginUnavailableError(
-            f"{subject}: S3 cannot be reached ({error}). Check network, endpoint, region and "
-            "time-outs; stale_if_error= serves a known copy meanwhile.",
-            bucket=bucket,
-            key=key,
-        )
+        return _unreachable(error, bucket, key, subject)
     return OriginError(f"{subject}: {type(error).__name__}: {error}", bucket=bucket, key=key)
+
+
+def _unreachable(error: Exception, bucket: str, key: str, subject: str) -> OriginUnavailableError:
+    return OriginUnavailableError(
+        f"{subject}: S3 cannot be reached ({error}). Check network, endpoint, region and "
+        "time-outs; stale_if_error= serves a known copy meanwhile.",
+        bucket=bucket,
+        key=key,
+    )
 
 
 def no_client(error: Exception) -> TmpCacheError:
@@ -180,7 +205,7 @@ def _answer(error: Exception, bucket: str, key: str, subject: str, right: str) -
     kind, hint = OriginError, str(detail.get("Message", "")) or "S3 gave no reason"
     if status == 404 or code == "NoSuchVersion" or (status == 405 and code == "MethodNotAllowed"):
         kind, hint = ObjectNotFoundError, "there is no such object: check bucket and key"
-    elif status in (401, 403) or code in _CREDENTIALS:
+    elif status in (401, 403) or code in CREDENTIALS:
         kind = AccessDeniedError
         hint = f"check that these credentials have {right} on it"
         hint += _ALSO_DENIED.get(right, "")
@@ -189,7 +214,7 @@ def _answer(error: Exception, bucket: str, key: str, subject: str, right: str) -
             ObjectChangedError,
             "the object is not what it was, or is being replaced: look at it and decide again",
         )
-    elif status >= 500 or status == 429 or code in _LATER:
+    elif status >= 500 or status == 429 or code in LATER:
         kind = OriginUnavailableError
         hint = "S3 fails or throttles: try later; stale_if_error= serves a known copy meanwhile"
     elif 300 <= status < 400:

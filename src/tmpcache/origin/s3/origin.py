@@ -48,6 +48,9 @@ class S3Origin:
         self._seen: tuple[list[object], str | None, Keys | None] = [], None, None
         #: The last name and keys, and their scope.
         self._scoped: tuple[str, Keys, str] = "", scope.ANONYMOUS, ""
+        #: The scope and the name, where they cannot change any more.
+        self._settled: str | None = None
+        self._settled_name: str | None = None
         self.forked()
         reset_in_children(self)
 
@@ -62,6 +65,8 @@ class S3Origin:
 
         As long as there is no client, that is who the environment says right now.
         """
+        if self._settled is not None:
+            return self._settled
         signer = self._signer
         if signer is not None:
             return self._scope_of(signer.name, signer.next())
@@ -69,6 +74,8 @@ class S3Origin:
 
     def _known_name(self) -> str | None:
         """The name, if it takes no client to tell."""
+        if self._settled_name is not None:
+            return self._settled_name
         signer = self._signer
         if signer is not None:
             return signer.name
@@ -262,10 +269,13 @@ class S3Origin:
             with self._lock:  # making clients is not thread-safe (boto3 issue 2750)
                 signer = self._signer
                 if signer is None:
-                    from .client import make_client
-
-                    signer = self._signer = self._signer_of(make_client())
+                    signer = self._signer = self._signer_of(self._make_client())
         return signer
+
+    def _make_client(self) -> Any:
+        from .client import make_client
+
+        return make_client()
 
     def _signer_of(self, client: Any) -> Signer:
         from .client import repair

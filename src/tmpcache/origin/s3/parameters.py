@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ...errors import ConfigError
 
 TYPE_CHECKING = False
@@ -73,3 +75,40 @@ def has(client: Any, operation: str, name: str) -> bool:
 def of(client: Any, operation: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of the options that an operation has."""
     return {name: value for name, value in options.items() if has(client, operation, name)}
+
+
+#: What a GetObject sends of options, as headers.
+_HEADERS = {
+    "ExpectedBucketOwner": "x-amz-expected-bucket-owner",
+    "RequestPayer": "x-amz-request-payer",
+    "SSECustomerAlgorithm": "x-amz-server-side-encryption-customer-algorithm",
+    "SSECustomerKey": "x-amz-server-side-encryption-customer-key",
+    "SSECustomerKeyMD5": "x-amz-server-side-encryption-customer-key-md5",
+}
+#: Options that S3 has for uploads and listings only.
+_FOR_OTHERS = {
+    *("ACL", "BucketKeyEnabled", "CacheControl", "ChecksumAlgorithm", "ContentDisposition"),
+    *("ContentEncoding", "ContentLanguage", "ContentType", "Metadata", "SSEKMSEncryptionContext"),
+    *("SSEKMSKeyId", "ServerSideEncryption", "StorageClass", "Tagging"),
+}
+
+
+def as_headers(options: Mapping[str, Any]) -> dict[str, str] | None:
+    """The headers of a GetObject with these options; None if only botocore knows them."""
+    headers: dict[str, str] = {}
+    for name, value in options.items():
+        if name in _FOR_OTHERS:
+            continue
+        header = _HEADERS.get(name)
+        if header is None or not isinstance(value, str) or not re.fullmatch("[!-~]+", value):
+            return None
+        headers[header] = value
+    key = options.get("SSECustomerKey")
+    if key is not None and "SSECustomerKeyMD5" not in options:
+        # As botocore does: what is given is the key itself.
+        from base64 import b64encode
+        from hashlib import md5
+
+        for name, data in (("", key.encode()), ("-md5", md5(key.encode()).digest())):  # noqa: S324
+            headers[_HEADERS["SSECustomerKey"] + name] = b64encode(data).decode()
+    return headers

@@ -12,6 +12,9 @@ CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 20.0
 #: The read time-outs of calls whose deadline is nearer than that: a few values, since obstore
 #: needs a client for each.
 _SHORTER_TIMEOUTS = (10.0, 5.0, 2.0, 1.0, 0.5)
+#: Seconds that a retry needs: there is a pause of up to one before it, and the response may take
+#: one second more.
+RETRY_NEEDS = 2.0
 
 
 def read_timeout(deadline: Deadline | None) -> float:
