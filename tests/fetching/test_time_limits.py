@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from support.origins import through_both_readers
 
 from tmpcache import Cache, Outcome
 from tmpcache.common.deadline import Deadline, deadline_within
 from tmpcache.errors import DeadlineExceededError, OriginUnavailableError
 from tmpcache.testing import Bucket
 from tmpcache.testing.faults import Fault
+
+pytestmark = through_both_readers
 
 
 class Context:

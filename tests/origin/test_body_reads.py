@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import boto3
 import pytest
 from support.anywhere import MemoryOrigin
 from support.content import content
+from support.origins import through_both_readers
 from support.processes import spawn, wait_until
 from support.proxy import FaultProxy, Trouble
 from support.tls import encrypted
 
 from tmpcache import Cache
 from tmpcache.testing import Bucket, S3Server
+
+pytestmark = through_both_readers
 
 KIB, MIB = 1 << 10, 1 << 20
 BODY = content("body", 6 * MIB)
@@ -53,12 +55,17 @@ def test_reads_grow_with_what_is_there_up_to_two_mib(root: Path, writes: list[in
 
 
 def test_the_records_of_tls_are_gathered(
-    bucket: Bucket, root: Path, s3: S3Server, tmp_path: Path, writes: list[int]
+    bucket: Bucket,
+    root: Path,
+    s3: S3Server,
+    tmp_path: Path,
+    writes: list[int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bucket.put("a", BODY)
     with encrypted(s3.address, tmp_path) as (endpoint, certificate):
-        client = boto3.client("s3", endpoint_url=endpoint, verify=str(certificate))
-        with Cache(root, client=client) as cache:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+        with Cache(root) as cache:
             assert cache.fetch("models", "a").read_bytes() == BODY
-        client.close()
     assert writes == [256 * KIB] * 24

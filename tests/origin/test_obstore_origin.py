@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
+from types import FrameType
 
 import boto3
 import pytest
@@ -222,6 +223,25 @@ def test_no_question_keeps_anything_of_its_caller(bucket: Bucket) -> None:
         assert ask()() is None
     finally:
         gc.enable()
+
+
+def test_no_code_in_python_runs_within_obstore(bucket: Bucket) -> None:
+    """Signal handlers would run in there, and what they raise passes for missing credentials."""
+    bucket.put("a", BODY[:1000])
+    ObstoreOrigin().get("models", "a")  # all is imported
+    origin, called = ObstoreOrigin(), list[str]()
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call":
+            called.append(frame.f_code.co_qualname)
+
+    sys.setprofile(note)
+    try:
+        origin.get("models", "a")
+    finally:
+        sys.setprofile(None)
+    assert "make_store" in called
+    assert not [name for name in called if name.startswith("make_store.")]
 
 
 def test_who_needs_no_name_gives_none(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:

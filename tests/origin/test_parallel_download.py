@@ -11,11 +11,10 @@ from http import HTTPStatus
 from pathlib import Path
 from zlib import crc32
 
-import boto3
 import pytest
 import xxhash
-from botocore.config import Config
 from support.content import assert_accounts_balance, assert_nothing_is_left, content
+from support.origins import through_both_readers
 from support.processes import spawn
 from support.proxy import FaultProxy, Trouble
 from support.shelf import Shelf
@@ -39,6 +38,8 @@ from tmpcache.testing.faults import (
     Fault,
 )
 
+pytestmark = through_both_readers
+
 MIB = 1 << 20
 BODY, OTHER = content("large", 40 * MIB), content("other", 40 * MIB)
 QUOTA = "200 MiB"
@@ -53,8 +54,7 @@ def cache(root: Path, bucket: Bucket, proxy: FaultProxy) -> Iterator[Cache]:
     proxy.set(SLOW)
     bucket.put("a", BODY)
     bucket.server.forget()
-    client = boto3.client("s3", config=Config(retries={"total_max_attempts": 1}))
-    with Cache(root, quota=QUOTA, client=client) as cache:
+    with Cache(root, quota=QUOTA) as cache:
         yield cache
     assert "tmpcache connection" not in [thread.name for thread in threading.enumerate()]
 

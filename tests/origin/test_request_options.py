@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 from support.handmade import Answer, Asked, HandmadeS3, error, etag_of, handmade, object_answer
+from support.origins import through_both_readers
 
 from tmpcache import Cache, Outcome
 from tmpcache.errors import AccessDeniedError, ConfigError, ObjectChangedError
+
+pytestmark = through_both_readers
 
 MIB = 1 << 20
 SSE_C = "x-amz-server-side-encryption-customer-algorithm"

@@ -24,6 +24,12 @@ through_each_origin = [
     pytest.mark.parametrize("origin", ORIGINS, indirect=True),
 ]
 
+#: What reads from sockets; obstore leaves ranges, and what is cut off, to the direct way.
+through_both_readers = [
+    pytest.mark.usefixtures("origin"),
+    pytest.mark.parametrize("origin", ["boto3", "direct"], indirect=True),
+]
+
 
 def of_user(origin: str, user: User) -> dict[str, Any]:
     """Return the settings of a cache that asks as this user, not as the environment says."""

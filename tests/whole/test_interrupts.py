@@ -53,8 +53,9 @@ def test_a_time_limit_ends_a_body_with_its_own_exception(
 
 
 @pytest.mark.parametrize("kind", [TimeIsUp, SoftTimeLimitExceeded])
+@pytest.mark.parametrize("origin", ["boto3", "direct"], indirect=True)
 def test_a_time_limit_is_not_taken_for_a_failed_request(
-    kind: type[Exception], bucket: Bucket, root: Path, monkeypatch: pytest.MonkeyPatch
+    origin: str, kind: type[Exception], bucket: Bucket, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """urllib3 makes a socket's time-out of a TimeoutError, botocore asks again."""
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "5")

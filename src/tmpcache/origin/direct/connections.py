@@ -215,24 +215,25 @@ class Connection:
 
     def receive_into(self, buffer: memoryview) -> int:
         """The next bytes; first those that came along with the head."""
-        here, at = self._here, self._at
+        here, at, count = self._here, self._at, 0
         if at < len(here):
             data = here[at : at + len(buffer)]
-            self._at = at + len(data)
-            buffer[: len(data)] = data
-            return len(data)
-        if type(self.link) is socket.socket:
-            return self.link.recv_into(buffer)
-        return self._gather(buffer[:_GATHERED])
+            count = len(data)
+            self._at = at + count
+            buffer[:count] = data
+        if type(self.link) is not socket.socket:
+            return self._gather(buffer[:_GATHERED], count)
+        return count or self.link.recv_into(buffer)
 
-    def _gather(self, buffer: memoryview) -> int:
-        """Bytes out of TLS; what has arrived before a break is not lost."""
-        count = self.link.recv_into(buffer)
-        while 0 < count < len(buffer):
+    def _gather(self, buffer: memoryview, count: int) -> int:
+        """Bytes out of TLS, after the first `count`; what arrives before a break is not lost."""
+        while count < len(buffer):
             try:
                 more = self.link.recv_into(buffer[count:])
             except OSError as error:
                 raise_if_interrupted(error)
+                if not count:
+                    raise
                 break  # the next read says what is the matter
             if not more:
                 break
