@@ -10,7 +10,7 @@ from ..reports import Entry, Usage, Verification
 from . import scratch_directories
 from .content import blobs, crash_recovery
 from .content.blobs import is_name
-from .content.ledger import lease_of, totals
+from .content.checked_values import lease_of, totals
 from .damage import problem
 
 TYPE_CHECKING = False

@@ -38,7 +38,7 @@ from ..filesystem.files import names as names_in
 from ..filesystem.files import remove
 from ..leases.session import EVICTED_AT_ONCE, lease_id
 from . import blobs
-from .ledger import byte_count, lease_of
+from .checked_values import byte_count, lease_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

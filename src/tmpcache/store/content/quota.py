@@ -32,8 +32,8 @@ from ..filesystem.files import allocated
 from ..index.index import IndexTooLargeError
 from ..leases.session import PAGE
 from . import blobs, crash_recovery, eviction
+from .checked_values import byte_count, leased_bytes, totals
 from .disk_usage import DiskUsage
-from .ledger import byte_count, leased_bytes, totals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

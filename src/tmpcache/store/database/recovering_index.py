@@ -51,7 +51,7 @@ from ...errors import (
     too_many_files,
 )
 from ..content import crash_recovery, eviction
-from ..content.ledger import totals
+from ..content.checked_values import totals
 from ..content.quota import FULL, Quota
 from ..filesystem import files
 from ..index.commit_marks import CommitMarks

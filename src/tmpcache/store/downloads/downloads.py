@@ -17,7 +17,7 @@ from ...errors import (
     is_out_of_files,
     too_many_files,
 )
-from ..content.ledger import totals
+from ..content.checked_values import totals
 from ..content.quota import FULL, exceeded
 from ..filesystem.files import Descriptor
 from . import download_lock

@@ -3,8 +3,8 @@
 The package's text tells how it is locked, reserved for, published, and resumed after a kill.
 
 The hash of the content follows the bytes from the start on. Bytes that arrive in their turn are
-hashed from memory. Bytes ahead of their turn are an extent (:mod:`.extents`); once all bytes before
-it have arrived, they are read again, from the page cache, and hashed.
+hashed from memory. Bytes ahead of their turn are an extent (:mod:`.out_of_order`); once all bytes
+before it have arrived, they are read again, from the page cache, and hashed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..content import blobs
 from ..content.eviction import remove_siblings
 from ..filesystem.files import Descriptor, remove
 from .content_hash import ContentHash
-from .extents import OutOfOrderRuns
+from .out_of_order import OutOfOrderRuns
 from .reservation import SMALL
 
 TYPE_CHECKING = False
