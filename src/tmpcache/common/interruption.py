@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
 
-def raise_if_interrupted(error: BaseException, here: FrameType | None = None) -> None:
+def raise_if_interrupted(error: BaseException, frame: FrameType | None = None) -> None:
     """Raise the exception that a signal handler raised inside the caller's ``try``, if one did.
 
     `error` is what the ``except`` clause caught: the handler's exception, or what a library made of
-    it. `here` is the frame of that clause, if it is not the caller's.
+    it. `frame` is the frame that has that clause; default: the caller's.
     """
     if get_ident() != main_thread().ident:  # signal handlers run in the main thread only
         return
-    found = _interruption(error, here or sys._getframe(1))
+    found = _interruption(error, frame or sys._getframe(1))
     if found is not None:
         raise found
 
 
-def _interruption(error: BaseException, here: FrameType) -> BaseException | None:
+def _interruption(error: BaseException, frame: FrameType) -> BaseException | None:
     seen: BaseException | None = error
     while seen is not None and (traceback := seen.__traceback__) is not None:
-        if not _is_within(traceback.tb_frame, here):  # one that was caught before the `try`
+        if not _is_within(traceback.tb_frame, frame):  # one that was caught before the `try`
             return None
         if _ends_in_a_handler(traceback):
             return seen

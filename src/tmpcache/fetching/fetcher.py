@@ -181,7 +181,13 @@ class Fetcher:
             limit = deadline.briefer() if has_stale and deadline is not None else deadline
             try:
                 shared, is_leader = self._single_flight.share(
-                    (*name.identity(), has_stale), limit, self._ask, name, copy, limit, has_stale
+                    (*name.identity(), has_stale),
+                    limit,
+                    self._revalidate_or_download_unloading,
+                    name,
+                    copy,
+                    limit,
+                    has_stale,
                 )
             except DeadlineExceededError:
                 if not has_stale or (deadline is not None and deadline.is_cancelled):
@@ -202,7 +208,7 @@ class Fetcher:
                     deadline.forget(limit)
         return self.respond(name, *served)
 
-    def _ask(
+    def _revalidate_or_download_unloading(
         self, name: ObjectName, copy: Copy | None, deadline: Deadline | None, has_stale: bool
     ) -> Served:
         """Revalidate or download an object, in place of what `load` keeps if there is no room."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .index.index import Index
     from .store import Store
 
-_PAGE = 1000
+_BATCH = 1000
 
 
 def entries(store: Store) -> Iterator[Entry]:
@@ -36,7 +36,7 @@ def entries(store: Store) -> Iterator[Entry]:
             "FROM objects JOIN blobs ON blobs.id = objects.blob WHERE objects.id > ? "
             "ORDER BY objects.id LIMIT ?",
             last,  # noqa: B023
-            _PAGE,
+            _BATCH,
         )
     ):
         for row in rows:

@@ -58,10 +58,10 @@ class Root:
         "sessions",
     )
 
-    def __init__(self, base: str, version: int = FORMAT) -> None:
+    def __init__(self, base: str, format: int = FORMAT) -> None:
         #: The directory that the user named, and the one with the files of this format.
         self.base = base
-        self.path = base if version == _FIRST_FORMAT else os.path.join(base, f"v{version}")
+        self.path = base if format == _FIRST_FORMAT else os.path.join(base, f"v{format}")
         self.blobs, self.partial, self.sessions, self.scratch = (
             os.path.join(self.path, name) for name in _DIRECTORIES
         )

@@ -40,7 +40,7 @@ class BatchDownloader:
         Another process downloads their object, or has just published it.
         """
         for job in jobs:
-            job.partial = self._downloads.try_begin(job.name)
+            job.partial = self._downloads.try_lock_partial(job.name)
         locked = {job.name.key: job for job in jobs if job.partial is not None}
         store, origin = self._fetcher.store, self._fetcher.origin
         try:
@@ -60,7 +60,7 @@ class BatchDownloader:
         """Download the object into its partial file. Called in any thread."""
         assert job.partial is not None
         with self._downloads.explain_full_disk(job.name):
-            job.arrival = self._fetcher.downloader.transfer(job.name, None, job.partial, deadline)
+            job.arrival = self._fetcher.downloader.receive(job.name, None, job.partial, deadline)
 
     def publish(self, jobs: Sequence[Job]) -> None:
         """Publish a batch of finished downloads. Each job gets its path or its error.

@@ -46,7 +46,7 @@ class DiskUsage:
         self.max_overhead = 0
         self._steps_left = 0
 
-    def step(self) -> bool:
+    def may_skip_measuring(self) -> bool:
         """Count a step; return whether :attr:`max_overhead` is still true."""
         self._steps_left -= 1
         return self._steps_left >= 0
@@ -71,7 +71,7 @@ class DiskUsage:
         """
         self._steps_left = _STEPS_TRUSTED
         fixed = self._root.measured() + self._root.live_sessions.allocated() + self._foreign_bytes()
-        now, limit = index.size.measured()
+        now, limit = index.size.measure()
         self.max_overhead = fixed + limit
         return fixed + now, fixed + limit
 

@@ -94,7 +94,7 @@ class Quota:
         Then the overhead need not be measured: between two measurements far less comes to it.
         """
         self._is_ample = (
-            self._usage.step()
+            self._usage.may_skip_measuring()
             and not self.min_free
             and self.quota >= _SMALL_QUOTA
             and sum(totals(index)) + self._usage.max_overhead + needed
@@ -213,14 +213,14 @@ class Quota:
 
     # ---- room for the index itself ------------------------------------------------------------
 
-    def watch(self, index: Index) -> None:
+    def make_room_for_index(self, index: Index) -> None:
         """At the end of a transaction: make room for what the index has grown by.
 
         This takes 10 µs, so it is left out in a few transactions while there is ample room. If the
         index does not fit, whatever is evicted, an error is raised: the transaction has not reached
         the disk yet.
         """
-        if self._usage.step() and self._is_ample:
+        if self._usage.may_skip_measuring() and self._is_ample:
             return
         self.wants_to_trim_rows = index.size.excess_rows() > 0
         if index.size.has_grown():
@@ -231,8 +231,8 @@ class Quota:
     def trim_rows(self, index: Index) -> int:
         """Evict the least recently used objects because the index exceeds its share of the quota.
 
-        Evict as many as go into one transaction, and return their number. :meth:`watch` sees
-        whether more have to follow.
+        Evict as many as go into one transaction, and return their number.
+        :meth:`make_room_for_index` sees whether more have to follow.
         """
         oldest = "SELECT id FROM objects ORDER BY used_at LIMIT ?"
         deleted = index.run(f"DELETE FROM objects WHERE id IN ({oldest})", index.batch)

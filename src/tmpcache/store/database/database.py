@@ -59,7 +59,7 @@ class Database:
         self.damaged, self.count = index.damaged, index.count
         self.transactions = transactions = Transactions(index, clock)
         self.read, self.read_after_writers = transactions.read, transactions.read_after_writers
-        self.write, self.stage = transactions.write, transactions.stage
+        self.write, self.write_unmerged = transactions.write, transactions.write_unmerged
         self.update, self.merge_staged = transactions.update, transactions.merge_staged
         self.last_change = transactions.last_change
         #: Partial files whose download locks this process holds.

@@ -203,7 +203,7 @@ class RecoveringIndex:
         """Evict blobs although the index cannot be written: files go first, then their rows."""
         if self._index is None:
             if self.changes is not None:
-                self.changes.forget()  # so whoever opens the index reconciles
+                self.changes.mark_unfinished()  # so whoever opens the index reconciles
             eviction.evict_without_index(self.root, _EVICTED_FOR_INDEX)
             return
         for _ in range(2):

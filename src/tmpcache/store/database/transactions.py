@@ -1,17 +1,17 @@
 """Transactions on the index of one root, and what they guarantee.
 
 The index is an SQLite file that all processes share. An operation is a function that gets the open
-index. `read` and `read_after_writers` run one that changes nothing, `write` and `stage` one that
-does; `update` runs a single statement. :mod:`.recovering_index` opens the file, and recovers when
-it is damaged or the disk is full.
+index. `read` and `read_after_writers` run one that changes nothing, `write` and `write_unmerged`
+one that does; `update` runs a single statement. :mod:`.recovering_index` opens the file, and
+recovers when it is damaged or the disk is full.
 
 # Locking
 
 * In this process one thread at a time uses the index (:attr:`.RecoveringIndex.lock`).
-* `write` and `stage` hold SQLite's write lock from their first statement to their commit. Only in
-  such a transaction does a process publish, evict, reserve, or make or remove session files. So
-  what an operation finds, in files and rows, stays so until it commits. (One exception: a disk that
-  is too full to open the index, see :mod:`.recovering_index`.)
+* `write` and `write_unmerged` hold SQLite's write lock from their first statement to their commit.
+  Only in such a transaction does a process publish, evict, reserve, or make or remove session
+  files. So what an operation finds, in files and rows, stays so until it commits. (One exception: a
+  disk that is too full to open the index, see :mod:`.recovering_index`.)
 * `read` takes no lock: each statement sees the last commit. A blob is renamed into place before its
   row is committed, so `read` may miss it. `read_after_writers` waits until no writer is under way.
 * A thread waits for another process 30 s, or as long as its call has time left, and raises then.
@@ -115,7 +115,7 @@ class Transactions:
         """Run an operation in a write transaction, with every copy and every use in the tables."""
         return self._run(operation, merge_first=True)
 
-    def stage(self, operation: Callable[[Index], T]) -> T:
+    def write_unmerged(self, operation: Callable[[Index], T]) -> T:
         """Run an operation that adds one row to ``staged``, in a write transaction.
 
         What is staged is not merged before, which saves two thirds of the time. So the operation
@@ -183,7 +183,7 @@ class Transactions:
                     session_file.keep_visible(index, self._quota, self.session)
                 try:
                     result = operation(index)
-                    self._quota.watch(index)
+                    self._quota.make_room_for_index(index)
                 except QuotaExceededError:
                     if self._quota.evicted == evicted and not unfinished:
                         changes.undo()

@@ -85,7 +85,7 @@ def publish(database: Database, arrival: Arrival) -> Published:
     choice: tuple[str, int, bool] = (digest + suffix, 0, False)  # mostly no file has that name
     try:
         while True:
-            copy = database.stage(_Publication(database, arrival, *choice))
+            copy = database.write_unmerged(_Publication(database, arrival, *choice))
             if copy is not None:
                 arrival.partial.published = True
                 return copy, lease

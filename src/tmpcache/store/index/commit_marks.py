@@ -74,7 +74,7 @@ class CommitMarks:
         """Take the number back before a transaction that changed no file is rolled back."""
         os.pwrite(self._file.fd, array("q", (self._before,)), 0)
 
-    def forget(self) -> None:
+    def mark_unfinished(self) -> None:
         """In no transaction: make file and index differ, as files change that it does not know."""
         os.pwrite(self._file.fd, bytes(_SIZE), 0)
 

@@ -10,7 +10,7 @@ import fcntl
 import os
 
 from ...errors import UnsafeRootError
-from ..filesystem.files import Descriptor, StrangeFileError, open_file, remove
+from ..filesystem.files import Descriptor, ForeignFileError, open_file, remove
 
 
 def try_lock(fd: int, mode: int = fcntl.LOCK_EX) -> bool:
@@ -51,7 +51,7 @@ def refuse_file_system_without_locks(path: str) -> None:
     """
     try:
         second = open_file(path)
-    except StrangeFileError:  # something else has the name by now
+    except ForeignFileError:  # something else has the name by now
         return
     excludes_nobody = try_lock(second.fd)
     second.close()
