@@ -48,7 +48,10 @@ def _is_within(frame: FrameType | None, outer: FrameType) -> bool:
 
 
 def _ends_in_a_handler(traceback: TracebackType) -> bool:
-    """Return whether a frame is a signal handler's: its argument is the frame that called it."""
+    """Return whether the traceback passes through a signal handler.
+
+    One is recognised by its frame argument: the frame that was interrupted, and so called it.
+    """
     above = traceback
     while (below := above.tb_next) is not None:
         if any(one is above.tb_frame for one in _arguments(below.tb_frame)):

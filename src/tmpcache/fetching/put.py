@@ -109,6 +109,7 @@ class _SourceWriter:
 
 
 def _read(source: str | os.PathLike[str] | bytes | BinaryIO, writer: _SourceWriter) -> None:
+    """Read the whole source into the partial file, or raise `ConfigError` if it is no source."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         data = memoryview(source).cast("B") if len(source) else memoryview(b"")
         writer.expect(len(data))
@@ -143,6 +144,7 @@ def _is_content(text: str) -> bool:
 
 
 def _read_file(file: BinaryIO, size: int | None, writer: _SourceWriter) -> None:
+    """Read a file to its end; `size` is what is left of it, None if that is not known."""
     writer.expect(size or 0)
     while chunk := file.read(_CHUNK):
         if not isinstance(chunk, bytes):

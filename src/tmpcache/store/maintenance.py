@@ -169,9 +169,10 @@ def make_room(store: Store, size: int | str, *, on_disk: bool = False) -> int:
 
 
 def gc(store: Store) -> int:
-    """Remove what nobody can use any more; return the bytes freed.
+    """Remove what no live process uses; return the bytes freed.
 
-    That is what dead processes left, files that the index does not know, and superseded copies.
+    That is what dead processes left, partial files that could be resumed among it, files that the
+    index does not know, and superseded copies.
     """
     database, root = store.database, store.database.root
 

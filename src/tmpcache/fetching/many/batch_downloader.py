@@ -35,9 +35,10 @@ class BatchDownloader:
         self._downloads = fetcher.store.downloads
 
     def lock(self, jobs: Sequence[Job]) -> list[Job]:
-        """Lock the partial file of each job. Return the jobs that are to be fetched one by one.
+        """Lock the partial files of the jobs. Return the jobs that are to be fetched one by one.
 
-        Another process downloads their object, or has just published it.
+        Those are jobs whose partial file could not be locked at once, or holds something to resume,
+        and those whose object another process has just published.
         """
         for job in jobs:
             job.partial = self._downloads.try_lock_partial(job.name)

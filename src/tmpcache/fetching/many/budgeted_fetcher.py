@@ -27,7 +27,7 @@ class SkippedError(DeadlineExceededError):
 
 
 class BudgetedFetcher:
-    """Fetches objects whose sizes are about known, as long as they fit.
+    """Fetches objects whose approximate size is known, as long as they fit.
 
     The size that the caller gives decides whether an object is asked for. The size in the origin's
     answer decides whether its body is received.

@@ -17,16 +17,20 @@ idempotent.
 * *Descriptors closed* by a program that daemonizes (``EBADF``): all is opened again. The old
   connection is never closed, as its descriptors may be other files by now.
 * *A directory deleted*, or this user's rights on it lost: created again, and given back.
-* *Disk full*: 1 MiB of blobs is evicted. Where the index cannot even be opened, blobs go by their
-  mtime, and ``changes`` tells the next process that files and rows differ.
+* *Disk full*: 1 MiB of blobs is evicted. Where the index cannot even be opened, the blobs with the
+  oldest mtime are deleted, and ``changes`` tells the next process that files and rows differ.
 * *Too large* for the quota with all its free pages: these are given back to the file system.
 
 Three failures are the caller's: the index is locked for longer than the call can wait, the process
 has no descriptors left, or nobody may give the rights back.
 
-A new index knows no object. :func:`.crash_recovery.rebuild` removes the blobs that nobody leases,
-and accounts for leased blobs and partial files. The same happens if a change was not committed. An
-index from an earlier boot is checked first: a machine that lost power may have broken it.
+A process that creates the index, or opens one whose last change was not committed, runs
+:func:`.crash_recovery.rebuild`. That deletes the rows without a file, the blobs without a row that
+nobody leases, and the partial files that nobody has locked, also those that could be resumed. It
+records the leased blobs without a row, and the reservations of the locked partial files. As a new
+index has no rows, all that is left then is leased or locked.
+
+An index from an earlier boot is checked first: a machine that lost power may have broken it.
 
 # Locking
 
@@ -105,7 +109,10 @@ class RecoveringIndex:
         self._last_inode = 0
 
     def use(self, operation: Callable[[Index], T]) -> T:
-        """Run an operation on the index; after a failure, recover and run it again."""
+        """Run an operation on the index; after a failure, recover and run it again.
+
+        The first use by a process opens the index, and creates or rebuilds it if need be.
+        """
         began = time.monotonic()
         with self.lock:  # its holder waits for other processes once at most
             timeout = self._wait.remaining(since=began)
@@ -203,7 +210,7 @@ class RecoveringIndex:
         """Evict blobs although the index cannot be written: files go first, then their rows."""
         if self._index is None:
             if self.changes is not None:
-                self.changes.mark_unfinished()  # so whoever opens the index reconciles
+                self.changes.mark_unfinished()  # so the next process that opens it reconciles
             eviction.evict_without_index(self.root, _EVICTED_FOR_INDEX)
             return
         for _ in range(2):

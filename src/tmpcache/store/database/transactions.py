@@ -29,8 +29,7 @@ recovers when it is damaged or the disk is full.
   file. Its number is taken back, and nobody need reconcile.
 * An operation evicts a file before its row, and adds a row before the reservation goes. What is
   interrupted counts too many bytes against the quota, never too few.
-* An operation runs again, from its start, after the index was repaired. So it must do no harm when
-  it runs twice.
+* An operation runs again, from its start, after the index was repaired. So it must be idempotent.
 * `update` changes rows alone, in one statement. It takes no number.
 """
 
@@ -57,8 +56,8 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-#: Transactions that evict objects for their rows after one transaction that adds some: together
-#: they evict more than it added, and a caller does not wait long where a quota was made smaller.
+#: Transactions that trim rows after one transaction that adds some: together they delete more than
+#: it added, and a caller does not wait long where a quota was made smaller.
 _MAX_ROW_TRIMS = 8
 
 
@@ -75,7 +74,10 @@ class Transactions:
         self.flushed_at = clock()
 
     def read(self, operation: Callable[[Index], T]) -> T:
-        """Run an operation that changes nothing. It may miss a blob that is being published."""
+        """Run an operation that changes nothing. It may miss a blob that is being published.
+
+        The first use by a process opens the index, and creates or rebuilds it if need be.
+        """
         if not here[0]:
             recover_from_fork()
         return self._index.use(operation)
@@ -138,7 +140,7 @@ class Transactions:
         return result
 
     def _trim_rows(self) -> None:
-        """Evict objects for their rows while the index takes up more than its share."""
+        """Trim rows while the index takes up more than its share."""
         for _ in range(_MAX_ROW_TRIMS * self._quota.wants_to_trim_rows):
             trimmed = self._index.use(
                 lambda index: self._transact(index, self._quota.trim_rows, merge_first=True)

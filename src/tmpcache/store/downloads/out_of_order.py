@@ -1,4 +1,4 @@
-"""Bytes of a partial file that arrived ahead of their turn."""
+"""Bytes of a partial file that arrived out of order: before some that precede them."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ class OutOfOrderRuns:
             run.add(data)
 
     def contiguous_end(self, received: int, limit: int) -> int:
-        """Return up to where, but no further than `limit`, the first `received` bytes go on.
+        """Return the end of the run without a gap from byte 0, at most `limit`.
 
-        That is `received` itself if the next byte is missing. Runs before it are forgotten.
+        The first `received` bytes are there. Forget the runs that end within them.
         """
         if not self._runs:
             return received

@@ -1,10 +1,11 @@
 """The partial file: what a download of one object writes to until it is published.
 
-The package's text tells how it is locked, reserved for, published, and resumed after a kill.
+See the docstring of :mod:`tmpcache.store.downloads` for how it is locked, reserved for, published,
+and resumed after a kill.
 
-The hash of the content follows the bytes from the start on. Bytes that arrive in their turn are
-hashed from memory. Bytes ahead of their turn are a run (:mod:`.out_of_order`); once all bytes
-before it have arrived, they are read again, from the page cache, and hashed.
+Bytes that arrive in order are hashed from memory. Bytes that arrive before some that precede them
+form a run (:mod:`.out_of_order`). Once the missing bytes have arrived, the run is read again, from
+the page cache, and hashed.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
 
 #: Bytes that arrive between two records of progress: what a kill can cost. A record costs 50 µs.
 PROGRESS_INTERVAL = 8 * 1024 * 1024
-#: Bytes of runs that one write hashes when their turn has come. The last byte of a range may
-#: complete what seven other connections have brought: 100 ms of work, during which nobody reads
-#: from the connection that brought it (1 GiB over 8 capped ones took 0.1 s longer).
+#: Bytes of runs that one write hashes at most. The last byte of a range may join what seven other
+#: connections have brought to the start: 100 ms of work, during which nobody reads from the
+#: connection that brought that byte (1 GiB over 8 capped ones took 0.1 s longer).
 _MAX_CATCH_UP = 2 * 1024 * 1024
 _CHUNK = 256 * 1024  # fits into a core's second cache
 
@@ -84,7 +85,11 @@ class Partial:
     # ---- receiving ----------------------------------------------------------------------------
 
     def begin(self, etag: str, size: int | None, checksum: str = "") -> None:
-        """Reserve for an object before the first of its bytes is written."""
+        """Note what the first response says of the object, and reserve for its bytes.
+
+        The transfer calls this before it writes the first byte. A body of less than `SMALL` bytes
+        waits in memory instead: its publication makes room for it.
+        """
         self._describe(etag, size, checksum)
         if size is None or size >= SMALL:
             self.reserve(size or 0)
@@ -145,7 +150,7 @@ class Partial:
         self.received += len(data)
 
     def _catch_up(self, max_bytes: int = sys.maxsize) -> None:
-        """Hash up to `max_bytes` of the runs that all bytes before have arrived for."""
+        """Hash up to `max_bytes` of the runs that now join the start."""
         limit = self.received + max_bytes
         while (end := self._runs.contiguous_end(self.received, limit)) > self.received:
             for data in self._read(self.received, end):

@@ -98,7 +98,7 @@ def publish(database: Database, arrival: Arrival) -> Published:
 def _choose_name(
     database: Database, partial: Partial, digest: str, suffix: str
 ) -> tuple[str, int, bool]:
-    """Return a name for the content, the inode found there (or 0), and whether to share it."""
+    """Return a name, the inode found there (or 0), and whether to share the blob of that name."""
     number = 0
     while True:
         name = f"{digest}{f'-{number}' if number else ''}{suffix}"

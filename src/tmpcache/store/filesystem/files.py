@@ -6,7 +6,8 @@ and cleaners of /tmp may delete anything. So every function here expects both:
 * A path is opened without following a symbolic link, and without waiting: opening a FIFO would wait
   for its writer.
 * A file counts as ours if it is a regular file of this user and its name is one that this program
-  gives. All else is a *foreign file*: it is left alone, unless it has a fixed name of ours.
+  gives. All else is a *foreign file*: it is left alone; under ``index.sqlite`` or ``changes`` it is
+  removed.
 * A file may have been deleted: measuring it gives 0, and removing it is no error.
 """
 
@@ -232,7 +233,7 @@ def allocated(path: str) -> int:
 
 
 def allocated_in(directory: str, is_excluded: Callable[[str], object]) -> int:
-    """Return the allocated bytes of the entries of a directory whose names are not `is_excluded`.
+    """Return the allocated bytes of the entries of a directory that `is_excluded` does not accept.
 
     Subdirectories count with all that is in them.
     """

@@ -55,7 +55,7 @@ class IndexSize:
         self._measured_pages = 0
 
     def has_grown(self) -> bool:
-        """Return whether the file has used up what :meth:`measure` last left room for."""
+        """Return whether the file is larger than the last :meth:`measure` allowed for."""
         return self._pages() > self._measured_pages + _SPARE_PAGES
 
     def excess_rows(self) -> int:
@@ -63,7 +63,7 @@ class IndexSize:
         return (self._pages() - self.free_pages()) * self.page - self._share
 
     def measure(self) -> tuple[int, int]:
-        """Return the bytes allocated now, and the bytes until which nobody need measure again."""
+        """Return the bytes allocated now, and an upper bound, true until :meth:`has_grown`."""
         file, log, shared = (files.allocated(self._path + end) for end in ("", "-wal", "-shm"))
         self._measured_pages = pages = self._pages()
         limit = max(file, self._file_with(pages)) + max(log, self.log) + self._transaction(pages)

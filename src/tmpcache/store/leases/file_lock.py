@@ -28,8 +28,9 @@ def try_lock(fd: int, mode: int = fcntl.LOCK_EX) -> bool:
 def create_locked(directory: str) -> tuple[str, Descriptor]:
     """Create a file of a random name in a directory and lock it; return its path and the file.
 
-    A process that looks which sessions are alive may lock the new file first, for a moment. It does
-    so without the index's write lock where it only reports. Then another file is created.
+    A process that only reports who is alive, or what is leased, does not hold the index's write
+    lock. It tries the lock of each file that it finds, and may have the lock of the new one for a
+    moment. Then another file is created.
     """
     while True:
         path = os.path.join(directory, os.urandom(8).hex())

@@ -122,7 +122,7 @@ class Session:
         #: The lease id last written to each slot. A forked child shares the table with its parent,
         #: which may release leases that the child still has; this list is the child's own.
         self._lease_ids: list[int] = []
-        #: The words of the file, and how many there are.
+        #: The words of the file, and their number.
         self.table, self.length = memoryview(b""), 0
         self._file: Descriptor | None = None
         self._create_file(PAGE)
@@ -144,7 +144,7 @@ class Session:
 
     @property
     def size(self) -> int:
-        """Length of the file in bytes, which is also what :meth:`grow` adds."""
+        """Bytes of the file; :meth:`grow` doubles it."""
         return self.length * WORD
 
     def grow(self) -> None:
@@ -249,11 +249,11 @@ class Session:
     def continue_in(self, child_session: Session | None) -> None:
         """In a forked child: leave the parent's session, and take over `child_session`.
 
-        The leases that the child inherited refer to this object, so they need not be changed.
-        Since `child_session` was made, other threads of the parent may have acquired leases that
-        the child has, or released some that it still has: so all are written once more. Without a
-        `child_session` the leases are in private memory, and no slot is free, until the session is
-        renewed.
+        The leases that the child inherited refer to this object, so they stay as they are. Between
+        the making of `child_session` and the fork, other threads of the parent may have acquired
+        and released leases. So the lease id of every slot that the child has in use is written once
+        more. Without a `child_session` the leases are in private memory, and no slot is free, until
+        the session is renewed.
         """
         in_use = {*range(HEADER, self.length)}.difference(self.free)
         self._file = None
