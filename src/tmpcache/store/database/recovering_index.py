@@ -25,12 +25,8 @@ Three failures are the caller's: the index is locked for longer than the call ca
 has no descriptors left, or nobody may give the rights back.
 
 A process that creates the index, or opens one whose last change was not committed, runs
-:func:`.crash_recovery.rebuild`. That deletes the rows without a file, the blobs without a row that
-nobody leases, and the partial files that nobody has locked, also those that could be resumed. It
-records the leased blobs without a row, and the reservations of the locked partial files. As a new
-index has no rows, all that is left then is leased or locked.
-
-An index from an earlier boot is checked first: a machine that lost power may have broken it.
+:func:`.crash_recovery.rebuild`: what has no row is removed, unless somebody leases or locks it. An
+index from an earlier boot is checked first: a machine that lost power may have broken it.
 
 # Locking
 
@@ -109,10 +105,7 @@ class RecoveringIndex:
         self._last_inode = 0
 
     def use(self, operation: Callable[[Index], T]) -> T:
-        """Run an operation on the index; after a failure, recover and run it again.
-
-        The first use by a process opens the index, and creates or rebuilds it if need be.
-        """
+        """Run an operation on the open index; after a failure, recover and run it again."""
         began = time.monotonic()
         with self.lock:  # its holder waits for other processes once at most
             timeout = self._wait.remaining(since=began)

@@ -85,11 +85,7 @@ class Partial:
     # ---- receiving ----------------------------------------------------------------------------
 
     def begin(self, etag: str, size: int | None, checksum: str = "") -> None:
-        """Note what the first response says of the object, and reserve for its bytes.
-
-        The transfer calls this before it writes the first byte. A body of less than `SMALL` bytes
-        waits in memory instead: its publication makes room for it.
-        """
+        """Reserve for an object before its first byte is written, or keep a small one in memory."""
         self._describe(etag, size, checksum)
         if size is None or size >= SMALL:
             self.reserve(size or 0)
@@ -185,8 +181,7 @@ class Partial:
 
     def record_progress(self) -> None:
         """Record what has been received, if another download could resume it."""
-        byte_count = self._byte_count()
-        is_private = "." in self.file_name  # the next download does not look for it
+        byte_count, is_private = self._byte_count(), "." in self.file_name
         if self.etag and self.size and not is_private and byte_count >= PROGRESS_INTERVAL:
             self._reservation.record_progress(*self._progress())
             self.recorded = byte_count
