@@ -117,7 +117,7 @@ class Database:
         return session is not None and not session.is_visible()
 
     def _grow_session(self, index: Index) -> Session:
-        """Begin the session of this process, or give it another page of leases."""
+        """Begin the session of this process, or double its table of leases."""
         session = self.transactions.session
         if session is None:
             session = self.transactions.session = session_file.begin(index, self.root, self.quota)

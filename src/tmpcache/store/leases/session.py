@@ -23,14 +23,11 @@ about to be deleted. Neither touches the file or the links that users made of it
 
 # How a lease ends
 
-* `CachedFile.release` is called, or the ``with`` block of the path ends.
-* The path object is garbage-collected, and with it the lease.
-* The invocation ends in which the path was returned: it releases the paths that are still held. So
-  does a scratch directory, when it is removed, with the paths that were fetched into it.
-* The process ends or calls ``exec``. The kernel drops the lock of the session, so other processes
-  ignore its leases, and one of them removes its file.
+docs/design/leases.md lists what ends a lease. The last of these is the end of the process, or its
+``exec``: the kernel drops the lock of the session, so other processes ignore its leases, and one of
+them removes its file.
 
-Two events do not end it:
+Two events do not end a lease:
 
 * A fork. Before it, the parent makes a session for the child, with the same leases in the same
   slots. From then on each process ends its own. A child that was forked without Python's hooks, or
