@@ -160,7 +160,7 @@ class Downloads:
             partial.remove()
             if partial.has_reserved:
                 self._database.write(partial.remove)
-        except TmpCacheError:  # the disk is full: whoever makes room reclaims the unlocked file
+        except TmpCacheError:  # the disk is full: who makes room reclaims the unlocked file
             self._database.count("reservation left")
 
     @contextmanager
