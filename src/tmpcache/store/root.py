@@ -100,6 +100,8 @@ class Root:
         """
         try:
             self.prepare()
+        except UnsafeRootError:
+            raise
         except PermissionError as error:
             raise denied(self.base, error) from error
 
@@ -182,8 +184,6 @@ class Root:
 
 def denied(base: str, error: OSError) -> UnsafeRootError:
     """Return the error for rights under a root that this user lost and cannot give back."""
-    if isinstance(error, UnsafeRootError):
-        return error
     return UnsafeRootError(
         f"{base} cannot be used any more: {error.strerror or error} ({error.filename}). Give user "
         f"{os.geteuid()} all rights on it and on what is in it back, or choose another root "

@@ -161,7 +161,9 @@ class RecoveringIndex:
     def _recover_from_os_error(self, error: OSError, *, is_last: bool) -> bool:
         """Take the step that fits an error of the file system; return False if there is none."""
         if isinstance(error, (FileNotFoundError, PermissionError)):
-            if not is_last and not isinstance(error, UnsafeRootError):
+            if isinstance(error, UnsafeRootError):
+                return False
+            if not is_last:
                 self.root.restore()
                 return True
             if isinstance(error, PermissionError):
