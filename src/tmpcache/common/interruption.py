@@ -32,9 +32,12 @@ def raise_if_interrupted(error: BaseException, frame: FrameType | None = None) -
 
 def _interruption(error: BaseException, frame: FrameType) -> BaseException | None:
     seen: BaseException | None = error
-    while seen is not None and (traceback := seen.__traceback__) is not None:
-        if not _is_within(traceback.tb_frame, frame):  # one that was caught before the `try`
-            return None
+    passed: set[int] = set()  # causes may lead in a circle: ``raise error from error``
+    while seen is not None and id(seen) not in passed:
+        passed.add(id(seen))
+        traceback = seen.__traceback__
+        if traceback is None or not _is_within(traceback.tb_frame, frame):
+            return None  # it was caught before the `try`
         if _ends_in_a_handler(traceback):
             return seen
         seen = seen.__cause__ or seen.__context__
