@@ -31,6 +31,7 @@ def raise_if_interrupted(error: BaseException, frame: FrameType | None = None) -
 
 
 def _interruption(error: BaseException, frame: FrameType) -> BaseException | None:
+    """Return the first error among an error and its causes that a signal handler raised, if any."""
     seen: BaseException | None = error
     passed: set[int] = set()  # causes may lead in a circle: ``raise error from error``
     while seen is not None and id(seen) not in passed:

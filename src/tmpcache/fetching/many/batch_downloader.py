@@ -81,6 +81,7 @@ class BatchDownloader:
                 self.drop(job)
 
     def _respond(self, job: Job, published: Published | None) -> None:
+        """Give a job its path, after publishing it alone if the batch did not, or its error."""
         assert job.arrival is not None
         try:
             if published is None:  # not with the batch

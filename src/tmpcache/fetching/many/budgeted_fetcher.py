@@ -70,6 +70,7 @@ class BudgetedFetcher:
                 self._left -= size
 
     def _return(self, object_key: ObjectKey) -> None:
+        """Give back what was set aside for an object. Called with the lock held."""
         size = self._granted.pop(object_key, None)
         if size is not None:
             self._free += self._cost(size)

@@ -227,6 +227,7 @@ class WorkerPool:
     # ---- each of the threads ------------------------------------------------------------------
 
     def _work(self) -> None:
+        """Take jobs from the queue and do them, until None comes."""
         try:
             while (job := self._queue.get()) is not None:
                 if job.partial is None:

@@ -174,6 +174,7 @@ class Quota:
     def _no_room(
         self, index: Index, needed: int, subject: object, leased: int
     ) -> QuotaExceededError:
+        """Return the error that `needed` bytes do not fit, with the advice for its reason."""
         content, reserved = totals(index)
         overhead, max_overhead = self.overhead(index)
         if needed > self.quota - max_overhead:

@@ -155,6 +155,7 @@ class Transactions:
             index.shrink()
 
     def _refuse_reentry(self) -> None:
+        """Raise an error if this thread is in a transaction already."""
         if not here[0]:
             recover_from_fork()
         if self._index.writer == get_ident():

@@ -88,6 +88,7 @@ class Downloads:
         close_response: Callable[[], None] | None,
         deadline: Deadline | None,
     ) -> Partial:
+        """Lock the partial file of an object, and take over what it holds if that is recorded."""
         database, file = self._database, name.file_id()
 
         def acquire() -> tuple[Descriptor, str, bool]:
@@ -117,6 +118,7 @@ class Downloads:
     def _new_partial(
         self, lock: Descriptor, path: str, name: ObjectName, *, waited: bool
     ) -> Partial:
+        """Return the partial file for a descriptor that holds the download lock."""
         self._database.locked_partials.add(lock)
         reservation = Reservation(self._database, lock, os.path.basename(path), name)
         return Partial(lock, path, waited, reservation)
@@ -173,6 +175,7 @@ class Downloads:
             raise
 
     def _explain(self, subject: object, error: OSError) -> None:
+        """Raise the error that names the subject, for a full disk or too many open files."""
         is_explained = isinstance(error, TmpCacheError) and str(subject) in str(error)
         if not is_explained and is_out_of_files(error):
             raise too_many_files(subject) from error

@@ -122,6 +122,7 @@ class LiveSessions:
 
 
 def _read_leases(fd: int) -> Iterator[int]:
+    """Yield the slots of a session file, of its pages that have any lease."""
     table = os.pread(fd, os.fstat(fd).st_size, HEADER * WORD)
     for start in range(0, len(table) & -WORD, PAGE):
         page = table[start : start + PAGE]
