@@ -268,8 +268,8 @@ def test_a_cache_that_outlives_its_modules_goes_quietly(
     cache = tmpcache.Cache(root)
     database = cache._store.database
     database.session()
-    modules = "database", "filesystem.files", "recovering_index", "root", "leases.session"
-    for module in modules:
+    modules = "database.database", "database.recovering_index", "filesystem.files", "root"
+    for module in (*modules, "leases.session"):
         monkeypatch.setattr(f"tmpcache.store.{module}.os", None, raising=False)
     database.__del__()
     assert database._index._index is None
