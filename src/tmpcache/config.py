@@ -125,6 +125,7 @@ def _given(name: str, value: Any, default: Any) -> Any:
 
 
 def _root(root: str | os.PathLike[str] | None) -> str:
+    """Return the root as an absolute path, the default for None or an empty text."""
     if root is None or root == "":
         # Not tempfile.gettempdir(): importing it costs a fresh process 2 ms of its 25 ms.
         above = os.path.abspath(os.environ.get("TMPDIR") or "/tmp")

@@ -88,7 +88,7 @@ def test_a_key_that_comes_again_is_fetched_once_and_leased_for_each(
     assert cache.usage().leased == 0
 
 
-def test_what_is_fresh_needs_no_thread_and_no_question(
+def test_what_is_fresh_needs_no_thread_and_no_request(
     cache: Cache, root: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache.fetch_many("models", shelf.objects)

@@ -1,4 +1,4 @@
-"""Strange files where the cache keeps its own, and an index whose rows another program wrote.
+"""Foreign files where the cache keeps its own, and an index whose rows another program wrote.
 
 Whatever is there, all verbs work and nothing outside the root is touched. The tests know the layout
 no better than `os.walk` and `sqlite_master` do, so they hold for any.
@@ -73,7 +73,7 @@ def complaints(root: Path, allowed: type[Exception] = UnsafeRootError) -> list[s
     return found
 
 
-# ---- strange entries --------------------------------------------------------------------------
+# ---- foreign entries --------------------------------------------------------------------------
 
 
 def a_directory(path: Path) -> None:
@@ -172,7 +172,7 @@ def remove(path: Path) -> None:
 
 @pytest.mark.parametrize("instead", [False, True], ids=["beside", "instead"])
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_a_strange_entry_is_in_nobodys_way(
+def test_a_foreign_entry_is_in_nobodys_way(
     tmp_path: Path, kind: Callable[[Path], None], instead: bool
 ) -> None:
     precious = tmp_path / "precious"

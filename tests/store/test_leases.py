@@ -268,8 +268,8 @@ def test_a_cache_that_outlives_its_modules_goes_quietly(
     cache = tmpcache.Cache(root)
     database = cache._store.database
     database.session()
-    modules = "database", "filesystem.files", "recovering_index", "root", "leases.session"
-    for module in modules:
+    modules = "database.database", "database.recovering_index", "filesystem.files", "root"
+    for module in (*modules, "leases.session"):
         monkeypatch.setattr(f"tmpcache.store.{module}.os", None, raising=False)
     database.__del__()
     assert database._index._index is None
@@ -308,7 +308,7 @@ def test_threads_that_find_no_free_lease_at_once_widen_the_table_once(
 
 @pytest.mark.usefixtures("ctrl_c")  # nothing is collected meanwhile
 def test_a_stale_answer_is_held_no_longer_than_its_path(bucket: Bucket, root: Path) -> None:
-    """The error of the question that failed leads to frames; they may not keep the lease."""
+    """The error of the request that failed leads to frames; they may not keep the lease."""
     bucket.put("stale", b"stale")
     with tmpcache.Cache(root, quota="4 MiB", loaded_most=0) as cache:
         cache.fetch("models", "stale").release()

@@ -231,7 +231,7 @@ def test_threads_that_publish_at_once_leave_a_whole_ledger(root: Path) -> None:
 def test_what_a_fragmented_file_system_takes_more_is_reserved(
     root: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """OutOfOrderRuns have blocks of their own: here it takes a quarter more than was asked."""
+    """Extents have blocks of their own: here the file takes a quarter more than was asked."""
     from tmpcache.store.downloads.reservation import Reservation
 
     fallocate = os.posix_fallocate

@@ -83,7 +83,7 @@ def test_a_later_release_removes_the_first_format(root: Path, shelf: Shelf) -> N
 
     with tmpcache.Cache(root, origin=shelf) as cache:
         cache.fetch("b", "a").release()
-    later = Root(str(root), version=7)
+    later = Root(str(root), format=7)
     later.prepare()
     (other,) = later.other_formats()
     assert other.path == str(root)

@@ -166,8 +166,8 @@ class Expectations(RuleBasedStateMachine):
             assert version is not None or (current is not None and body == current.content)
             told_before = listed and self.may_use(name, key, body, float("inf"))
             assert not denied or told_before, f"{file.outcome} for {user}, who is denied {key}"
-            told = Confirmation(self.clock.now, body, {name})
-            self.confirmations[user, key, version_id].append(told)
+            confirmation = Confirmation(self.clock.now, body, {name})
+            self.confirmations[user, key, version_id].append(confirmation)
         elif file.outcome is Outcome.STALE:
             assert self.world.down
             assert self.may_use(name, key, body, max_age + stale)

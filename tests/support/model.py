@@ -164,8 +164,8 @@ class Model(Expectations):
         assert current is not None
         assert file.read_bytes() == body == current.content
         assert file.etag == current.etag
-        told = Confirmation(self.clock.now, body, {name})
-        self.confirmations[opened.user, key, ""].append(told)
+        confirmation = Confirmation(self.clock.now, body, {name})
+        self.confirmations[opened.user, key, ""].append(confirmation)
         if hold:
             opened.held.append(Held(file, body))
 
@@ -281,8 +281,8 @@ class Model(Expectations):
         """Note what a child may have had confirmed for this user before it ended."""
         user, current = self.opened[name].user, self.world.current(key)
         if current is not None and (user, key) not in self.world.denied and not self.world.down:
-            told = Confirmation(self.clock.now, current.content, set())
-            self.confirmations[user, key, ""].append(told)
+            confirmation = Confirmation(self.clock.now, current.content, set())
+            self.confirmations[user, key, ""].append(confirmation)
 
     # ---- always ------------------------------------------------------------------------------
 

@@ -108,6 +108,18 @@ def test_an_error_that_a_handler_has_raised_before_is_not_raised_again() -> None
     assert found is expected
 
 
+def test_an_error_that_is_its_own_cause_is_looked_at_once() -> None:
+    """Raised from itself by a helper that returns the error it was given: this never ended."""
+    with alarm(5, TimeIsUp()):
+        try:
+            try:
+                raise OSError("a real one")
+            except OSError as error:
+                raise error from error
+        except OSError as error:
+            raise_if_interrupted(error)
+
+
 def test_what_a_library_makes_of_a_handlers_exception_is_undone() -> None:
     def library() -> None:
         try:

@@ -17,7 +17,7 @@ import tmpcache
 from tmpcache.testing import Bucket, LambdaHarness
 
 MIB = 1024 * 1024
-PART = 8 * MIB
+PROGRESS_INTERVAL = 8 * MIB
 BODY = random.Random(5).randbytes(64 * MIB)
 #: Every connection brings this much, then nothing more.
 STALLS = Trouble(body="stall", after=5 * MIB, rate=40e6)
@@ -134,13 +134,13 @@ def test_killed_in_the_middle_of_a_download_and_gone_on_with(
         content = partial.read_bytes()
         places = [slice(at, at + 65536) for at in range(0, len(BODY), 65536)]
         arrived = 65536 * sum(content[place] == BODY[place] for place in places)
-        assert 2 * PART < arrived < len(BODY)
+        assert 2 * PROGRESS_INTERVAL < arrived < len(BODY)
         assert_tidy(root, partials=1)
         proxy.set(Trouble())
         bucket.server.forget()
         done = function.invoke({"key": "big"}, timeout=60)
     assert (done.cold, done.payload["outcome"], done.payload["size"]) == (True, "fetched", 64 * MIB)
-    assert done.payload["fetched bytes"] <= 64 * MIB - arrived + PART + 65536
+    assert done.payload["fetched bytes"] <= 64 * MIB - arrived + PROGRESS_INTERVAL + 65536
     *rest, asked_again = bucket.gets("big")
     assert all(get.etag_required for get in rest)
     assert asked_again.status == 304

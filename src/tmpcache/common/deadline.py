@@ -23,7 +23,7 @@ _MOMENT = 1.0
 
 
 class Deadline:
-    """The moment by which a call must return, on the clock that nobody sets (`monotonic`).
+    """The moment by which a call must return, on the monotonic clock.
 
     >>> Deadline(60).remaining() > 59
     True

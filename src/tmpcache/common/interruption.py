@@ -17,24 +17,28 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
 
-def raise_if_interrupted(error: BaseException, here: FrameType | None = None) -> None:
+def raise_if_interrupted(error: BaseException, frame: FrameType | None = None) -> None:
     """Raise the exception that a signal handler raised inside the caller's ``try``, if one did.
 
     `error` is what the ``except`` clause caught: the handler's exception, or what a library made of
-    it. `here` is the frame of that clause, if it is not the caller's.
+    it. `frame` is the frame that has that clause; default: the caller's.
     """
     if get_ident() != main_thread().ident:  # signal handlers run in the main thread only
         return
-    found = _interruption(error, here or sys._getframe(1))
+    found = _interruption(error, frame or sys._getframe(1))
     if found is not None:
         raise found
 
 
-def _interruption(error: BaseException, here: FrameType) -> BaseException | None:
+def _interruption(error: BaseException, frame: FrameType) -> BaseException | None:
+    """Return the first error among an error and its causes that a signal handler raised, if any."""
     seen: BaseException | None = error
-    while seen is not None and (traceback := seen.__traceback__) is not None:
-        if not _is_within(traceback.tb_frame, here):  # one that was caught before the `try`
-            return None
+    passed: set[int] = set()  # causes may lead in a circle: ``raise error from error``
+    while seen is not None and id(seen) not in passed:
+        passed.add(id(seen))
+        traceback = seen.__traceback__
+        if traceback is None or not _is_within(traceback.tb_frame, frame):
+            return None  # it was caught before the `try`
         if _ends_in_a_handler(traceback):
             return seen
         seen = seen.__cause__ or seen.__context__
@@ -48,7 +52,10 @@ def _is_within(frame: FrameType | None, outer: FrameType) -> bool:
 
 
 def _ends_in_a_handler(traceback: TracebackType) -> bool:
-    """Return whether a frame is a signal handler's: its argument is the frame that called it."""
+    """Return whether the traceback passes through a signal handler.
+
+    One is recognised by its frame argument: the frame that was interrupted, and so called it.
+    """
     above = traceback
     while (below := above.tb_next) is not None:
         if any(one is above.tb_frame for one in _arguments(below.tb_frame)):

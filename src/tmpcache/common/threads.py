@@ -57,6 +57,7 @@ class Worker:
         return True
 
     def _run(self) -> None:
+        """Do the work, unless the owner gave the thread up before it began."""
         if self._first.setdefault("first", "thread") != "thread":
             return
         try:

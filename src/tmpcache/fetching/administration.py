@@ -82,6 +82,8 @@ class Administration:
     def gc(self) -> int:
         """Remove superseded copies, and what dead processes left. Return the bytes freed.
 
+        Downloads that the next fetch of their objects would have resumed begin anew.
+
         No program needs to call this: room is made from the same things when it is needed.
         """
         from ..store import maintenance

@@ -39,7 +39,7 @@ class Downloader:
         self.requests, self._store, self._lock_timeout = requests, store, lock_timeout
 
     def with_origin(self, origin: Origin, tally: Tally) -> Downloader:
-        """Return the same for another way to ask the same origin, with a tally of its own."""
+        """Return a copy of this object that sends through `origin`, and counts in `tally`."""
         requests = self.requests.with_origin(origin, tally)
         return Downloader(requests, self._store, self._lock_timeout)
 
@@ -76,13 +76,13 @@ class Downloader:
         for downloads_left in reversed(range(_MAX_DOWNLOADS)):
             close_response = None if reply is None else reply.body.close
             try:
-                with self._store.downloads.partial(
+                with self._store.downloads.locked_partial(
                     name, self._lock_timeout, close_response, deadline
                 ) as partial:
                     served, reply = self._look_up_again(name, reply, partial.waited, deadline)
                     if served is not None:
                         return served
-                    arrival = self.transfer(name, reply, partial, deadline)
+                    arrival = self.receive(name, reply, partial, deadline)
                     copy, lease = self._store.downloads.publish(arrival)
                     return copy, Outcome.FETCHED, lease
             except PartialLostError as error:
@@ -131,10 +131,13 @@ class Downloader:
         lease.release()
         return None, answer
 
-    def transfer(
+    def receive(
         self, name: ObjectName, reply: Reply | None, partial: Partial, deadline: Deadline | None
     ) -> Arrival:
-        """Receive the body into the partial file; what that holds of the same version is kept."""
+        """Receive the body into the partial file, and return the finished download.
+
+        Bytes of the same version that the file already holds are kept.
+        """
         from ..origin.transfer.conditional_requests import is_strong
         from ..origin.transfer.download import download
         from ..store.downloads.publish import Arrival

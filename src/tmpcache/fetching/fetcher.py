@@ -12,8 +12,8 @@ A :class:`Fetcher` joins store and origin; nothing below it knows both. Its step
 # Leases
 
 Each step leases the blob before it looks at the file, and the lease goes along with the copy into
-the path that is returned. A traceback keeps the frames it came through, so what is caught and
-raised again releases its lease first.
+the path that is returned. Code that catches an error and raises it again releases its lease first:
+the traceback would keep it, with the frames it came through.
 """
 
 from __future__ import annotations
@@ -82,7 +82,10 @@ class Fetcher:
         return self._downloader
 
     def with_origin(self, origin: Origin) -> Fetcher:
-        """Return the same for another way to ask the same origin, with a tally of its own."""
+        """Return a copy of this object that sends through `origin`, with a tally of its own.
+
+        `origin` is another way to ask the same origin.
+        """
         from copy import copy as shallow_copy
 
         other = shallow_copy(self)
@@ -148,7 +151,7 @@ class Fetcher:
     def _serve_from_index(
         self, name: ObjectName, max_age: float
     ) -> tuple[Copy | None, Served | None]:
-        """Return the copy that there is, and once more, leased, if it is fresh."""
+        """Return (copy, answer): the known copy, and the answer if it is fresh."""
         known = self.known.get((name.bucket, name.key, name.version or None))
         start = current_start()
         if known is not None and is_always_stale(max_age, start, name.version):
@@ -172,7 +175,9 @@ class Fetcher:
     ) -> CachedFile:
         """Answer a fetch that no fresh copy answers.
 
-        `copy` is what the caller knows of the object, None for nothing.
+        `copy` is what the caller knows of the object, None for nothing. If another thread makes the
+        same request just then, this one waits for that answer. It asks once more if the answer may
+        not be used: the other thread has another scope, or the copy is gone already.
         """
         served: Served | None = None
         while served is None:
@@ -181,7 +186,13 @@ class Fetcher:
             limit = deadline.briefer() if has_stale and deadline is not None else deadline
             try:
                 shared, is_leader = self._single_flight.share(
-                    (*name.identity(), has_stale), limit, self._ask, name, copy, limit, has_stale
+                    (*name.identity(), has_stale),
+                    limit,
+                    self._revalidate_or_download_unloading,
+                    name,
+                    copy,
+                    limit,
+                    has_stale,
                 )
             except DeadlineExceededError:
                 if not has_stale or (deadline is not None and deadline.is_cancelled):
@@ -202,10 +213,13 @@ class Fetcher:
                     deadline.forget(limit)
         return self.respond(name, *served)
 
-    def _ask(
+    def _revalidate_or_download_unloading(
         self, name: ObjectName, copy: Copy | None, deadline: Deadline | None, has_stale: bool
     ) -> Served:
-        """Revalidate or download an object, in place of what `load` keeps if there is no room."""
+        """Revalidate or download an object; where there is no room, have `load` give up values.
+
+        With `has_stale`, do not ask a bucket that was silent a moment ago.
+        """
         while True:
             try:
                 if has_stale:
@@ -232,7 +246,7 @@ class Fetcher:
     def _serve_stale(
         self, name: ObjectName, scope: str | None, max_age: float, stale_if_error: float
     ) -> Served | None:
-        """Lease the copy to serve in place of an origin that `scope` could not ask."""
+        """Lease the copy to serve for an origin that could not be asked with these credentials."""
         copy = self.store.look_up(name, scope)
         if copy is None or not self._may_serve_stale(copy, max_age, stale_if_error):
             return None

@@ -104,6 +104,7 @@ class LoadedObjects:
             raise
 
     def _keep(self, key: tuple[str, object], value: Any, lease: Lease, size: int) -> None:
+        """Keep a value; drop the least recently used ones beyond the limits."""
         weight = self._weigher(value) if self._weigher is not None else 0.0
         dropped: list[Kept] = []  # as in `unload`
         with self._lock:

@@ -1,4 +1,7 @@
-"""Requests for single objects, and what is recorded of the origin's answers."""
+"""Requests outside a transfer, and what is recorded of the origin's answers.
+
+A transfer (:mod:`..origin.transfer`) sends the requests for what is missing of an object by itself.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ class OriginRequests:
         self._unresponsive: dict[tuple[str, str], float] = {}
 
     def with_origin(self, origin: Origin, tally: Tally) -> OriginRequests:
-        """Return the same for another way to ask the same origin, with a tally of its own."""
+        """Return a copy of this object that sends through `origin`, and counts in `tally`."""
         other = shallow_copy(self)
         other.origin, other.tally = origin, tally
         return other

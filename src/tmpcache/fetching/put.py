@@ -46,9 +46,11 @@ def put(
     options: Any = {"request_options": request_options} if request_options else {}
     if not hasattr(origin, "put"):
         raise ConfigError(f"{name} cannot be put: the origin {origin.name} only gives objects")
-    with fetcher.store.downloads.partial(name, fetcher.lock_timeout, None, deadline) as partial:
+    with fetcher.store.downloads.locked_partial(
+        name, fetcher.lock_timeout, None, deadline
+    ) as partial:
         partial.rewind()
-        _read(source, _Sink(partial, fetcher))
+        _read(source, _SourceWriter(partial, fetcher))
         # Opened by descriptor: a cleaner of /tmp that deletes the path does not change the upload.
         with open(partial.fd, "rb", closefd=False) as body:
             body.seek(0)
@@ -91,7 +93,7 @@ def _fetched_instead(
         ) from error
 
 
-class _Sink:
+class _SourceWriter:
     """Writes the source into a partial file; makes room for it."""
 
     def __init__(self, partial: Partial, fetcher: Fetcher) -> None:
@@ -106,19 +108,20 @@ class _Sink:
         self._retry_unloading(self._partial.write, data, self._partial.received)
 
 
-def _read(source: str | os.PathLike[str] | bytes | BinaryIO, sink: _Sink) -> None:
+def _read(source: str | os.PathLike[str] | bytes | BinaryIO, writer: _SourceWriter) -> None:
+    """Read the whole source into the partial file, or raise `ConfigError` if it is no source."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         data = memoryview(source).cast("B") if len(source) else memoryview(b"")
-        sink.expect(len(data))
-        sink.write(data)
+        writer.expect(len(data))
+        writer.write(data)
         return
     if isinstance(source, (str, os.PathLike)):
         with _opened(source) as file:
-            _read_file(file, os.fstat(file.fileno()).st_size, sink)
+            _read_file(file, os.fstat(file.fileno()).st_size, writer)
         return
     if not callable(getattr(source, "read", None)):
         raise ConfigError(f"{source!r} cannot be put: give a path, bytes or an open binary file")
-    _read_file(source, _length(source), sink)
+    _read_file(source, _length(source), writer)
 
 
 def _opened(path: str | os.PathLike[str]) -> BinaryIO:
@@ -140,12 +143,13 @@ def _is_content(text: str) -> bool:
     return not text or text.lstrip()[:1] in '{[<"' or "\n" in text or len(text) > _PATH_MAX
 
 
-def _read_file(file: BinaryIO, size: int | None, sink: _Sink) -> None:
-    sink.expect(size or 0)
+def _read_file(file: BinaryIO, size: int | None, writer: _SourceWriter) -> None:
+    """Read a file to its end; `size` is what is left of it, None if that is not known."""
+    writer.expect(size or 0)
     while chunk := file.read(_CHUNK):
         if not isinstance(chunk, bytes):
             raise ConfigError("a text file cannot be put: open it in binary mode")
-        sink.write(memoryview(chunk))
+        writer.write(memoryview(chunk))
 
 
 def _length(file: BinaryIO) -> int | None:

@@ -119,6 +119,7 @@ class SingleFlight:
             current.wait(left)
 
     def _lead(self, own: _Call, call: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
+        """Make the call; keep its result or error for the threads that wait."""
         try:
             result = call(*arguments)
             own.result = result

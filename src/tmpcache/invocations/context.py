@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _current: ContextVar[Run | None] = ContextVar("tmpcache invocation", default=None)
 _running: list[Run] = []
 
-#: The start of the invocation where there is none: no copy was confirmed since.
+#: Later than any confirmation: stands for the start of an invocation where there is none.
 NEVER = math.inf
 
 

@@ -226,6 +226,7 @@ class Run:
         self._scratches.append(ref(scratch))
 
     def _report(self, error: BaseException | None) -> None:
+        """Log one line about the invocation, and print its metrics if asked."""
         took, stats = time.monotonic() - self._began, self.cache.stats()
         if not (self._metrics or _log.isEnabledFor(logging.INFO)):
             return

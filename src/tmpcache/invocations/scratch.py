@@ -217,7 +217,7 @@ def retry_evicting(store: Store, subject: str, call: Callable[[], T]) -> T:
 
 
 def _free_names(path: str) -> Iterator[str]:
-    """The path, and others beside it, for as long as they are taken.
+    """Yield the path, then numbered variants of it.
 
     No generator: one that is not read to its end is finalized, and Python drops what a signal
     handler raises in there.

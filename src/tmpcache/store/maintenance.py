@@ -10,7 +10,7 @@ from ..reports import Entry, Usage, Verification
 from . import scratch_directories
 from .content import blobs, crash_recovery
 from .content.blobs import is_name
-from .content.ledger import lease_of, totals
+from .content.checked_values import lease_of, totals
 from .damage import problem
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .index.index import Index
     from .store import Store
 
-_PAGE = 1000
+_BATCH = 1000
 
 
 def entries(store: Store) -> Iterator[Entry]:
@@ -36,7 +36,7 @@ def entries(store: Store) -> Iterator[Entry]:
             "FROM objects JOIN blobs ON blobs.id = objects.blob WHERE objects.id > ? "
             "ORDER BY objects.id LIMIT ?",
             last,  # noqa: B023
-            _PAGE,
+            _BATCH,
         )
     ):
         for row in rows:
@@ -169,9 +169,10 @@ def make_room(store: Store, size: int | str, *, on_disk: bool = False) -> int:
 
 
 def gc(store: Store) -> int:
-    """Remove what nobody can use any more; return the bytes freed.
+    """Remove what no live process uses; return the bytes freed.
 
-    That is what dead processes left, files that the index does not know, and superseded copies.
+    That is what dead processes left, partial files that could be resumed among it, files that the
+    index does not know, and superseded copies.
     """
     database, root = store.database, store.database.root
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 #: Keys in one statement: SQLite before 3.32 takes 999 values, and each key is two of them. A key
 #: costs 3 µs, and 12 in a statement of its own.
-_PAGE = 490
+_BATCH = 490
 #: Bytes that the index may grow by for one more object: its rows, and their entries in its indexes.
 _ROWS = 1024
 
@@ -53,10 +53,10 @@ def look_up_many(
     """
     read = store.database.read_after_writers if after_writers else store.database.read
     found: dict[str, Copy] = {}
-    for start in range(0, len(keys), _PAGE):
-        page = keys[start : start + _PAGE]
-        sql = _LOOK_UP.format(", ".join("?" * len(page)))
-        values = (scope or "", bucket, origin, *page)
+    for start in range(0, len(keys), _BATCH):
+        batch = keys[start : start + _BATCH]
+        sql = _LOOK_UP.format(", ".join("?" * len(batch)))
+        values = (scope or "", bucket, origin, *batch)
         rows = read(lambda index: _checked(index.rows(sql, *values, *values)))  # noqa: B023
         found.update(
             (key, store.copy_of(scope, (bucket, key, "", origin), *row)) for key, row in rows

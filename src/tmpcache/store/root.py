@@ -58,10 +58,10 @@ class Root:
         "sessions",
     )
 
-    def __init__(self, base: str, version: int = FORMAT) -> None:
+    def __init__(self, base: str, format: int = FORMAT) -> None:
         #: The directory that the user named, and the one with the files of this format.
         self.base = base
-        self.path = base if version == _FIRST_FORMAT else os.path.join(base, f"v{version}")
+        self.path = base if format == _FIRST_FORMAT else os.path.join(base, f"v{format}")
         self.blobs, self.partial, self.sessions, self.scratch = (
             os.path.join(self.path, name) for name in _DIRECTORIES
         )
@@ -100,6 +100,8 @@ class Root:
         """
         try:
             self.prepare()
+        except UnsafeRootError:
+            raise
         except PermissionError as error:
             raise denied(self.base, error) from error
 
@@ -182,8 +184,6 @@ class Root:
 
 def denied(base: str, error: OSError) -> UnsafeRootError:
     """Return the error for rights under a root that this user lost and cannot give back."""
-    if isinstance(error, UnsafeRootError):
-        return error
     return UnsafeRootError(
         f"{base} cannot be used any more: {error.strerror or error} ({error.filename}). Give user "
         f"{os.geteuid()} all rights on it and on what is in it back, or choose another root "

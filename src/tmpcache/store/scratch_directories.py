@@ -68,9 +68,11 @@ class Directory:
                 # Another thread removed the home with its last directory, or a cleaner everything.
                 home = None
                 root.restore()
+            except UnsafeRootError:
+                raise
             except PermissionError as error:
                 raise_if_interrupted(error)
-                if not attempts_left or isinstance(error, UnsafeRootError):
+                if not attempts_left:
                     raise denied(root.base, error) from error
                 home = None
                 root.restore()

@@ -162,9 +162,9 @@ class Store:
             self._transactions.flushed_at = self.database.clock()
 
     def confirm(self, name: ObjectName, copy: Copy, at: float) -> Copy:
-        """Record that the origin confirmed a copy to ``copy.scope``; return it, validated then.
+        """Record that the origin confirmed a copy to ``copy.scope``.
 
-        Its ``validated_at`` is None if the index has no such copy any more.
+        Return it with `validated_at=at`, or None if the index has no such copy any more.
         """
         scope = copy.scope
         if scope is None or (copy.written_at is not None and 0 <= at - copy.written_at < _RECENT):

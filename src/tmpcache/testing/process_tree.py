@@ -29,9 +29,10 @@ def resume(leader: int) -> None:
 
 
 def kill(leader: int) -> None:
-    """Send SIGKILL to all, stopped first.
+    """Stop all, then send SIGKILL to all.
 
-    A child whose parent has ended is no descendant any more, and could not be found.
+    If a parent were killed first, a child that it had just forked would be no descendant any more,
+    and would not be found.
     """
     stop(leader)
     _signal(_tree(leader), signal.SIGKILL)

@@ -35,12 +35,13 @@ class BatchDownloader:
         self._downloads = fetcher.store.downloads
 
     def lock(self, jobs: Sequence[Job]) -> list[Job]:
-        """Lock the partial file of each job. Return the jobs that are to be fetched one by one.
+        """Lock the partial files of the jobs. Return the jobs that are to be fetched one by one.
 
-        Another process downloads their object, or has just published it.
+        Those are jobs whose partial file could not be locked at once, or holds something to resume,
+        and those whose object another process has just published.
         """
         for job in jobs:
-            job.partial = self._downloads.try_begin(job.name)
+            job.partial = self._downloads.try_lock_partial(job.name)
         locked = {job.name.key: job for job in jobs if job.partial is not None}
         store, origin = self._fetcher.store, self._fetcher.origin
         try:
@@ -60,7 +61,7 @@ class BatchDownloader:
         """Download the object into its partial file. Called in any thread."""
         assert job.partial is not None
         with self._downloads.explain_full_disk(job.name):
-            job.arrival = self._fetcher.downloader.transfer(job.name, None, job.partial, deadline)
+            job.arrival = self._fetcher.downloader.receive(job.name, None, job.partial, deadline)
 
     def publish(self, jobs: Sequence[Job]) -> None:
         """Publish a batch of finished downloads. Each job gets its path or its error.
@@ -80,6 +81,7 @@ class BatchDownloader:
                 self.drop(job)
 
     def _respond(self, job: Job, published: Published | None) -> None:
+        """Give a job its path, after publishing it alone if the batch did not, or its error."""
         assert job.arrival is not None
         try:
             if published is None:  # not with the batch

@@ -27,7 +27,7 @@ class SkippedError(DeadlineExceededError):
 
 
 class BudgetedFetcher:
-    """Fetches objects whose sizes are about known, as long as they fit.
+    """Fetches objects whose approximate size is known, as long as they fit.
 
     The size that the caller gives decides whether an object is asked for. The size in the origin's
     answer decides whether its body is received.
@@ -70,6 +70,7 @@ class BudgetedFetcher:
                 self._left -= size
 
     def _return(self, object_key: ObjectKey) -> None:
+        """Give back what was set aside for an object. Called with the lock held."""
         size = self._granted.pop(object_key, None)
         if size is not None:
             self._free += self._cost(size)

@@ -126,6 +126,7 @@ def _prefix_of(
     return_exceptions: bool,
     jobs: dict[str, Job],
 ) -> CachedPrefix:
+    """Return the result of the jobs of a prefix, mirrored `into` a directory if one is given."""
     in_order = [jobs[key] for key in sorted(jobs)]  # directory buckets list in none
     # An object deleted since the listing might as well have been deleted before it.
     gone = [job for job in in_order if type(job.error) is ObjectNotFoundError]

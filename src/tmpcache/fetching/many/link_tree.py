@@ -75,8 +75,11 @@ def mirrored(
 def _put(
     tree: _Tree, file: CachedFile, directories: list[str], name: str, into: object, copies: bool
 ) -> None:
+    """Link or copy a file to a place in the tree; create the directories on the way."""
     place = tree.enter(directories)
-    if name or file.size:  # else it is what consoles put for a directory
+    if (
+        name or file.size
+    ):  # else it is the empty object with which consoles stand in for a directory
         _give(file, place, _file_name(name), into, copies)
 
 

@@ -150,6 +150,7 @@ def _read(source: Manifest, origin: str) -> list[_ManifestEntry]:
 
 
 def _parsed(source: str | bytes | os.PathLike[str]) -> Any:
+    """Return the document in a text, or in the file at a path, or raise `ConfigError`."""
     if isinstance(source, os.PathLike) or (
         isinstance(source, str) and not source.lstrip().startswith("{")
     ):
@@ -168,6 +169,7 @@ def _parsed(source: str | bytes | os.PathLike[str]) -> Any:
 
 
 def _report(hot: list[_ManifestEntry], received: int, took: float) -> Warming:
+    """Count what became of the objects of a manifest."""
     fetched = present = changed = missing = denied = skipped = 0
     problems = []
     for one in hot:

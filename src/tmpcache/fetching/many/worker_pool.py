@@ -9,8 +9,8 @@ were up, and downloads of large objects can be resumed later.
 
 Objects without a copy are locked ahead of the threads (:mod:`.batch_downloader`), and other
 processes wait for what is locked. So only a few are locked ahead, unless jobs end quickly. Objects
-that another process has locked are fetched last: a pool that waits for others has nothing locked
-that others wait for.
+that another process has locked are fetched last. This avoids deadlock: a pool waits only when it
+holds no locks.
 """
 
 from __future__ import annotations
@@ -227,6 +227,7 @@ class WorkerPool:
     # ---- each of the threads ------------------------------------------------------------------
 
     def _work(self) -> None:
+        """Take jobs from the queue and do them, until None comes."""
         try:
             while (job := self._queue.get()) is not None:
                 if job.partial is None:

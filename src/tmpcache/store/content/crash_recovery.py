@@ -64,6 +64,9 @@ def reconcile(index: Index, root: Root) -> int:
 def rebuild(index: Index, root: Root, blocks: Callable[[int], int]) -> None:
     """Record in an index what is on disk, whatever the index says.
 
+    Reconcile, and remove all partials that nobody has locked, also those that could be resumed. In
+    a new index, which has no rows, only what is leased or locked is left after that.
+
     `blocks` is :meth:`.Quota.blocks`. Reservations follow from the partials: a partial is as long
     as what its download has reserved, or no block of it is written yet.
     """

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 #: Steps of this process (room made, a transaction ended) for which a measurement is good enough
 #: while there is ample room. A step adds a few hundred bytes, at most some 100 kB (a page of a
-#: listing). Ample means at least 8 MiB (:data:`.quota._SMALL_QUOTA`), which is 80 of those.
+#: listing). Ample is an eighth of the quota, with a quota of 64 MiB or more
+#: (:data:`.quota._SMALL_QUOTA`): at least 8 MiB, more than so many steps add.
 _STEPS_TRUSTED = 64
 #: Foreign files are looked for again after this many times as long as that took: so it costs one
 #: hundredth of the time at most.
@@ -46,8 +47,8 @@ class DiskUsage:
         self.max_overhead = 0
         self._steps_left = 0
 
-    def step(self) -> bool:
-        """Count a step; return whether :attr:`max_overhead` is still true."""
+    def may_skip_measuring(self) -> bool:
+        """Count a step of this process; return whether :attr:`max_overhead` is still a bound."""
         self._steps_left -= 1
         return self._steps_left >= 0
 
@@ -67,11 +68,11 @@ class DiskUsage:
     def overhead(self, index: Index) -> tuple[int, int]:
         """Measure the overhead; return its bytes now, and what it may grow to until the next time.
 
-        That takes 15 system calls, 40 µs between two requests.
+        That takes 15 system calls: 40 µs with the cold CPU caches of a real fetch.
         """
         self._steps_left = _STEPS_TRUSTED
         fixed = self._root.measured() + self._root.live_sessions.allocated() + self._foreign_bytes()
-        now, limit = index.size.measured()
+        now, limit = index.size.measure()
         self.max_overhead = fixed + limit
         return fixed + now, fixed + limit
 

@@ -1,4 +1,6 @@
-"""Eviction: the only place where blobs are deleted, so that no reader loses a file that it holds.
+"""Eviction: deletes the blobs that nobody leases, so that no reader loses a file that it holds.
+
+:func:`unlink` is the only place where blobs in the index are deleted.
 
 # Order
 
@@ -27,7 +29,8 @@ that are gone while their rows are not are found by the next transaction (:mod:`
 
 Two other places remove files from ``blobs/``, and none of these is a blob in use: a download
 removes a file that it renamed to there and could not record, and :meth:`.Root.remove` removes the
-directory of a format that no live process uses.
+directory of a format that no live process uses. A third one replaces files: a download is renamed
+over a damaged file, or one that the index does not know, of the name that its blob gets.
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ from ..filesystem.files import names as names_in
 from ..filesystem.files import remove
 from ..leases.session import EVICTED_AT_ONCE, lease_id
 from . import blobs
-from .ledger import byte_count, lease_of
+from .checked_values import byte_count, lease_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

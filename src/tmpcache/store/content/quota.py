@@ -10,15 +10,16 @@ So no process can write a byte that another has not left room for. Scratch direc
 
 # Rows
 
-Rows have a price, too. The index may take up an eighth of the quota. Beyond that, objects are
-evicted only because of their rows, the least recently used first. When content needs the room, the
-pages that eviction has set free are given back to the file system.
+Rows have a price, too. The index may take up an eighth of the quota. Beyond that, rows are trimmed:
+the least recently used objects are deleted, whatever room their content takes. When content needs
+the room, the pages that eviction has set free are given back to the file system.
 
 # Transactions
 
-Every method that takes an index runs inside a write transaction, but for the sums that reports
-show. One transaction evicts a bounded number of blobs, so that the log has room for it. Hence
-:meth:`Quota.make_room` may return False: then the caller commits what was evicted and calls again.
+Every method that takes an index runs inside a write transaction. Only reports call `overhead` and
+`leased_bytes` outside of one: their sums may be a moment old. One transaction evicts a bounded
+number of blobs, so that the log has room for it. Hence :meth:`Quota.make_room` may return False:
+then the caller commits what was evicted and calls again.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ from ..filesystem.files import allocated
 from ..index.index import IndexTooLargeError
 from ..leases.session import PAGE
 from . import blobs, crash_recovery, eviction
+from .checked_values import byte_count, leased_bytes, totals
 from .disk_usage import DiskUsage
-from .ledger import byte_count, leased_bytes, totals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,10 +70,10 @@ class Quota:
         self.set_limits(cached=0)
         #: Blobs that this process has evicted, and their allocated bytes.
         self.evicted = self.evicted_bytes = 0
-        #: To be done after this transaction: evict objects for their rows; shrink the index.
+        #: To be done after this transaction: trim rows; shrink the index.
         self.wants_to_trim_rows = self.wants_shrink = False
-        #: Whether nothing was left to evict when the index was last to be shrunk: if that did not
-        #: suffice, nothing does.
+        #: Whether the last plan had no blob to evict, only the index to shrink. If room is still
+        #: short after that, there is none.
         self._has_nothing_left = False
         #: Whether there was ample room when this was last looked at.
         self._is_ample = False
@@ -94,7 +95,7 @@ class Quota:
         Then the overhead need not be measured: between two measurements far less comes to it.
         """
         self._is_ample = (
-            self._usage.step()
+            self._usage.may_skip_measuring()
             and not self.min_free
             and self.quota >= _SMALL_QUOTA
             and sum(totals(index)) + self._usage.max_overhead + needed
@@ -173,6 +174,7 @@ class Quota:
     def _no_room(
         self, index: Index, needed: int, subject: object, leased: int
     ) -> QuotaExceededError:
+        """Return the error that `needed` bytes do not fit, with the advice for its reason."""
         content, reserved = totals(index)
         overhead, max_overhead = self.overhead(index)
         if needed > self.quota - max_overhead:
@@ -213,14 +215,14 @@ class Quota:
 
     # ---- room for the index itself ------------------------------------------------------------
 
-    def watch(self, index: Index) -> None:
+    def make_room_for_index(self, index: Index) -> None:
         """At the end of a transaction: make room for what the index has grown by.
 
-        This takes 10 µs, so it is left out in a few transactions while there is ample room. If the
+        This takes 10 µs, so it is left out in some transactions while there is ample room. If the
         index does not fit, whatever is evicted, an error is raised: the transaction has not reached
         the disk yet.
         """
-        if self._usage.step() and self._is_ample:
+        if self._usage.may_skip_measuring() and self._is_ample:
             return
         self.wants_to_trim_rows = index.size.excess_rows() > 0
         if index.size.has_grown():
@@ -229,10 +231,10 @@ class Quota:
                     raise IndexTooLargeError("free pages are to be given back first")
 
     def trim_rows(self, index: Index) -> int:
-        """Evict the least recently used objects because the index exceeds its share of the quota.
+        """Delete the least recently used objects because the index exceeds its share of the quota.
 
-        Evict as many as go into one transaction, and return their number. :meth:`watch` sees
-        whether more have to follow.
+        Delete as many as go into one transaction, and return their number.
+        :meth:`make_room_for_index` sees whether more have to follow.
         """
         oldest = "SELECT id FROM objects ORDER BY used_at LIMIT ?"
         deleted = index.run(f"DELETE FROM objects WHERE id IN ({oldest})", index.batch)

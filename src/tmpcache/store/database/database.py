@@ -57,17 +57,43 @@ class Database:
         self._index = index = RecoveringIndex(self.root, quota, min_free, statvfs, time_left)
         self.boot, self.quota = index.boot, index.quota
         self.damaged, self.count = index.damaged, index.count
-        self.transactions = transactions = Transactions(index, clock)
-        self.read, self.read_after_writers = transactions.read, transactions.read_after_writers
-        self.write, self.stage = transactions.write, transactions.stage
-        self.update, self.merge_staged = transactions.update, transactions.merge_staged
-        self.last_change = transactions.last_change
+        self.transactions = Transactions(index, clock)
         #: Partial files whose download locks this process holds.
         self.locked_partials: WeakSet[Descriptor] = WeakSet()
         self.scratches = scratch_directories.Scratches(self.root)
         self._child_session: Session | None = None
         _all.add(self)
         reset_in_children(self)
+
+    # ---- transactions -------------------------------------------------------------------------
+
+    def read(self, operation: Callable[[Index], T]) -> T:
+        """See :meth:`.Transactions.read`."""
+        return self.transactions.read(operation)
+
+    def read_after_writers(self, operation: Callable[[Index], T]) -> T:
+        """See :meth:`.Transactions.read_after_writers`."""
+        return self.transactions.read_after_writers(operation)
+
+    def last_change(self) -> int:
+        """See :meth:`.Transactions.last_change`."""
+        return self.transactions.last_change()
+
+    def update(self, sql: str, *values: object) -> int:
+        """See :meth:`.Transactions.update`."""
+        return self.transactions.update(sql, *values)
+
+    def write(self, operation: Callable[[Index], T]) -> T:
+        """See :meth:`.Transactions.write`."""
+        return self.transactions.write(operation)
+
+    def write_unmerged(self, operation: Callable[[Index], T]) -> T:
+        """See :meth:`.Transactions.write_unmerged`."""
+        return self.transactions.write_unmerged(operation)
+
+    def merge_staged(self, index: Index) -> None:
+        """See :meth:`.Transactions.merge_staged`."""
+        self.transactions.merge_staged(index)
 
     # ---- the session --------------------------------------------------------------------------
 
@@ -91,7 +117,7 @@ class Database:
         return session is not None and not session.is_visible()
 
     def _grow_session(self, index: Index) -> Session:
-        """Begin the session of this process, or give it another page of leases."""
+        """Begin the session of this process, or double its table of leases."""
         session = self.transactions.session
         if session is None:
             session = self.transactions.session = session_file.begin(index, self.root, self.quota)

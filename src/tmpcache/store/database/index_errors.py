@@ -1,4 +1,4 @@
-"""What the caller is told when the index cannot be used, and no recovery helps."""
+"""Errors for the caller, for an index that cannot be used, where no recovery helps."""
 
 from __future__ import annotations
 

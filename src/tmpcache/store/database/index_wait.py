@@ -30,7 +30,7 @@ class IndexWait:
         self._root, self._time_left = root, time_left
 
     def remaining(self, since: float) -> float:
-        """Return the seconds that a call can still wait which has waited `since` then."""
+        """Return the seconds left to a call that began to wait at `since` (monotonic)."""
         waited = time.monotonic() - since
         timeout = BUSY_TIMEOUT - waited if waited > _SHORT_WAIT else BUSY_TIMEOUT
         return max(0.0, min(timeout, self._time_left()))

@@ -17,15 +17,15 @@ idempotent.
 * *Descriptors closed* by a program that daemonizes (``EBADF``): all is opened again. The old
   connection is never closed, as its descriptors may be other files by now.
 * *A directory deleted*, or this user's rights on it lost: created again, and given back.
-* *Disk full*: 1 MiB of blobs is evicted. Where the index cannot even be opened, blobs go by their
-  mtime, and ``changes`` tells the next process that files and rows differ.
+* *Disk full*: 1 MiB of blobs is evicted. Where the index cannot even be opened, the blobs with the
+  oldest mtime are deleted, and ``changes`` tells the next process that files and rows differ.
 * *Too large* for the quota with all its free pages: these are given back to the file system.
 
 Three failures are the caller's: the index is locked for longer than the call can wait, the process
 has no descriptors left, or nobody may give the rights back.
 
-A new index knows no object. :func:`.crash_recovery.rebuild` removes the blobs that nobody leases,
-and accounts for leased blobs and partial files. The same happens if a change was not committed. An
+A process that creates the index, or opens one whose last change was not committed, runs
+:func:`.crash_recovery.rebuild`: what has no row is removed, unless somebody leases or locks it. An
 index from an earlier boot is checked first: a machine that lost power may have broken it.
 
 # Locking
@@ -51,7 +51,7 @@ from ...errors import (
     too_many_files,
 )
 from ..content import crash_recovery, eviction
-from ..content.ledger import totals
+from ..content.checked_values import totals
 from ..content.quota import FULL, Quota
 from ..filesystem import files
 from ..index.commit_marks import CommitMarks
@@ -105,7 +105,7 @@ class RecoveringIndex:
         self._last_inode = 0
 
     def use(self, operation: Callable[[Index], T]) -> T:
-        """Run an operation on the index; after a failure, recover and run it again."""
+        """Run an operation on the open index; after a failure, recover and run it again."""
         began = time.monotonic()
         with self.lock:  # its holder waits for other processes once at most
             timeout = self._wait.remaining(since=began)
@@ -161,7 +161,9 @@ class RecoveringIndex:
     def _recover_from_os_error(self, error: OSError, *, is_last: bool) -> bool:
         """Take the step that fits an error of the file system; return False if there is none."""
         if isinstance(error, (FileNotFoundError, PermissionError)):
-            if not is_last and not isinstance(error, UnsafeRootError):
+            if isinstance(error, UnsafeRootError):
+                return False
+            if not is_last:
                 self.root.restore()
                 return True
             if isinstance(error, PermissionError):
@@ -203,7 +205,7 @@ class RecoveringIndex:
         """Evict blobs although the index cannot be written: files go first, then their rows."""
         if self._index is None:
             if self.changes is not None:
-                self.changes.forget()  # so whoever opens the index reconciles
+                self.changes.mark_unfinished()  # so the next process that opens it reconciles
             eviction.evict_without_index(self.root, _EVICTED_FOR_INDEX)
             return
         for _ in range(2):

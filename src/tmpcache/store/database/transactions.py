@@ -1,17 +1,17 @@
 """Transactions on the index of one root, and what they guarantee.
 
 The index is an SQLite file that all processes share. An operation is a function that gets the open
-index. `read` and `read_after_writers` run one that changes nothing, `write` and `stage` one that
-does; `update` runs a single statement. :mod:`.recovering_index` opens the file, and recovers when
-it is damaged or the disk is full.
+index. `read` and `read_after_writers` run one that changes nothing, `write` and `write_unmerged`
+one that does; `update` runs a single statement. :mod:`.recovering_index` opens the file, and
+recovers when it is damaged or the disk is full.
 
 # Locking
 
 * In this process one thread at a time uses the index (:attr:`.RecoveringIndex.lock`).
-* `write` and `stage` hold SQLite's write lock from their first statement to their commit. Only in
-  such a transaction does a process publish, evict, reserve, or make or remove session files. So
-  what an operation finds, in files and rows, stays so until it commits. (One exception: a disk that
-  is too full to open the index, see :mod:`.recovering_index`.)
+* `write` and `write_unmerged` hold SQLite's write lock from their first statement to their commit.
+  Only in such a transaction does a process publish, evict, reserve, or make or remove session
+  files. So what an operation finds, in files and rows, stays so until it commits. (One exception: a
+  disk that is too full to open the index, see :mod:`.recovering_index`.)
 * `read` takes no lock: each statement sees the last commit. A blob is renamed into place before its
   row is committed, so `read` may miss it. `read_after_writers` waits until no writer is under way.
 * A thread waits for another process 30 s, or as long as its call has time left, and raises then.
@@ -29,8 +29,7 @@ it is damaged or the disk is full.
   file. Its number is taken back, and nobody need reconcile.
 * An operation evicts a file before its row, and adds a row before the reservation goes. What is
   interrupted counts too many bytes against the quota, never too few.
-* An operation runs again, from its start, after the index was repaired. So it must do no harm when
-  it runs twice.
+* An operation runs again, from its start, after the index was repaired. So it must be idempotent.
 * `update` changes rows alone, in one statement. It takes no number.
 """
 
@@ -57,8 +56,8 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-#: Transactions that evict objects for their rows after one transaction that adds some: together
-#: they evict more than it added, and a caller does not wait long where a quota was made smaller.
+#: Transactions that trim rows after one transaction that adds some: together they delete more than
+#: it added, and a caller does not wait long where a quota was made smaller.
 _MAX_ROW_TRIMS = 8
 
 
@@ -75,7 +74,10 @@ class Transactions:
         self.flushed_at = clock()
 
     def read(self, operation: Callable[[Index], T]) -> T:
-        """Run an operation that changes nothing. It may miss a blob that is being published."""
+        """Run an operation that changes nothing. It may miss a blob that is being published.
+
+        The first use by a process opens the index, and creates or rebuilds it if need be.
+        """
         if not here[0]:
             recover_from_fork()
         return self._index.use(operation)
@@ -115,7 +117,7 @@ class Transactions:
         """Run an operation in a write transaction, with every copy and every use in the tables."""
         return self._run(operation, merge_first=True)
 
-    def stage(self, operation: Callable[[Index], T]) -> T:
+    def write_unmerged(self, operation: Callable[[Index], T]) -> T:
         """Run an operation that adds one row to ``staged``, in a write transaction.
 
         What is staged is not merged before, which saves two thirds of the time. So the operation
@@ -138,7 +140,7 @@ class Transactions:
         return result
 
     def _trim_rows(self) -> None:
-        """Evict objects for their rows while the index takes up more than its share."""
+        """Trim rows while the index takes up more than its share."""
         for _ in range(_MAX_ROW_TRIMS * self._quota.wants_to_trim_rows):
             trimmed = self._index.use(
                 lambda index: self._transact(index, self._quota.trim_rows, merge_first=True)
@@ -153,6 +155,7 @@ class Transactions:
             index.shrink()
 
     def _refuse_reentry(self) -> None:
+        """Raise an error if this thread is in a transaction already."""
         if not here[0]:
             recover_from_fork()
         if self._index.writer == get_ident():
@@ -183,7 +186,7 @@ class Transactions:
                     session_file.keep_visible(index, self._quota, self.session)
                 try:
                     result = operation(index)
-                    self._quota.watch(index)
+                    self._quota.make_room_for_index(index)
                 except QuotaExceededError:
                     if self._quota.evicted == evicted and not unfinished:
                         changes.undo()

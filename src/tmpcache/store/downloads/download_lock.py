@@ -7,7 +7,7 @@ import time
 
 from filelock import lock_descriptor
 
-from ..filesystem.files import Descriptor, StrangeFileError, open_file
+from ..filesystem.files import Descriptor, ForeignFileError, open_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def acquire(
     while True:
         try:
             lock = try_acquire(path)
-        except StrangeFileError:  # a foreign file has the name and stays
+        except ForeignFileError:  # a foreign file has the name and stays
             if os.path.basename(path) != name:
                 raise
             path = _private_path(directory, name)

@@ -1,7 +1,7 @@
 """Downloads into one root: begun under the download lock, then published, kept or removed.
 
-`Downloads.partial` downloads one object, and waits while another process does. `try_begin`,
-`publish_many` and `end` serve many objects at a time, and never wait.
+`Downloads.locked_partial` is for one object: it waits while another process downloads that.
+`try_lock_partial`, `publish_many` and `end` serve many objects at a time, and never wait.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ...errors import (
     is_out_of_files,
     too_many_files,
 )
-from ..content.ledger import totals
+from ..content.checked_values import totals
 from ..content.quota import FULL, exceeded
 from ..filesystem.files import Descriptor
 from . import download_lock
@@ -52,7 +52,7 @@ class Downloads:
         self._database = database
 
     @contextmanager
-    def partial(
+    def locked_partial(
         self,
         name: ObjectName,
         lock_timeout: float,
@@ -70,7 +70,7 @@ class Downloads:
         ``__exit__``: Python closes a generator that nobody refers to any more, and `end` runs.
         """
         try:
-            partial = self._begin(name, lock_timeout, close_response, deadline)
+            partial = self._lock_partial(name, lock_timeout, close_response, deadline)
             try:
                 yield partial
             except BaseException as error:
@@ -81,13 +81,14 @@ class Downloads:
             self._explain(name, error)
             raise
 
-    def _begin(
+    def _lock_partial(
         self,
         name: ObjectName,
         lock_timeout: float,
         close_response: Callable[[], None] | None,
         deadline: Deadline | None,
     ) -> Partial:
+        """Lock the partial file of an object, and take over what it holds if that is recorded."""
         database, file = self._database, name.file_id()
 
         def acquire() -> tuple[Descriptor, str, bool]:
@@ -105,7 +106,7 @@ class Downloads:
                 raise
             self.free_disk_space(1)
             lock, path, waited = acquire()
-        partial = self._partial(lock, path, name, waited=waited)
+        partial = self._new_partial(lock, path, name, waited=waited)
         if lock.status.st_size:
             identity = partial.file_name, partial.inode, database.boot
             for row in database.read(lambda index: index.rows(_RECORDED, *identity)):
@@ -114,16 +115,19 @@ class Downloads:
                 partial.rewind()
         return partial
 
-    def _partial(self, lock: Descriptor, path: str, name: ObjectName, *, waited: bool) -> Partial:
+    def _new_partial(
+        self, lock: Descriptor, path: str, name: ObjectName, *, waited: bool
+    ) -> Partial:
+        """Return the partial file for a descriptor that holds the download lock."""
         self._database.locked_partials.add(lock)
         reservation = Reservation(self._database, lock, os.path.basename(path), name)
         return Partial(lock, path, waited, reservation)
 
-    def try_begin(self, name: ObjectName) -> Partial | None:
+    def try_lock_partial(self, name: ObjectName) -> Partial | None:
         """Return the partial file of an object, locked, or None if that takes more than a moment.
 
         None if another download holds the lock, has left something to resume, or the disk refuses
-        the file: `partial` deals with each of these.
+        the file: `locked_partial` deals with each of these.
         """
         path = os.path.join(self._database.root.partial, name.file_id())
         try:
@@ -133,7 +137,7 @@ class Downloads:
             return None
         if lock is None or lock.status.st_size:
             return None
-        return self._partial(lock, path, name, waited=False)
+        return self._new_partial(lock, path, name, waited=False)
 
     def end(self, partial: Partial, error: BaseException | None = None) -> None:
         """End a download; keep or remove the partial file if it was not published."""
@@ -158,7 +162,7 @@ class Downloads:
             partial.remove()
             if partial.has_reserved:
                 self._database.write(partial.remove)
-        except TmpCacheError:  # the disk is full: whoever makes room reclaims the unlocked file
+        except TmpCacheError:  # the disk is full: who makes room reclaims the unlocked file
             self._database.count("reservation left")
 
     @contextmanager
@@ -171,6 +175,7 @@ class Downloads:
             raise
 
     def _explain(self, subject: object, error: OSError) -> None:
+        """Raise the error that names the subject, for a full disk or too many open files."""
         is_explained = isinstance(error, TmpCacheError) and str(subject) in str(error)
         if not is_explained and is_out_of_files(error):
             raise too_many_files(subject) from error

@@ -1,10 +1,11 @@
 """The partial file: what a download of one object writes to until it is published.
 
-The package's text tells how it is locked, reserved for, published, and resumed after a kill.
+See the docstring of :mod:`tmpcache.store.downloads` for how it is locked, reserved for, published,
+and resumed after a kill.
 
-The hash of the content follows the bytes from the start on. Bytes that arrive in their turn are
-hashed from memory. Bytes ahead of their turn are an extent (:mod:`.extents`); once all bytes before
-it have arrived, they are read again, from the page cache, and hashed.
+Bytes that arrive in order are hashed from memory. Bytes that arrive before some that precede them
+form a run (:mod:`.out_of_order`). Once the missing bytes have arrived, the run is read again, from
+the page cache, and hashed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ..content import blobs
 from ..content.eviction import remove_siblings
 from ..filesystem.files import Descriptor, remove
 from .content_hash import ContentHash
-from .extents import OutOfOrderRuns
+from .out_of_order import OutOfOrderRuns
 from .reservation import SMALL
 
 TYPE_CHECKING = False
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
     from .reservation import Reservation
 
 #: Bytes that arrive between two records of progress: what a kill can cost. A record costs 50 µs.
-PART = 8 * 1024 * 1024
-#: Bytes of extents that one write hashes when their turn has come. The last byte of a range may
-#: complete what seven other connections have brought: 100 ms of work, during which nobody reads
-#: from the connection that brought it (1 GiB over 8 capped ones took 0.1 s longer).
+PROGRESS_INTERVAL = 8 * 1024 * 1024
+#: Bytes of runs that one write hashes at most. The last byte of a range may join what seven other
+#: connections have brought to the start: 100 ms of work, during which nobody reads from the
+#: connection that brought that byte (1 GiB over 8 capped ones took 0.1 s longer).
 _MAX_CATCH_UP = 2 * 1024 * 1024
 _CHUNK = 256 * 1024  # fits into a core's second cache
 
@@ -72,7 +73,7 @@ class Partial:
         #: Bytes from the start that have been received without a gap, and hashed.
         self.received = 0
         self._hash = ContentHash()
-        self._extents = OutOfOrderRuns()
+        self._runs = OutOfOrderRuns()
         #: A small body, until :meth:`pour` writes it into the file.
         self._pending: bytearray | None = None
 
@@ -84,7 +85,7 @@ class Partial:
     # ---- receiving ----------------------------------------------------------------------------
 
     def begin(self, etag: str, size: int | None, checksum: str = "") -> None:
-        """Reserve for an object before the first of its bytes is written."""
+        """Reserve for an object before its first byte is written, or keep a small one in memory."""
         self._describe(etag, size, checksum)
         if size is None or size >= SMALL:
             self.reserve(size or 0)
@@ -120,10 +121,10 @@ class Partial:
             if hashes and at == self.received:
                 self._hash_next(data)
             else:
-                self._extents.add(data, at)
+                self._runs.add(data, at)
             if hashes:
                 self._catch_up(_MAX_CATCH_UP)
-                if self._byte_count() - self.recorded >= PART:
+                if self._byte_count() - self.recorded >= PROGRESS_INTERVAL:
                     self.record_progress()
         finally:
             if hashes:
@@ -145,9 +146,9 @@ class Partial:
         self.received += len(data)
 
     def _catch_up(self, max_bytes: int = sys.maxsize) -> None:
-        """Hash up to `max_bytes` of the extents that all bytes before have arrived for."""
+        """Hash up to `max_bytes` of the runs that now join the start."""
         limit = self.received + max_bytes
-        while (end := self._extents.contiguous_end(self.received, limit)) > self.received:
+        while (end := self._runs.contiguous_end(self.received, limit)) > self.received:
             for data in self._read(self.received, end):
                 self._hash_next(data)
             if self.received < end:
@@ -165,11 +166,11 @@ class Partial:
 
     def _byte_count(self) -> int:
         """Return how many bytes have been received, wherever in the object."""
-        return self.received + self._extents.bytes_beyond(self.received)
+        return self.received + self._runs.bytes_beyond(self.received)
 
     def gaps(self) -> list[tuple[int, int]]:
         """Return what is missing of an object of known size, as pairs of start and end."""
-        return self._extents.gaps(self.received, self.size)
+        return self._runs.gaps(self.received, self.size)
 
     def check(self, subject: object) -> None:
         """Raise :class:`IntegrityError` unless the content has the checksum announced for it."""
@@ -180,18 +181,18 @@ class Partial:
 
     def record_progress(self) -> None:
         """Record what has been received, if another download could resume it."""
-        byte_count = self._byte_count()
-        if self.etag and self.size and "." not in self.file_name and byte_count >= PART:
+        byte_count, is_private = self._byte_count(), "." in self.file_name
+        if self.etag and self.size and not is_private and byte_count >= PROGRESS_INTERVAL:
             self._reservation.record_progress(*self._progress())
             self.recorded = byte_count
 
     def _progress(self) -> tuple[str, int, str, int, str, str]:
         """Return the arguments of :meth:`resume`; after a :meth:`rewind`, of an empty file."""
         described = self.etag, self.size or 0, self._hash.announced
-        return *described, self.received, self._hash.digest(), str(self._extents)
+        return *described, self.received, self._hash.digest(), str(self._runs)
 
     def resume(
-        self, etag: str, size: int, checksum: str, received: int, digest: str, extents: str
+        self, etag: str, size: int, checksum: str, received: int, digest: str, runs: str
     ) -> None:
         """Take over what an earlier download recorded, or rewind if the file has changed since.
 
@@ -201,12 +202,12 @@ class Partial:
         self.recorded = 1  # the row exists, whatever is in it: a rewind has to clear it
         for data in self._read(0, received):
             self._hash_next(data)
-        found = OutOfOrderRuns.parse(extents)
+        found = OutOfOrderRuns.parse(runs)
         if self._hash.digest() != digest or not all(
-            extent.matches(self._read(extent.start, extent.end)) for extent in found
+            run.matches(self._read(run.start, run.end)) for run in found
         ):
             return self.rewind()
-        self._extents = found
+        self._runs = found
         self._catch_up()
         self.recorded = self._byte_count()
         return None
@@ -223,7 +224,7 @@ class Partial:
 
     def keep(self) -> None:
         """Leave the file to the next download of the object, no larger than what it holds."""
-        os.ftruncate(self.fd, max(self.received, self._extents.end))
+        os.ftruncate(self.fd, max(self.received, self._runs.end))
         self.record_progress()
         self._reservation.shrink()
 

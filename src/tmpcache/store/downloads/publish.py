@@ -85,7 +85,7 @@ def publish(database: Database, arrival: Arrival) -> Published:
     choice: tuple[str, int, bool] = (digest + suffix, 0, False)  # mostly no file has that name
     try:
         while True:
-            copy = database.stage(_Publication(database, arrival, *choice))
+            copy = database.write_unmerged(_Publication(database, arrival, *choice))
             if copy is not None:
                 arrival.partial.published = True
                 return copy, lease
@@ -98,7 +98,7 @@ def publish(database: Database, arrival: Arrival) -> Published:
 def _choose_name(
     database: Database, partial: Partial, digest: str, suffix: str
 ) -> tuple[str, int, bool]:
-    """Return a name for the content, the inode found there (or 0), and whether to share it."""
+    """Return a name, the inode found there (or 0), and whether to share the blob of that name."""
     number = 0
     while True:
         name = f"{digest}{f'-{number}' if number else ''}{suffix}"

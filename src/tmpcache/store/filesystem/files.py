@@ -6,7 +6,8 @@ and cleaners of /tmp may delete anything. So every function here expects both:
 * A path is opened without following a symbolic link, and without waiting: opening a FIFO would wait
   for its writer.
 * A file counts as ours if it is a regular file of this user and its name is one that this program
-  gives. All else is a *strange file*: it is left alone, unless it has a fixed name of ours.
+  gives. All else is a *foreign file*: it is left alone; under ``index.sqlite`` or ``changes`` it is
+  removed.
 * A file may have been deleted: measuring it gives 0, and removing it is no error.
 """
 
@@ -32,7 +33,7 @@ DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 #: Descriptors below this are those of the standard streams. If these are closed, a file of ours may
 #: get one of the numbers, and whatever prints would write into it.
 _FIRST = 3
-#: How many times a strange file under a fixed name of ours is removed, before giving up.
+#: How many times a foreign file under a fixed name of ours is removed, before giving up.
 _ATTEMPTS = 10
 
 
@@ -54,8 +55,8 @@ def spare_descriptors(kept: int = _KEPT_DESCRIPTORS) -> int:
     return sys.maxsize if limit == resource.RLIM_INFINITY else max(0, limit - opened - kept)
 
 
-class StrangeFileError(TmpCacheError, FileNotFoundError):
-    """A strange file has the name: not a regular file of this user, so none of ours is there."""
+class ForeignFileError(TmpCacheError, FileNotFoundError):
+    """A foreign file has the name: not a regular file of this user, so none of ours is there."""
 
 
 class Descriptor:
@@ -135,27 +136,27 @@ class Descriptor:
 def open_file(path: str, flags: int = os.O_RDONLY, *, dir_fd: int | None = None) -> Descriptor:
     """Open a file of ours. With ``O_CREAT``, create it with mode 0600, whatever the umask says.
 
-    Raise :class:`StrangeFileError`, a ``FileNotFoundError``, if a strange file has the name.
+    Raise :class:`ForeignFileError`, a ``FileNotFoundError``, if a foreign file has the name.
     """
     try:
         file = Descriptor(path, flags, dir_fd=dir_fd)
     except PermissionError as error:
-        raise StrangeFileError(error.errno, "not to be opened by this user", path) from error
+        raise ForeignFileError(error.errno, "not to be opened by this user", path) from error
     except OSError as error:
         raise_if_interrupted(error)
-        if isinstance(error, FileNotFoundError) or not _is_strange(path, dir_fd):
+        if isinstance(error, FileNotFoundError) or not _is_foreign(path, dir_fd):
             raise
-        raise StrangeFileError(error.errno, "not a file of ours", path) from error
+        raise ForeignFileError(error.errno, "not a file of ours", path) from error
     status = file.status
     if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
         file.close()
-        raise StrangeFileError(0, "not a file of ours", path)
+        raise ForeignFileError(0, "not a file of ours", path)
     if flags & os.O_CREAT and status.st_mode & 0o777 != 0o600 and not status.st_size:
         os.fchmod(file.fd, 0o600)
     return file
 
 
-def _is_strange(path: str, dir_fd: int | None) -> bool:
+def _is_foreign(path: str, dir_fd: int | None) -> bool:
     try:
         return not stat.S_ISREG(os.lstat(path, dir_fd=dir_fd).st_mode)
     except OSError as error:
@@ -166,13 +167,13 @@ def _is_strange(path: str, dir_fd: int | None) -> bool:
 def open_or_create(path: str) -> Descriptor:
     """Open a file of a fixed name for reading and writing; create it if there is none.
 
-    A strange file is removed first, as the name is ours. A directory is not: raise
+    A foreign file is removed first, as the name is ours. A directory is not: raise
     :class:`UnsafeRootError`.
     """
     for attempts_left in reversed(range(_ATTEMPTS)):
         try:
             return open_file(path, os.O_RDWR | os.O_CREAT)
-        except StrangeFileError as error:
+        except ForeignFileError as error:
             try:
                 status = os.lstat(path)
             except FileNotFoundError:
@@ -232,7 +233,7 @@ def allocated(path: str) -> int:
 
 
 def allocated_in(directory: str, is_excluded: Callable[[str], object]) -> int:
-    """Return the allocated bytes of the entries of a directory whose names are not `is_excluded`.
+    """Return the allocated bytes of the entries of a directory that `is_excluded` does not accept.
 
     Subdirectories count with all that is in them.
     """

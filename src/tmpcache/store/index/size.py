@@ -55,15 +55,15 @@ class IndexSize:
         self._measured_pages = 0
 
     def has_grown(self) -> bool:
-        """Return whether the file has used up what :meth:`measured` last left room for."""
+        """Return whether the file is larger than the last :meth:`measure` allowed for."""
         return self._pages() > self._measured_pages + _SPARE_PAGES
 
     def excess_rows(self) -> int:
         """Return the bytes of pages in use beyond the index's share, an eighth of the quota."""
         return (self._pages() - self.free_pages()) * self.page - self._share
 
-    def measured(self) -> tuple[int, int]:
-        """Return the bytes allocated now, and the bytes until which nobody need measure again."""
+    def measure(self) -> tuple[int, int]:
+        """Return the bytes allocated now, and an upper bound, true until :meth:`has_grown`."""
         file, log, shared = (files.allocated(self._path + end) for end in ("", "-wal", "-shm"))
         self._measured_pages = pages = self._pages()
         limit = max(file, self._file_with(pages)) + max(log, self.log) + self._transaction(pages)
@@ -81,7 +81,7 @@ class IndexSize:
         return written * (self.page + _FRAME_HEADER)
 
     def shrinkable(self, rows_left: int) -> int:
-        """Return by how many bytes :meth:`measured` may fall if only `rows_left` blobs stay."""
+        """Return by how many bytes :meth:`measure` may fall if only `rows_left` blobs stay."""
         pages = self._measured_pages
         file = max(files.allocated(self._path), self._file_with(pages))
         left = min(pages, _EMPTY_PAGES + rows_left)

@@ -10,7 +10,7 @@ import fcntl
 import os
 
 from ...errors import UnsafeRootError
-from ..filesystem.files import Descriptor, StrangeFileError, open_file, remove
+from ..filesystem.files import Descriptor, ForeignFileError, open_file, remove
 
 
 def try_lock(fd: int, mode: int = fcntl.LOCK_EX) -> bool:
@@ -28,8 +28,9 @@ def try_lock(fd: int, mode: int = fcntl.LOCK_EX) -> bool:
 def create_locked(directory: str) -> tuple[str, Descriptor]:
     """Create a file of a random name in a directory and lock it; return its path and the file.
 
-    A process that looks which sessions are alive may lock the new file first, for a moment. It does
-    so without the index's write lock where it only reports. Then another file is created.
+    A process that only reports who is alive, or what is leased, does not hold the index's write
+    lock. It tries the lock of each file that it finds, and may have the lock of the new one for a
+    moment. Then another file is created.
     """
     while True:
         path = os.path.join(directory, os.urandom(8).hex())
@@ -51,7 +52,7 @@ def refuse_file_system_without_locks(path: str) -> None:
     """
     try:
         second = open_file(path)
-    except StrangeFileError:  # something else has the name by now
+    except ForeignFileError:  # something else has the name by now
         return
     excludes_nobody = try_lock(second.fd)
     second.close()

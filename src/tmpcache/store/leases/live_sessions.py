@@ -1,8 +1,9 @@
 """The sessions of all live processes: an evictor reads their leases and announces what it evicts.
 
-A session file whose lock can be had belongs to a dead process: its leases do not count. Evicting
-blobs and removing such files need the index's write lock: so there is one evictor at a time, and no
-session file that its process has created but not locked yet.
+A session file whose lock can be had belongs to a dead process: its leases do not count. To evict
+blobs, to remove such files and to create a session file, a process holds the index's write lock. So
+there is one evictor at a time, and it meets no session file that its process has created and not
+locked yet.
 
 :mod:`.session` has the layout of the files, and says why announcing and reading protect the users
 of a blob.
@@ -121,6 +122,7 @@ class LiveSessions:
 
 
 def _read_leases(fd: int) -> Iterator[int]:
+    """Yield the slots of a session file, of its pages that have any lease."""
     table = os.pread(fd, os.fstat(fd).st_size, HEADER * WORD)
     for start in range(0, len(table) & -WORD, PAGE):
         page = table[start : start + PAGE]

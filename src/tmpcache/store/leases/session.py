@@ -23,14 +23,11 @@ about to be deleted. Neither touches the file or the links that users made of it
 
 # How a lease ends
 
-* `CachedFile.release` is called, or the ``with`` block of the path ends.
-* The path object is garbage-collected, and with it the lease.
-* The invocation ends in which the path was returned: it releases the paths that are still held. So
-  does a scratch directory, when it is removed, with the paths that were fetched into it.
-* The process ends or calls ``exec``. The kernel drops the lock of the session, so other processes
-  ignore its leases, and one of them removes its file.
+docs/design/leases.md lists what ends a lease. The last of these is the end of the process, or its
+``exec``: the kernel drops the lock of the session, so other processes ignore its leases, and one of
+them removes its file.
 
-Two events do not end it:
+Two events do not end a lease:
 
 * A fork. Before it, the parent makes a session for the child, with the same leases in the same
   slots. From then on each process ends its own. A child that was forked without Python's hooks, or
@@ -122,7 +119,7 @@ class Session:
         #: The lease id last written to each slot. A forked child shares the table with its parent,
         #: which may release leases that the child still has; this list is the child's own.
         self._lease_ids: list[int] = []
-        #: The words of the file, and how many there are.
+        #: The words of the file, and their number.
         self.table, self.length = memoryview(b""), 0
         self._file: Descriptor | None = None
         self._create_file(PAGE)
@@ -144,7 +141,7 @@ class Session:
 
     @property
     def size(self) -> int:
-        """Length of the file in bytes, which is also what :meth:`grow` adds."""
+        """Bytes of the file; :meth:`grow` doubles it."""
         return self.length * WORD
 
     def grow(self) -> None:
@@ -249,11 +246,11 @@ class Session:
     def continue_in(self, child_session: Session | None) -> None:
         """In a forked child: leave the parent's session, and take over `child_session`.
 
-        The leases that the child inherited refer to this object, so they need not be changed.
-        Since `child_session` was made, other threads of the parent may have acquired leases that
-        the child has, or released some that it still has: so all are written once more. Without a
-        `child_session` the leases are in private memory, and no slot is free, until the session is
-        renewed.
+        The leases that the child inherited refer to this object, so they stay as they are. Between
+        the making of `child_session` and the fork, other threads of the parent may have acquired
+        and released leases. So the lease id of every slot that the child has in use is written once
+        more. Without a `child_session` the leases are in private memory, and no slot is free, until
+        the session is renewed.
         """
         in_use = {*range(HEADER, self.length)}.difference(self.free)
         self._file = None

@@ -1,4 +1,4 @@
-"""Bytes of a partial file that arrived ahead of their turn."""
+"""Bytes of a partial file that arrived out of order: before some that precede them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-class Extent:
+class Run:
     """A run of bytes that has arrived while some before it are missing, with a hash of its own.
 
-    >>> extent = Extent(4096)
-    >>> extent.add(memoryview(b"data"))
-    >>> str(extent), len(Extent.parse(str(extent)))
+    >>> run = Run(4096)
+    >>> run.add(memoryview(b"data"))
+    >>> str(run), len(Run.parse(str(run)))
     ('4096-4100:e4b7943fd57d5d1e', 4)
     """
 
@@ -27,13 +27,13 @@ class Extent:
         self._hash, self._digest = xxhash.xxh3_64(), ""
 
     @classmethod
-    def parse(cls, text: str) -> Extent:
-        """Return the extent that was recorded as ``str(extent)``."""
+    def parse(cls, text: str) -> Run:
+        """Return the run that was recorded as ``str(run)``."""
         span, _, digest = text.partition(":")
         start, _, end = span.partition("-")
-        extent = cls(int(start))
-        extent.end, extent._digest = int(end), digest
-        return extent
+        run = cls(int(start))
+        run.end, run._digest = int(end), digest
+        return run
 
     def add(self, data: memoryview) -> None:
         """Add the bytes that follow its end."""
@@ -57,60 +57,60 @@ class Extent:
 
 
 class OutOfOrderRuns:
-    """All extents of one partial file. Several threads may add to different ones."""
+    """All runs of one partial file. Several threads may add to different ones."""
 
-    def __init__(self, extents: Iterable[Extent] = ()) -> None:
-        self._lock, self._extents = Lock(), [*extents]
+    def __init__(self, runs: Iterable[Run] = ()) -> None:
+        self._lock, self._runs = Lock(), [*runs]
 
     @classmethod
     def parse(cls, text: str) -> OutOfOrderRuns:
-        """Return the extents that were recorded as ``str(extents)``."""
-        return cls(map(Extent.parse, text.split()))
+        """Return the runs that were recorded as ``str(runs)``."""
+        return cls(map(Run.parse, text.split()))
 
     def add(self, data: memoryview, at: int) -> None:
-        """Add bytes to the extent that ends at byte `at`, or begin one there."""
+        """Add bytes to the run that ends at byte `at`, or begin one there."""
         with self._lock:
-            extent = next((extent for extent in self._extents if extent.end == at), None)
-            if extent is None:
-                extent = Extent(at)
-                self._extents.append(extent)
-            extent.add(data)
+            run = next((run for run in self._runs if run.end == at), None)
+            if run is None:
+                run = Run(at)
+                self._runs.append(run)
+            run.add(data)
 
     def contiguous_end(self, received: int, limit: int) -> int:
-        """Return up to where, but no further than `limit`, the first `received` bytes go on.
+        """Return the end of the run without a gap from byte 0, at most `limit`.
 
-        That is `received` itself if the next byte is missing. Runs before it are forgotten.
+        The first `received` bytes are there. Forget the runs that end within them.
         """
-        if not self._extents:
+        if not self._runs:
             return received
         with self._lock:
-            self._extents = [extent for extent in self._extents if extent.end > received]
-            first = min(self._extents, key=lambda extent: extent.start, default=None)
+            self._runs = [run for run in self._runs if run.end > received]
+            first = min(self._runs, key=lambda run: run.start, default=None)
             if first is None or first.start > received:
                 return received
             return min(first.end, limit)
 
     def bytes_beyond(self, received: int) -> int:
         """Return how many bytes have arrived beyond the first `received` ones."""
-        return sum(max(0, extent.end - max(extent.start, received)) for extent in self._extents)
+        return sum(max(0, run.end - max(run.start, received)) for run in self._runs)
 
     def gaps(self, received: int, size: int | None) -> list[tuple[int, int]]:
         """Return what is missing after the first `received` bytes, as pairs of start and end."""
         found, at = [], received
-        for extent in sorted(self._extents, key=lambda extent: extent.start):
-            if extent.start > at:
-                found.append((at, extent.start))
-            at = max(at, extent.end)
+        for run in sorted(self._runs, key=lambda run: run.start):
+            if run.start > at:
+                found.append((at, run.start))
+            at = max(at, run.end)
         return [*found, (at, size)] if size is not None and at < size else found
 
     @property
     def end(self) -> int:
-        """The end of the last extent, 0 if there is none."""
-        return max((extent.end for extent in self._extents), default=0)
+        """The end of the last run, 0 if there is none."""
+        return max((run.end for run in self._runs), default=0)
 
-    def __iter__(self) -> Iterator[Extent]:
-        return iter(self._extents)
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self._runs)
 
     def __str__(self) -> str:
         with self._lock:
-            return " ".join(map(str, self._extents))
+            return " ".join(map(str, self._runs))
