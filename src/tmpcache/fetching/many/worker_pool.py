@@ -98,13 +98,13 @@ class WorkerPool:
     def run(self, threads: int) -> None:
         """Do all jobs with at most so many `threads`. None of them is left afterwards.
 
-        If this process may open few files, it has fewer threads, each with a connection of its
-        own, and locks fewer partials ahead.
+        If this process may open few files, it has fewer threads, each with one connection and
+        another one that its origin is about to close, and locks fewer partials ahead.
         """
         reason: BaseException | None = None
         files = spare_descriptors()
-        threads = max(1, min(threads, len(self._jobs), files // 3))
-        self._max_partials = max(1, files - threads)
+        threads = max(1, min(threads, len(self._jobs), files // 4))
+        self._max_partials = max(1, files - 2 * threads)
         try:
             self._coordinate(self._start(threads))
             reason = self._failure
