@@ -23,7 +23,7 @@ from tmpcache.errors import FetchManyError, QuotaExceededError, TmpCacheError
 from tmpcache.fetching.fetcher import Fetcher
 from tmpcache.fetching.many.batch_downloader import BatchDownloader
 from tmpcache.fetching.many.job import Job
-from tmpcache.store.index.index import Index
+from tmpcache.store.index import Index
 
 KIB = 1024
 

@@ -27,7 +27,9 @@ LAYERS = """
     origin
     store.filesystem
     store.leases
+    store.tables
     store.index
+    store.staging, store.commit_marks
     store.root
     store.content, store.scratch_directories
     store.database

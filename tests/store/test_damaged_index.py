@@ -14,7 +14,7 @@ from support.processes import spawn, wait_until
 
 import tmpcache
 from tmpcache import Outcome
-from tmpcache.store.index.index import Index
+from tmpcache.store.index import Index
 from tmpcache.testing import Bucket
 
 BODY = random.Random(1).randbytes(100_000)

@@ -181,7 +181,7 @@ def test_an_index_that_grows_by_itself_is_watched_however_much_room_there_is(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What writes but makes no room, such as confirmations, may not grow the index unseen."""
-    from tmpcache.store.index.size import IndexSize
+    from tmpcache.store.tables.size import IndexSize
 
     with tmpcache.Cache(root, quota="256 MiB", origin=MemoryOrigin()) as cache:
         cache.fetch("b", "100-a").release()  # there is ample room

@@ -14,7 +14,7 @@ from support.processes import spawn
 import tmpcache
 from tmpcache import Cache, Outcome
 from tmpcache.errors import AccessDeniedError, ObjectNotFoundError
-from tmpcache.store.index.index import Index
+from tmpcache.store.index import Index
 from tmpcache.testing import Bucket, Clock
 from tmpcache.testing.faults import ACCESS_DENIED
 

@@ -9,7 +9,7 @@ from .content import blobs
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..common.objects import Copy
-    from .index.index import Index
+    from .index import Index
 
 
 def problem(path: str, expected: tuple[int, int, int]) -> str | None:

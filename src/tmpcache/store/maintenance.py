@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from .index.index import Index
+    from .index import Index
     from .store import Store
 
 _BATCH = 1000

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..common.objects import Copy
-    from .index.index import Index
+    from .index import Index
     from .store import Store
 
 #: Keys in one statement: SQLite before 3.32 takes 999 values, and each key is two of them. A key

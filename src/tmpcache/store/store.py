@@ -13,7 +13,7 @@ from ..errors import TmpCacheError
 from .content import blobs, eviction
 from .damage import problem, recheck
 from .database.database import Database
-from .index.index import DamagedIndexError
+from .index import DamagedIndexError
 from .leases.session import lease_id
 
 TYPE_CHECKING = False
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ..common.objects import ObjectName
     from .downloads.downloads import Downloads
-    from .index.index import Index
+    from .index import Index
     from .leases.session import Lease
     from .scratch_directories import Directory
 

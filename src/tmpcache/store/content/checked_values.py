@@ -6,13 +6,13 @@ raises :class:`.DamagedIndexError`, so that the index is replaced.
 
 from __future__ import annotations
 
-from ..index.index import DamagedIndexError
+from ..index import DamagedIndexError
 from ..leases.session import lease_id
 from . import blobs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..index.index import Index
+    from ..index import Index
 
 #: No file system is larger, so this program has written no larger size.
 _MAX_BYTES = 2**60

@@ -13,16 +13,16 @@ from __future__ import annotations
 import os
 
 from ..filesystem.files import allocated, names, open_file, remove
-from ..index.index import DamagedIndexError
-from ..index.staging import merge
+from ..index import DamagedIndexError
 from ..leases.file_lock import try_lock
+from ..staging import merge
 from . import blobs, eviction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..index.index import Index
+    from ..index import Index
     from ..root import Root
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
-    from ..index.index import Index
+    from ..index import Index
 
 #: Steps of this process (room made, a transaction ended) for which a measurement is good enough
 #: while there is ample room. A step adds a few hundred bytes, at most some 100 kB (a page of a

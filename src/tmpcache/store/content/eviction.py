@@ -47,7 +47,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..index.index import Index
+    from ..index import Index
     from ..root import Root
 
     #: Row id, file name and allocated bytes of a blob.

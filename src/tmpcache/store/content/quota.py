@@ -30,7 +30,7 @@ import os
 from ...config import checked_quota, parse_size
 from ...errors import QuotaExceededError
 from ..filesystem.files import allocated
-from ..index.index import IndexTooLargeError
+from ..index import IndexTooLargeError
 from ..leases.session import PAGE
 from . import blobs, crash_recovery, eviction
 from .checked_values import byte_count, leased_bytes, totals
@@ -40,7 +40,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..index.index import Index
+    from ..index import Index
     from ..root import Root
     from .eviction import Victim
 

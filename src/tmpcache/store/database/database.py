@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
-    from ..index.index import Index
+    from ..index import Index
 
     T = TypeVar("T")
 

@@ -50,14 +50,14 @@ from ...errors import (
     is_out_of_files,
     too_many_files,
 )
+from ..commit_marks import CommitMarks
 from ..content import crash_recovery, eviction
 from ..content.checked_values import totals
 from ..content.quota import FULL, Quota
 from ..filesystem import files
-from ..index.commit_marks import CommitMarks
-from ..index.index import Index, IndexTooLargeError, UnfitIndexError
-from ..index.staging import merge
+from ..index import Index, IndexTooLargeError, UnfitIndexError
 from ..root import boot_id, denied
+from ..staging import merge
 from .index_wait import BUSY_TIMEOUT, IndexWait
 
 TYPE_CHECKING = False

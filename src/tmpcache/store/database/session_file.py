@@ -12,7 +12,7 @@ from ..leases.session import PAGE, Session
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..content.quota import Quota
-    from ..index.index import Index
+    from ..index import Index
     from ..root import Root
 
 

@@ -40,8 +40,8 @@ from threading import get_ident
 from ...common.forking import here, recover_from_fork
 from ...errors import QuotaExceededError, TmpCacheError
 from ..content import crash_recovery
-from ..index.index import ReplacedError
-from ..index.staging import is_waiting, merge, record_uses
+from ..index import ReplacedError
+from ..staging import is_waiting, merge, record_uses
 from . import session_file
 
 TYPE_CHECKING = False
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from ...common.objects import Copy
-    from ..index.index import Index
+    from ..index import Index
     from ..leases.session import Session
     from .recovering_index import RecoveringIndex
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ...common.deadline import Deadline
     from ...common.objects import ObjectName
     from ..database.database import Database
-    from ..index.index import Index
+    from ..index import Index
     from .publish import Arrival, Published
 
 #: Errors after which the next download resumes what this one has received.

@@ -25,7 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..index.index import Index
+    from ..index import Index
     from ..leases.session import Lease
     from .reservation import Reservation
 

@@ -10,14 +10,14 @@ import os
 from ...common.objects import Copy
 from ..content import blobs
 from ..filesystem.files import inode
-from ..index.staging import merge, stage
 from ..leases.session import lease_id
+from ..staging import merge, stage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...common.objects import ObjectName
     from ..database.database import Database
-    from ..index.index import Index
+    from ..index import Index
     from ..leases.session import Lease
     from .partial_file import Partial
 

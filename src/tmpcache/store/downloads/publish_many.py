@@ -6,8 +6,8 @@ from ...common.interruption import raise_if_interrupted
 from ...errors import TmpCacheError
 from ..content import blobs
 from ..filesystem.files import inode
-from ..index.staging import merge
 from ..leases.session import lease_id
+from ..staging import merge
 from .publish import row_of
 
 TYPE_CHECKING = False
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ...common.objects import Copy
     from ..database.database import Database
-    from ..index.index import Index
+    from ..index import Index
     from .publish import Arrival, Published
 
 #: Arrivals that one call publishes. It takes several transactions if the log has room for fewer

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..database.database import Database
     from ..filesystem.files import Descriptor
-    from ..index.index import Index
+    from ..index import Index
 
 #: Bodies below this size wait in memory, so that reservation, bytes and rows are one transaction
 #: (100 µs less for 10 KiB). For others blocks are taken from the file system ahead of the bytes

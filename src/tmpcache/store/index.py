@@ -18,14 +18,16 @@ from __future__ import annotations
 import sqlite3
 import time
 
-from ..filesystem import files
-from . import FORMAT
-from .size import IndexSize, max_rows, preferred_page_size
+from .filesystem import files
+from .tables.size import IndexSize, max_rows, preferred_page_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
+
+#: The format of the tables and of all files beside the index: see :mod:`.root` for what follows.
+FORMAT = 4
 
 #: Seconds for which the check that the file is in place is not repeated: the steps of one fetch.
 _TRUSTED = 0.0005
@@ -91,7 +93,7 @@ class Index:
             raise
 
     def _create(self) -> None:
-        from .schema import SCHEMA
+        from .tables.schema import SCHEMA
 
         with self.transaction():
             found = self.one("PRAGMA user_version")[0]

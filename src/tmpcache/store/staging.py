@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from ...common.objects import Copy
+    from ..common.objects import Copy
     from .index import Index
 
 #: Stages nothing if the tables know the object: its staged row must be the only one.

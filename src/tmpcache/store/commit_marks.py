@@ -28,8 +28,8 @@ from __future__ import annotations
 import os
 from array import array
 
-from ...common.interruption import raise_if_interrupted
-from ..filesystem import files
+from ..common.interruption import raise_if_interrupted
+from .filesystem import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

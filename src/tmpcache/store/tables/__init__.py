@@ -1,0 +1,1 @@
+"""What the index file holds: its tables, and how large it may become."""
