@@ -536,7 +536,7 @@ def test_a_deadline_leaves_no_time_for_another_try(
 def test_a_silent_server_is_not_waited_for_past_the_deadline(
     wire: Wire, origin: DirectOrigin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tmpcache.origin.s3.origin._LESS_PATIENT", (0.2,))
+    monkeypatch.setattr("tmpcache.origin.s3.timeouts._SHORTER_TIMEOUTS", (0.2,))
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "100")
     wire.hold.clear()
     with pytest.raises(DeadlineExceededError, match="s3://models/a"):

@@ -473,7 +473,7 @@ def test_telling_it_takes_none_of_the_heavy_modules(tmp_path: Path) -> None:
 
     code = """
         from tmpcache.origin.endpoint import resolve
-        from tmpcache.origin.direct.origin import sigv4
+        from tmpcache.origin.direct import sigv4
         found = resolve()
         heavy = "boto3", "botocore", "urllib3", "ssl", "configparser", "http.client", "hashlib"
         say([found.host, [name for name in heavy if name in sys.modules]])

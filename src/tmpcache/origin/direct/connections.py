@@ -15,6 +15,7 @@ import time
 from weakref import finalize
 
 from ...common.interruption import raise_if_interrupted
+from ..s3.errors import BrokenError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,10 +36,6 @@ _GATHERED = 256 * 1024
 
 class UnknownAnswerError(Exception):
     """What arrived is no answer as they are here understood to be."""
-
-
-class BrokenError(ConnectionError):
-    """The connection ended before the answer did."""
 
 
 class Answer:

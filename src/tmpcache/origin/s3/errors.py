@@ -82,9 +82,13 @@ class RefusalError(Exception):
         }
 
 
+class BrokenError(ConnectionError):
+    """The connection ended before the response did."""
+
+
 def is_of_the_client(error: Exception) -> bool:
-    """Whether an exception is of a kind that the client, or Python itself, raises."""
-    if isinstance(error, RefusalError) or type(error).__module__ == f"{__package__}.connections":
+    """Return whether an exception is of a kind that the client, or Python itself, raises."""
+    if isinstance(error, (RefusalError, BrokenError)):
         return True
     package = type(error).__module__.partition(".")[0]
     return package in _CLIENTS or package in sys.stdlib_module_names
