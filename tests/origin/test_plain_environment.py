@@ -23,8 +23,9 @@ from botocore.httpsession import DEFAULT_CA_BUNDLE
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from tmpcache.origin.configuration import resolve
 from tmpcache.origin.direct.origin import DirectOrigin
-from tmpcache.origin.endpoint import NotPlainError, resolve
+from tmpcache.origin.endpoint import NotPlainError
 from tmpcache.origin.scope import origin_name
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "secret/+="}
@@ -472,7 +473,7 @@ def test_telling_it_takes_none_of_the_heavy_modules(tmp_path: Path) -> None:
     from support.processes import spawn
 
     code = """
-        from tmpcache.origin.endpoint import resolve
+        from tmpcache.origin.configuration import resolve
         from tmpcache.origin.direct import sigv4
         found = resolve()
         heavy = "boto3", "botocore", "urllib3", "ssl", "configparser", "http.client", "hashlib"

@@ -24,7 +24,6 @@ from .. import Reply, Unchanged
 from ..hooks import hook
 from ..s3 import parameters, timeouts
 from ..s3.errors import (
-    CREDENTIALS,
     LATER,
     RefusalError,
     named,
@@ -32,9 +31,11 @@ from ..s3.errors import (
     status_of,
     translated,
 )
-from ..s3.headers import announced_checksum, extent_of
 from ..s3.origin import S3Origin
 from ..s3.timeouts import read_timeout
+from .body import _reply_from
+from .refusals import NotUnderstoodError, _refusal
+from .request import _Question
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,73 +44,15 @@ if TYPE_CHECKING:
 
     from ...common.deadline import Deadline
     from ..endpoint import Endpoint
-    from ..s3.errors import Subject
     from ..s3.signing import Signer
     from .connections import Answer, Connections
     from .sigv4 import Signature
 
 #: Seconds before another try at most; the first pause is up to one, and each further one longer.
 _LONGEST_PAUSE = 20.0
-#: Bytes of a refusal that are read.
-_REFUSAL = 64 * 1024
-#: Refusals that say all there is to say; all other ones are left to boto3, which knows more: of
-#: other regions, of clocks, of signatures.
-_UNDERSTOOD = {
-    401: None,
-    403: {"", "AccessDenied", "AllAccessDisabled", "Forbidden", "InvalidObjectState", "403"}
-    | {"NotSignedUp", *CREDENTIALS},
-    404: None,
-    405: {"MethodNotAllowed"},
-    412: None,
-    416: None,
-    429: None,
-    400: CREDENTIALS | LATER,
-}
-#: Conditions, by their headers.
-_CONDITIONS = {"if-none-match": "IfNoneMatch", "if-match": "IfMatch"}
-_CHECKSUM = "x-amz-checksum-"
-_ALWAYS = "accept-encoding: identity\r\nuser-agent: tmpcache\r\n"
 #: Statuses after which botocore asks again, and codes, whatever the status.
 _AGAIN = (429, 500, 502, 503, 504, 509)
 _AGAIN_CODES = LATER | {"BadDigest"}
-
-
-class NotUnderstoodError(Exception):
-    """Only boto3 can tell what this answer means."""
-
-
-class _Question:
-    """A GET, to be signed for each try."""
-
-    __slots__ = ("deadline", "headers", "path", "query", "subject")
-
-    def __init__(
-        self,
-        subject: Subject,
-        path: str,
-        query: str,
-        headers: dict[str, str],
-        deadline: Deadline | None,
-    ) -> None:
-        self.subject, self.path, self.query = subject, path, query
-        self.headers, self.deadline = headers, deadline
-
-    def conditions(self) -> list[str]:
-        """Those it has, as botocore names them."""
-        return [name for header, name in _CONDITIONS.items() if header in self.headers]
-
-    def drop_conditions(self) -> None:
-        """Ask whatever the object is: the ETag of the answer tells as well."""
-        for header in _CONDITIONS:
-            self.headers.pop(header, None)
-
-    def signed(self, signature: Signature) -> bytes:
-        """The request as it is sent now."""
-        headers = self.headers.copy()
-        signature.sign(self.path, self.query, headers, time.time())
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        target = f"{self.path}?{self.query}" if self.query else self.path
-        return f"GET {target} HTTP/1.1\r\n{lines}{_unsigned()}\r\n".encode("ascii")
 
 
 class DirectOrigin(S3Origin):
@@ -248,7 +191,8 @@ class DirectOrigin(S3Origin):
 
     def _decide(self, hooked: str) -> None:
         """Find out where and as whom to ask, for good; or that this is boto3's to know."""
-        from ..endpoint import NotPlainError, resolve
+        from ..configuration import resolve
+        from ..endpoint import NotPlainError
 
         with self._lock:
             if self._is_decided:
@@ -343,104 +287,3 @@ class DirectOrigin(S3Origin):
         if deadline is not None:
             deadline.check(named(question.subject), needed=pause)
         return pause
-
-
-class Body:
-    """A body under way whose errors are ours, and which keeps to the deadline."""
-
-    __slots__ = ("_answer", "_deadline", "_subject")
-
-    def __init__(self, answer: Answer, subject: Subject, deadline: Deadline | None) -> None:
-        self._answer, self._subject, self._deadline = answer, subject, deadline
-
-    def read(self, buffer: memoryview, /) -> memoryview:
-        """The next bytes, in `buffer`."""
-        answer, deadline = self._answer, self._deadline
-        try:
-            if deadline is not None and (left := deadline.remaining()) < timeouts.READ_TIMEOUT:
-                answer.wait_at_most(max(left, 0.001))
-            return buffer[: answer.read_into(buffer)]
-        except Exception as error:
-            raise_if_interrupted(error)
-            answer.close()
-            if deadline is not None and deadline.remaining() <= 0:
-                raise deadline.exceeded(named(self._subject)) from error
-            raise translated(error, self._subject) from error
-
-    def interrupt(self) -> None:
-        """Let a read under way, in another thread, fail."""
-        self._answer.interrupt()
-
-    def close(self) -> None:
-        """Give the connection up, if there is more to come over it."""
-        self._answer.close()
-
-
-def _reply_from(answer: Answer, question: _Question, *, whole: bool) -> Reply:
-    headers = answer.headers
-    length = headers.get("content-length")
-    said: dict[str, Any] = {
-        "ContentLength": None if length is None else int(length),
-        "ContentRange": headers.get("content-range"),
-    }
-    start, end, size = extent_of(said)
-    checksum = ""
-    if whole:
-        for name, value in headers.items():
-            if name.startswith(_CHECKSUM):
-                algorithm = name.removeprefix(_CHECKSUM)
-                said["ChecksumType" if algorithm == "type" else f"Checksum{algorithm.upper()}"] = (
-                    value
-                )
-        if len(said) > 2:
-            checksum = announced_checksum(said)
-    return Reply(
-        Body(answer, question.subject, question.deadline),
-        headers.get("etag", ""),
-        size,
-        headers.get("x-amz-version-id"),
-        start,
-        end,
-        checksum,
-    )
-
-
-def _refusal(answer: Answer) -> RefusalError:
-    """What an answer says that is none of success, as far as it is understood here."""
-    status = answer.status
-    try:
-        body = answer.read_all(_REFUSAL)
-    except OSError as error:
-        raise_if_interrupted(error)
-        answer.close()
-        raise NotUnderstoodError(f"an answer of status {status} broke off") from error
-    text = body.decode("utf-8", "replace")
-    code, message = _element("Code", text), _element("Message", text)
-    if status < 500 and (status not in _UNDERSTOOD or (text.strip() and not code)):
-        raise NotUnderstoodError(f"an answer of status {status} ({code or 'no code'})")
-    codes = _UNDERSTOOD.get(status)
-    if codes is not None and code not in codes:
-        raise NotUnderstoodError(f"an answer of status {status} ({code or 'no code'})")
-    return RefusalError(status, code, message)
-
-
-def _element(name: str, text: str) -> str:
-    value = text.partition(f"<{name}>")[2].partition(f"</{name}>")[0]
-    if "&" in value:
-        from html import unescape
-
-        value = unescape(value)
-    return value
-
-
-def _unsigned() -> str:
-    """Headers that are no part of the signature: as botocore's, and who is asking.
-
-    Lambda's trace goes along, so that X-Ray knows what a request belongs to.
-    """
-    trace = (
-        os.environ.get("_X_AMZN_TRACE_ID", "") if "AWS_LAMBDA_FUNCTION_NAME" in os.environ else ""
-    )
-    if trace and trace.isascii() and trace.isprintable():
-        return f"{_ALWAYS}x-amzn-trace-id: {trace}\r\n"
-    return _ALWAYS
