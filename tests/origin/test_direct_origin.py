@@ -321,7 +321,7 @@ def test_a_connection_from_before_a_freeze_is_not_tried(
 ) -> None:
     body_of(origin.get("models", "a"))
     later = time.time() + 3600
-    monkeypatch.setattr("tmpcache.origin.direct.connections.time.time", lambda: later)
+    monkeypatch.setattr("tmpcache.origin.direct.connection.time.time", lambda: later)
     body_of(origin.get("models", "a"))
     assert listener.connections == 2
 
@@ -386,7 +386,7 @@ def test_a_body_whose_chunks_are_wrong_is_a_broken_one(
     with pytest.raises(OriginUnavailableError):
         for _ in range(3):
             assert reply.body.read(memoryview(bytearray(100))), "it ended as if it were whole"
-    assert not origin._connections or not any(origin._connections._idle.values())
+    assert origin._client is None or not any(origin._client.pool._idle.values())
 
 
 @pytest.mark.parametrize("part", [1, 7, 50])
@@ -441,7 +441,8 @@ def test_what_is_not_understood_is_asked_once_through_boto3_which_keeps_the_buck
     assert asks_boto3(origin)
     assert len(wire.paths) == 3
     assert body_of(origin.get("other", "a")) == b"there"
-    assert origin._places == {"models": None, "other": (wire.endpoint[7:], "/other")}
+    assert origin._client is not None
+    assert origin._client.addresses == {"models": None, "other": (wire.endpoint[7:], "/other")}
 
 
 def test_a_redirect_is_not_followed_with_credentials(

@@ -1,4 +1,10 @@
-"""The configuration that boto3 would use, read without importing boto3."""
+"""Resolve endpoint and credentials from environment and profile as boto3 does, without boto3.
+
+The plain case is the usual one: access keys in the environment (every Lambda function) or in a
+profile, and AWS itself or one endpoint URL. For everything that this module does not know it raises
+:class:`NotPlainError`: it never guesses. tests/origin/test_plain_environment.py compares what it
+returns with what botocore would send.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +13,10 @@ import re
 
 from ..common.interruption import raise_if_interrupted
 from . import scope
-from .endpoint import Endpoint, NotPlainError, _at_aws, _elsewhere
+from .endpoint import Endpoint, NotPlainError, aws_endpoint, endpoint_at
 
-#: Variables that are read here or by :mod:`.scope`, or that change nothing of a plain GetObject
-#: signed with static keys. Any other one that botocore may read is a reason to let it decide.
+#: Variables that are read here or by :mod:`.scope`, and variables that change nothing of a plain
+#: GetObject signed with static access keys. Any other variable that botocore may read is not plain.
 _READ = {
     "AWS_ACCESS_KEY_ID",
     "AWS_CA_BUNDLE",
@@ -45,11 +51,12 @@ _HARMLESS = {
     "AWS_SDK_LOAD_CONFIG",
     "AWS_SDK_UA_APP_ID",
     "AWS_STORAGE_BUCKET_NAME",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",  # keys come first; without them the scope is unknown
+    "AWS_WEB_IDENTITY_TOKEN_FILE",  # used without access keys: not plain
 }
 
 
-#: The same of whole families: Lambda's own, tracing, other sources of keys (which come later).
+#: Prefixes of further ones: Lambda's own, tracing, other sources of credentials (with a lower
+#: precedence).
 _HARMLESS_FAMILIES = (
     "AWS_CLI_",
     "AWS_CONTAINER_",
@@ -60,23 +67,23 @@ _HARMLESS_FAMILIES = (
 )
 
 
-#: Variables that name no value when they are empty, as botocore has it.
+#: Variables that botocore takes for unset when they are empty.
 _MAY_BE_EMPTY = {"AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"}
 
 
-#: Settings of a profile: read, harmless, and about keys (which change nothing where the
-#: environment has keys).
+#: Settings of a profile: read, harmless, and of credentials (which change nothing where the
+#: environment has access keys).
 _SETTINGS_READ = {"region", "endpoint_url", "ca_bundle", "max_attempts", "retry_mode"}
 
 
 _SETTINGS_HARMLESS = {"output"}
 
 
-_SETTINGS_OF_KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_se", "role_", "sso_")
+_CREDENTIAL_SETTINGS = ("aws_access_key_id", "aws_secret_access_key", "aws_se", "role_", "sso_")
 
 
-#: Tries of each retry mode, the first included. ``standard`` is what botocore takes by itself.
-_TRIES = {"legacy": 5, "standard": 3}
+#: Attempts of each retry mode, the first included. ``standard`` is botocore's default.
+_ATTEMPTS = {"legacy": 5, "standard": 3}
 
 
 _TITLE = re.compile(r"\[([\w.@+/:-]+(?: [\w.@+/:-]+)*)\][ \t]*")
@@ -86,33 +93,34 @@ _SETTING = re.compile(r"([A-Za-z][\w.-]*)[ \t]*[=:](.*)")
 
 
 def resolve() -> Endpoint:
-    """The endpoint that boto3 would ask now, and as whom.
+    """Return the endpoint and the credentials that boto3 would use now.
 
-    Raises :class:`NotPlainError`.
+    Raises :class:`NotPlainError` if only boto3 can tell.
     """
     _check_variables()
     profile = _profile()
-    keys = scope.keys_of_environment()
-    if keys is None:
-        raise NotPlainError("keys that only boto3 can get")
-    if any(re.search("[^!-~]", text) for text in keys):
-        raise NotPlainError("keys that are not ASCII")
+    credentials = scope.credentials_of_environment()
+    if credentials is None:
+        raise NotPlainError("credentials that only boto3 can get")
+    if any(re.search("[^!-~]", text) for text in credentials):
+        raise NotPlainError("credentials that are not ASCII")
     region = _setting("AWS_DEFAULT_REGION", profile, "region")
-    tries = _tries(profile)
+    max_attempts = _max_attempts(profile)
     url = _endpoint_url(profile)
-    trust = _setting("AWS_CA_BUNDLE", profile, "ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
-    found = (
-        _elsewhere(url, region, keys, tries, trust or "")
-        if url
-        else _at_aws(region, keys, tries, trust or "")
-    )
-    if found.scheme == "https":
-        _check_trust(trust)
-    found.name = scope.origin_name(url, region or None)
-    return found
+    ca_bundle = _setting("AWS_CA_BUNDLE", profile, "ca_bundle")
+    ca_bundle = ca_bundle or os.environ.get("REQUESTS_CA_BUNDLE", "")
+    if url:
+        endpoint = endpoint_at(url, region, credentials, max_attempts, ca_bundle)
+    else:
+        endpoint = aws_endpoint(region, credentials, max_attempts, ca_bundle)
+    if endpoint.scheme == "https" and ca_bundle:
+        _check_ca_bundle(ca_bundle)
+    endpoint.name = scope.origin_name(url, region or None)
+    return endpoint
 
 
 def _check_variables() -> None:
+    """Raise if anything but the profile makes the configuration not plain."""
     for name, value in os.environ.items():
         if name[:4] in ("AWS_", "BOTO"):
             if name not in _READ and name not in _HARMLESS:
@@ -140,16 +148,16 @@ def _setting(variable: str, profile: dict[str, str], setting: str) -> str:
     return os.environ.get(variable) or profile.get(setting, "")
 
 
-def _tries(profile: dict[str, str]) -> int:
+def _max_attempts(profile: dict[str, str]) -> int:
     mode = _setting("AWS_RETRY_MODE", profile, "retry_mode") or "standard"
-    most = _setting("AWS_MAX_ATTEMPTS", profile, "max_attempts")
-    if mode not in _TRIES or not re.fullmatch(r"|[1-9]\d{0,2}", most):
+    number = _setting("AWS_MAX_ATTEMPTS", profile, "max_attempts")
+    if mode not in _ATTEMPTS or not re.fullmatch(r"|[1-9]\d{0,2}", number):
         raise NotPlainError("the retry mode")
-    return int(most) if most else _TRIES[mode]
+    return int(number) if number else _ATTEMPTS[mode]
 
 
 def _endpoint_url(profile: dict[str, str]) -> str:
-    """An endpoint URL that was set; "" for AWS itself."""
+    """Return the endpoint URL that is set; "" for AWS itself."""
     ignored = os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "false").lower()
     if ignored not in ("true", "false"):
         raise NotPlainError("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
@@ -159,9 +167,7 @@ def _endpoint_url(profile: dict[str, str]) -> str:
     return url or profile.get("endpoint_url", "")
 
 
-def _check_trust(bundle: str | None) -> None:
-    if not bundle:
-        return
+def _check_ca_bundle(bundle: str) -> None:
     import ssl
 
     try:
@@ -172,27 +178,29 @@ def _check_trust(bundle: str | None) -> None:
 
 
 def _profile() -> dict[str, str]:
-    """The settings of the profile in use, from both files; those of the credentials file win."""
+    """Return the settings of the profile in use; those of the credentials file take precedence."""
     named = os.environ.get("AWS_DEFAULT_PROFILE", os.environ.get("AWS_PROFILE"))
     name = named or "default"
-    credentials, config = (_sections(path) for path in scope._paths())
+    credentials, config = (_sections(path) for path in scope.configuration_files())
     if "profile default" in config:
         raise NotPlainError("a profile named default")
-    found = [
+    sections = [
         config.get(name if name == "default" else f"profile {name}"),
         credentials.get(name),
         config.get("DEFAULT"),
         credentials.get("DEFAULT"),
     ]
-    if found[2:] != [None, None]:
+    if sections[2:] != [None, None]:
         raise NotPlainError("a section for all profiles")
-    if named and found[:2] == [None, None]:
+    if named and sections[:2] == [None, None]:
         raise NotPlainError("there is no such profile")
-    profile = {**(found[0] or {}), **(found[1] or {})}
+    profile = {**(sections[0] or {}), **(sections[1] or {})}
     has_keys = "AWS_ACCESS_KEY_ID" in os.environ
     for setting, value in profile.items():
-        of_keys = setting.startswith(_SETTINGS_OF_KEYS) and (has_keys or setting[:3] == "aws")
-        if setting not in _SETTINGS_READ | _SETTINGS_HARMLESS and not of_keys:
+        is_of_credentials = setting.startswith(_CREDENTIAL_SETTINGS) and (
+            has_keys or setting[:3] == "aws"
+        )
+        if setting not in _SETTINGS_READ | _SETTINGS_HARMLESS and not is_of_credentials:
             raise NotPlainError(f"the setting {setting}")
         if not value or "\n" in value:
             raise NotPlainError(f"the value of {setting}")
@@ -200,7 +208,7 @@ def _profile() -> dict[str, str]:
 
 
 def _sections(path: str) -> dict[str, dict[str, str]]:
-    """The sections of a file whose every line is of a kind that has one meaning."""
+    """Return the sections of a file; raise if a line could be read in two ways."""
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read()
@@ -229,7 +237,7 @@ def _sections(path: str) -> dict[str, dict[str, str]]:
             if last in section:
                 raise NotPlainError(f"{path} has a setting twice")
             section[last] = setting.group(2).strip()
-        elif last and line[0] in " \t":  # goes on with the value; nobody here reads such ones
+        elif last and line[0] in " \t":  # a continuation: `_profile` refuses such values
             section[last] += f"\n{stripped}"
         else:
             raise NotPlainError(f"{path} has lines of another kind")

@@ -1,26 +1,21 @@
-"""Responses that refuse, as far as they are understood without boto3."""
+"""Responses that refuse a GET, as far as they are understood without boto3."""
 
 from __future__ import annotations
 
 from ...common.interruption import raise_if_interrupted
 from ..s3.errors import CREDENTIALS, LATER, RefusalError
+from .errors import NotUnderstoodError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .connections import Answer
-
-
-class NotUnderstoodError(Exception):
-    """Only boto3 can tell what this answer means."""
-
+    from .response import Response
 
 #: Bytes of a refusal that are read.
-_REFUSAL = 64 * 1024
-
-
-#: Refusals that say all there is to say; all other ones are left to boto3, which knows more: of
-#: other regions, of clocks, of signatures.
+_MAX_REFUSAL = 64 * 1024
+#: Statuses below 500 and their codes (None: any) that are understood. All others are left to boto3,
+#: which knows more of other regions, clocks and signatures.
 _UNDERSTOOD = {
+    400: CREDENTIALS | LATER,
     401: None,
     403: {"", "AccessDenied", "AllAccessDisabled", "Forbidden", "InvalidObjectState", "403"}
     | {"NotSignedUp", *CREDENTIALS},
@@ -29,18 +24,20 @@ _UNDERSTOOD = {
     412: None,
     416: None,
     429: None,
-    400: CREDENTIALS | LATER,
 }
 
 
-def _refusal(answer: Answer) -> RefusalError:
-    """What an answer says that is none of success, as far as it is understood here."""
-    status = answer.status
+def refusal(response: Response) -> RefusalError:
+    """Read a response that is neither success nor a 304, and return it as an error.
+
+    Raises :class:`NotUnderstoodError` if only boto3 can tell what it means.
+    """
+    status = response.status
     try:
-        body = answer.read_all(_REFUSAL)
+        body = response.read_all(_MAX_REFUSAL)
     except OSError as error:
         raise_if_interrupted(error)
-        answer.close()
+        response.close()
         raise NotUnderstoodError(f"an answer of status {status} broke off") from error
     text = body.decode("utf-8", "replace")
     code, message = _element("Code", text), _element("Message", text)
