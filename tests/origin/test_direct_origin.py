@@ -3,6 +3,7 @@
 # ruff: noqa: E501, RUF005 - answers as they are on the wire
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import sys
@@ -222,6 +223,18 @@ def test_questions_in_turn_share_a_connection_and_threads_have_their_own(
         found = [*threads.map(lambda n: body_of(origin.get("models", f"{n}")), range(500))]
     assert found == [b"there"] * 500
     assert listener.connections <= 64
+
+
+def test_an_origin_that_is_dropped_leaves_no_connection_open(listener: Listener) -> None:
+    """Nobody has to call `close`; a connection that held its pool would hold itself for ever."""
+    origin = DirectOrigin()
+    body_of(origin.get("models", "a"))
+    del origin
+    gc.collect()
+    until = time.monotonic() + 5
+    while listener._links[0].fileno() >= 0 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert listener._links[0].fileno() < 0, "the server still has the connection"
 
 
 def test_an_unread_body_ends_its_connection(listener: Listener, origin: DirectOrigin) -> None:
