@@ -599,6 +599,20 @@ def test_who_asks_stays_who_asked_first_through_boto3_as_well(
         origin.get("models", "a")
 
 
+@pytest.mark.parametrize("url", ["http://s3.test", "http://s3.test:80/", "https://s3.test:443"])
+def test_the_boto3_client_of_the_origin_has_the_same_scope_however_the_url_is_written(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a listing would confirm no copy that a direct request has brought."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
+    before = S3Origin().scope
+    origin = DirectOrigin()
+    assert origin._route("models") != (None, None)
+    signer = origin._boto3_signer()
+    assert origin._scope_of(signer.name, signer.next()) == origin.scope == before
+    origin.close()
+
+
 def test_a_listing_that_comes_first_decides_who_asks(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

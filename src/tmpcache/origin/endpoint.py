@@ -35,7 +35,7 @@ class Endpoint:
 
     __slots__ = (
         *("ca_bundle", "credentials", "host", "is_aws", "max_attempts"),
-        *("name", "port", "region", "scheme"),
+        *("name", "port", "region", "scheme", "url"),
     )
 
     def __init__(
@@ -56,13 +56,10 @@ class Endpoint:
         #: A file of certificates; "" for those that botocore brings.
         self.ca_bundle = ca_bundle
         self.is_aws = False
+        #: The endpoint URL as it is configured; "" for AWS itself.
+        self.url = ""
         #: The name of the origin; see :func:`.scope.origin_name`.
         self.name = ""
-
-    @property
-    def url(self) -> str:
-        """The endpoint URL, for botocore."""
-        return f"{self.scheme}://{self._authority(self.host)}"
 
     def address(self, bucket: str) -> Address:
         """Return the host and the path of a bucket.
@@ -94,7 +91,9 @@ def endpoint_at(
     port = int(digits) if digits else 443 if scheme == "https" else 80
     if not 0 < port < 65536:
         raise NotPlainError("the port")
-    return Endpoint(scheme, host, port, region, credentials, max_attempts, ca_bundle)
+    endpoint = Endpoint(scheme, host, port, region, credentials, max_attempts, ca_bundle)
+    endpoint.url = url
+    return endpoint
 
 
 def aws_endpoint(

@@ -65,7 +65,7 @@ def make_client(endpoint: Endpoint | None = None) -> Any:
             zip(names, (key or None for key in endpoint.credentials), strict=True)
         )
         client_options["region_name"] = endpoint.region
-        client_options["endpoint_url"] = None if endpoint.is_aws else endpoint.url
+        client_options["endpoint_url"] = endpoint.url or None
     try:
         session = boto3.Session(botocore_session=botocore.session.Session())
         client = session.client("s3", config=config, **client_options)
