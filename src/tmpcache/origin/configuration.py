@@ -34,8 +34,6 @@ _READ = {
     "AWS_SESSION_TOKEN",
     "AWS_SHARED_CREDENTIALS_FILE",
 }
-
-
 _HARMLESS = {
     "AWS_ACCOUNT_ID",
     "AWS_BUCKET",
@@ -53,8 +51,6 @@ _HARMLESS = {
     "AWS_STORAGE_BUCKET_NAME",
     "AWS_WEB_IDENTITY_TOKEN_FILE",  # used without access keys: not plain
 }
-
-
 #: Prefixes of further ones: Lambda's own, tracing, other sources of credentials (with a lower
 #: precedence).
 _HARMLESS_FAMILIES = (
@@ -65,30 +61,17 @@ _HARMLESS_FAMILIES = (
     "AWS_METADATA_SERVICE_",
     "AWS_XRAY_",
 )
-
-
 #: Variables that botocore takes for unset when they are empty.
 _MAY_BE_EMPTY = {"AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"}
-
-
 #: Settings of a profile: read, harmless, and of credentials (which change nothing where the
 #: environment has access keys).
 _SETTINGS_READ = {"region", "endpoint_url", "ca_bundle", "max_attempts", "retry_mode"}
-
-
 _SETTINGS_HARMLESS = {"output"}
-
-
 _CREDENTIAL_SETTINGS = ("aws_access_key_id", "aws_secret_access_key", "aws_se", "role_", "sso_")
-
-
 #: Attempts of each retry mode, the first included. ``standard`` is botocore's default.
 _ATTEMPTS = {"legacy": 5, "standard": 3}
 
-
 _TITLE = re.compile(r"\[([\w.@+/:-]+(?: [\w.@+/:-]+)*)\][ \t]*")
-
-
 _SETTING = re.compile(r"([A-Za-z][\w.-]*)[ \t]*[=:](.*)")
 
 
@@ -197,10 +180,8 @@ def _profile() -> dict[str, str]:
     profile = {**(sections[0] or {}), **(sections[1] or {})}
     has_keys = "AWS_ACCESS_KEY_ID" in os.environ
     for setting, value in profile.items():
-        is_of_credentials = setting.startswith(_CREDENTIAL_SETTINGS) and (
-            has_keys or setting[:3] == "aws"
-        )
-        if setting not in _SETTINGS_READ | _SETTINGS_HARMLESS and not is_of_credentials:
+        is_allowed = setting.startswith(_CREDENTIAL_SETTINGS) and (has_keys or setting[:3] == "aws")
+        if setting not in _SETTINGS_READ | _SETTINGS_HARMLESS and not is_allowed:
             raise NotPlainError(f"the setting {setting}")
         if not value or "\n" in value:
             raise NotPlainError(f"the value of {setting}")

@@ -46,8 +46,8 @@ _ENCODED = tuple(name.encode() for name in _VARIABLES)
 #: Settings of a profile (prefixes of their names) that may give it other than static credentials.
 _DYNAMIC_CREDENTIALS = ("role_arn", "sso_", "credential_", "web_identity_token_file", "login_")
 
-#: Domains that AWS serves S3 from, and what the partition is called here. GovCloud has the domain
-#: of the ordinary partition.
+#: Domains that AWS serves S3 from, and the partition that an origin is named by. GovCloud has the
+#: domain of the ordinary partition.
 _DOMAINS = {
     "amazonaws.com": "aws",
     "amazonaws.com.cn": "aws-cn",
@@ -142,7 +142,7 @@ def _section(text: str, name: str) -> dict[str, str]:
 
 
 def name_from_environment() -> str | None:
-    """Return the name of the origin that boto3 would ask; None if only a client knows."""
+    """Return the name of the origin that boto3 would use; None if only a client knows."""
     env, texts = os.environ.get, "".join(map(_read, configuration_files()))
     endpoint = ""
     if env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() != "true":

@@ -1,9 +1,9 @@
 """S3 without boto3 where that is plain: a request takes an eighth of the time, a first one a third.
 
 The configuration is *plain* if :mod:`..configuration` can tell what boto3 would do with it:
-endpoint, credentials and signature. Then each request is signed here (:mod:`.sigv4`) and sent over
-a connection of a pool (:mod:`.connections`). In all other cases boto3 sends the request; the class
-inherits from its origin. That holds for
+endpoint, credentials and signature. Then this origin signs each request (:mod:`.sigv4`) and sends
+it over a connection of a pool (:mod:`.connections`). In all other cases boto3 sends the request,
+through the class that this one inherits from:
 
 * listings and uploads;
 * configurations, buckets and request options that are not plain;

@@ -136,8 +136,8 @@ def translated(
     return translation
 
 
-def _translated(error: Exception, asked: Subject, permission: str) -> TmpCacheError:
-    bucket, key, subject = asked[0], asked[1], str(named(asked))
+def _translated(error: Exception, names: Subject, permission: str) -> TmpCacheError:
+    bucket, key, subject = names[0], names[1], str(named(names))
     if isinstance(error, RefusalError):
         return _answer(error, bucket, key, subject, permission)
     if type(error).__module__ not in _BOTOCORES and isinstance(error, OSError):
@@ -146,8 +146,12 @@ def _translated(error: Exception, asked: Subject, permission: str) -> TmpCacheEr
 
     if isinstance(error, boto.ClientError):
         return _answer(error, bucket, key, subject, permission)
-    nobody = boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError
-    if isinstance(error, nobody):
+    no_credentials = (
+        boto.NoCredentialsError,
+        boto.PartialCredentialsError,
+        boto.CredentialRetrievalError,
+    )
+    if isinstance(error, no_credentials):
         return AccessDeniedError(
             f"{subject}: there are no AWS credentials ({error}). Set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give the cache a client.",
@@ -165,12 +169,12 @@ def _translated(error: Exception, asked: Subject, permission: str) -> TmpCacheEr
     wrapped = getattr(error, "kwargs", {}).get("error")
     if isinstance(error, RecursionError) or isinstance(wrapped, RecursionError):
         return OriginError(f"{subject}: {_REDIRECTED}.", bucket=bucket, key=key)
-    lost = (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, OSError)
+    no_response = (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, OSError)
     if is_out_of_files(error):
         return OriginUnavailableError(
             f"{subject}: S3 cannot be asked ({error}): {TOO_MANY_FILES}.", bucket=bucket, key=key
         )
-    if isinstance(error, lost) or type(error).__module__.startswith(("urllib3.", "http.")):
+    if isinstance(error, no_response) or type(error).__module__.startswith(("urllib3.", "http.")):
         return _unreachable(error, bucket, key, subject)
     return OriginError(f"{subject}: {type(error).__name__}: {error}", bucket=bucket, key=key)
 
