@@ -1,4 +1,4 @@
-"""S3 without boto3 where that is plain: a request takes an eighth of the time, a first one a third.
+"""S3 without boto3 where that is plain: requests take an eighth of the time, the first a quarter.
 
 The configuration is *plain* if :mod:`..configuration` can tell what boto3 would do with it:
 endpoint, credentials and signature. Then this origin signs each request (:mod:`.sigv4`) and sends
@@ -15,7 +15,7 @@ through the class that this one inherits from:
 
 Endpoint and credentials are resolved once, for the first request, and again after `close` and in a
 forked child. A boto3 client that the same origin makes later gets the same endpoint and the same
-credentials, even if the environment has changed by then.
+credentials, even if the environment has changed by then; its other settings are those of then.
 """
 
 from __future__ import annotations
