@@ -38,10 +38,11 @@ _OTHER_REGION = "AuthorizationHeaderMalformed"
 
 
 def as_botocore_error(error: Exception, key: str) -> Exception | None:
-    """Return what botocore would have raised; None if boto3 must repeat the request.
+    """Return what botocore would have raised; None if the direct origin must repeat the request.
 
-    There are three cases of None:
+    There are four cases of None:
 
+    * the server does not know a condition (501), and the other origin can leave it out;
     * the response has headers that obstore cannot parse, or lacks some that it needs;
     * the response redirects to another host, which obstore cannot reach (:data:`.stores.NOWHERE`);
     * a refusal broke off before it was read: it may be a 403, which must not pass for an outage.
@@ -53,7 +54,7 @@ def as_botocore_error(error: Exception, key: str) -> Exception | None:
     found = _STATUS.search(text)
     if not status:
         status = int(found.group(1)) if found else 301 if _BARE_REDIRECT in text else 0
-    if status == 501:  # boto3's origin repeats the request without conditions
+    if status == 501:
         return None
     if status:
         answer = text[found.end() :] if found else ""

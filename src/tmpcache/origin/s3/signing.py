@@ -55,7 +55,7 @@ class Signer:
             if self._signs_nothing():
                 return ANONYMOUS
             credentials = self.client._request_signer._credentials
-            return None if self._needs_refresh(credentials) else _keys(credentials)
+            return None if self._needs_refresh(credentials) else _frozen(credentials)
         except Exception as error:  # no credentials, or of a class that we do not know
             raise_if_interrupted(error)
             return None
@@ -71,19 +71,19 @@ class Signer:
         if session := headers.get("X-Amz-S3session-Token"):
             return self._sessions.get(_text(session))
         try:
-            keys = _keys(self.client._request_signer._credentials)
+            frozen = _frozen(self.client._request_signer._credentials)
         except Exception as error:
             raise_if_interrupted(error)
             return None
-        if keys is None or token != keys[2]:
+        if frozen is None or token != frozen[2]:
             return None
-        return keys if f" {keys[0]}:" in signature or f"={keys[0]}/" in signature else None
+        return frozen if f" {frozen[0]}:" in signature or f"={frozen[0]}/" in signature else None
 
-    def begin_session(self, token: str, keys: Credentials | None) -> None:
+    def begin_session(self, token: str, credentials: Credentials | None) -> None:
         """Note who requested a session: requests with its token have that scope."""
         if len(self._sessions) >= _MAX_SESSIONS:
             self._sessions.clear()
-        self._sessions[token] = keys
+        self._sessions[token] = credentials
 
     def _needs_refresh(self, credentials: Any) -> bool:
         """Return whether botocore would refresh the credentials before it signs with them.
@@ -117,7 +117,7 @@ class Signer:
         return self._is_unsigned
 
 
-def _keys(credentials: Any) -> Credentials | None:
+def _frozen(credentials: Any) -> Credentials | None:
     """Return credentials as they are now, without a refresh.
 
     `get_frozen_credentials` of refreshable credentials would request others when they are due.
