@@ -66,7 +66,7 @@ _PLAIN_VERSION = re.compile(r"[A-Za-z0-9._-]*")
 _PAUSE = 0.1
 #: Attempts in botocore's retry modes; `AWS_MAX_ATTEMPTS` and the profile may say otherwise.
 _ATTEMPTS = {"legacy": 5}
-_ATTEMPTS_ELSE = 3
+_DEFAULT_ATTEMPTS = 3
 #: The one request option that obstore can send (and sign).
 _PAYER = {"RequestPayer": "requester"}
 
@@ -174,6 +174,7 @@ class ObstoreOrigin(DirectOrigin):
                 endpoint, scope = client.endpoint, client.scope
                 host, path = direct
                 credentials: Credentials = endpoint.credentials
+                verify: bool | str = endpoint.ca_bundle
                 address = self._addresses.setdefault(
                     bucket, (f"{endpoint.scheme}://{host}{path}", endpoint.region)
                 )
@@ -181,6 +182,7 @@ class ObstoreOrigin(DirectOrigin):
                 signer = self._boto3_signer()
                 address, credentials = self._address_of_botocore(signer.client, bucket)
                 scope = self._scope_of(signer.name, credentials)
+                verify = getattr(signer.client._endpoint.http_session, "_verify", True)
             if address is None:
                 return None, None
             if credentials[2] and not is_aws(self.name):  # a session token: see the module's text
@@ -189,7 +191,6 @@ class ObstoreOrigin(DirectOrigin):
                 self._stores, self._stores_credentials = {}, credentials
             store = self._stores.get((bucket, timeout))
             if store is None:
-                verify = client.endpoint.ca_bundle if client and direct else _verify(signer.client)
                 store = make_store(
                     bucket,
                     address,
@@ -234,12 +235,9 @@ def _max_attempts(client: Any) -> int:
     """Return how often botocore would send a request that fails."""
     retries = client.meta.config.retries or {}
     return int(
-        retries.get("total_max_attempts") or _ATTEMPTS.get(str(retries.get("mode")), _ATTEMPTS_ELSE)
+        retries.get("total_max_attempts")
+        or _ATTEMPTS.get(str(retries.get("mode")), _DEFAULT_ATTEMPTS)
     )
-
-
-def _verify(client: Any) -> Any:
-    return getattr(client._endpoint.http_session, "_verify", True)
 
 
 #: Whether this process was forked from one that had loaded obstore. The threads that do obstore's
