@@ -3,6 +3,7 @@
 # ruff: noqa: E501, RUF005 - answers as they are on the wire
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import sys
@@ -224,6 +225,18 @@ def test_questions_in_turn_share_a_connection_and_threads_have_their_own(
     assert listener.connections <= 64
 
 
+def test_an_origin_that_is_dropped_leaves_no_connection_open(listener: Listener) -> None:
+    """Nobody has to call `close`; a connection that held its pool would hold itself for ever."""
+    origin = DirectOrigin()
+    body_of(origin.get("models", "a"))
+    del origin
+    gc.collect()
+    until = time.monotonic() + 5
+    while listener._links[0].fileno() >= 0 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert listener._links[0].fileno() < 0, "the server still has the connection"
+
+
 def test_an_unread_body_ends_its_connection(listener: Listener, origin: DirectOrigin) -> None:
     """What is left of it would be taken for the next answer."""
     listener.answer = lambda connection, number: ok_kept(b"x" * 100_000)
@@ -321,7 +334,7 @@ def test_a_connection_from_before_a_freeze_is_not_tried(
 ) -> None:
     body_of(origin.get("models", "a"))
     later = time.time() + 3600
-    monkeypatch.setattr("tmpcache.origin.direct.connections.time.time", lambda: later)
+    monkeypatch.setattr("tmpcache.origin.direct.connection.time.time", lambda: later)
     body_of(origin.get("models", "a"))
     assert listener.connections == 2
 
@@ -386,7 +399,7 @@ def test_a_body_whose_chunks_are_wrong_is_a_broken_one(
     with pytest.raises(OriginUnavailableError):
         for _ in range(3):
             assert reply.body.read(memoryview(bytearray(100))), "it ended as if it were whole"
-    assert not origin._connections or not any(origin._connections._idle.values())
+    assert origin._client is None or not any(origin._client.pool._idle.values())
 
 
 @pytest.mark.parametrize("part", [1, 7, 50])
@@ -441,7 +454,8 @@ def test_what_is_not_understood_is_asked_once_through_boto3_which_keeps_the_buck
     assert asks_boto3(origin)
     assert len(wire.paths) == 3
     assert body_of(origin.get("other", "a")) == b"there"
-    assert origin._places == {"models": None, "other": (wire.endpoint[7:], "/other")}
+    assert origin._client is not None
+    assert origin._client.addresses == {"models": None, "other": (wire.endpoint[7:], "/other")}
 
 
 def test_a_redirect_is_not_followed_with_credentials(
@@ -536,7 +550,7 @@ def test_a_deadline_leaves_no_time_for_another_try(
 def test_a_silent_server_is_not_waited_for_past_the_deadline(
     wire: Wire, origin: DirectOrigin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tmpcache.origin.s3.origin._LESS_PATIENT", (0.2,))
+    monkeypatch.setattr("tmpcache.origin.s3.timeouts._SHORTER_TIMEOUTS", (0.2,))
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "100")
     wire.hold.clear()
     with pytest.raises(DeadlineExceededError, match="s3://models/a"):
@@ -583,6 +597,20 @@ def test_who_asks_stays_who_asked_first_through_boto3_as_well(
     assert origin.scope != first
     with pytest.raises(OriginUnavailableError):
         origin.get("models", "a")
+
+
+@pytest.mark.parametrize("url", ["http://s3.test", "http://s3.test:80/", "https://s3.test:443"])
+def test_the_boto3_client_of_the_origin_has_the_same_scope_however_the_url_is_written(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a listing would confirm no copy that a direct request has brought."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
+    before = S3Origin().scope
+    origin = DirectOrigin()
+    assert origin._route("models") != (None, None)
+    signer = origin._boto3_signer()
+    assert origin._scope_of(signer.name, signer.next()) == origin.scope == before
+    origin.close()
 
 
 def test_a_listing_that_comes_first_decides_who_asks(

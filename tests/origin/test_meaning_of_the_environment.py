@@ -10,7 +10,7 @@ import pytest
 from support.door import new_client
 
 from tmpcache.origin.s3.origin import S3Origin
-from tmpcache.origin.scope import keys_of_environment, name_from_environment, origin_name
+from tmpcache.origin.scope import credentials_of_environment, name_from_environment, origin_name
 
 FILES = {
     "credentials": "[default]\naws_access_key_id: A\naws_secret_access_key = s\n"
@@ -49,14 +49,14 @@ def test_the_environment_means_what_botocore_takes_it_for(
     found = botocore.session.Session().get_credentials()
     assert found is not None
     credentials = found.get_frozen_credentials()
-    assert keys_of_environment() == (
+    assert credentials_of_environment() == (
         credentials.access_key,
         credentials.secret_key,
         credentials.token or "",
     )
     origin = S3Origin()
     before = origin.name, origin.scope
-    origin._connected()
+    origin._boto3_client()
     assert before == (origin.name, origin.scope), "a client changes nothing"
 
 
@@ -81,7 +81,7 @@ def test_what_only_boto3_could_find_out_is_unknown(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     use_files(monkeypatch, tmp_path, environ)
-    assert keys_of_environment() is None
+    assert credentials_of_environment() is None
     assert S3Origin().scope is None
 
 

@@ -187,7 +187,7 @@ def test_each_request_is_signed_with_what_is_valid_now(
             "expiry_time": "2000-01-01T00:00:00Z",
         }
 
-    signer = origin._connected()._request_signer
+    signer = origin._boto3_client()._request_signer
     signer._credentials = RefreshableCredentials.create_from_metadata(
         {**refresh(), "expiry_time": "2100-01-01T00:00:00Z"}, refresh, "test"
     )
@@ -253,7 +253,7 @@ def test_who_needs_no_name_gives_none(bucket: Bucket, monkeypatch: pytest.Monkey
     assert origin.get("models", "a") is not None
     origin._addresses.clear()
     origin._stores.clear()
-    origin._connected().meta.events.register("choose-signer.s3", disable_signing)
+    origin._boto3_client().meta.events.register("choose-signer.s3", disable_signing)
     assert origin.get("models", "a") is not None
     signed, unsigned = bucket.gets("a")
     assert signed.headers["x-amz-request-payer"] == "requester"

@@ -23,8 +23,11 @@ from botocore.httpsession import DEFAULT_CA_BUNDLE
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from tmpcache.origin.configuration import resolve
+from tmpcache.origin.direct.client import Client
 from tmpcache.origin.direct.origin import DirectOrigin
-from tmpcache.origin.endpoint import NotPlainError, resolve
+from tmpcache.origin.direct.request import Request
+from tmpcache.origin.endpoint import NotPlainError
 from tmpcache.origin.scope import origin_name
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "secret/+="}
@@ -43,9 +46,8 @@ class _Stopped(Exception):
         self.what = what
 
 
-class _Stops(DirectOrigin):
-    def _ask_once(self, question: Any) -> Any:
-        raise _Stopped(question)
+def _stop(client: Client, request: Request) -> Any:
+    raise _Stopped(request)
 
 
 @cache
@@ -74,10 +76,13 @@ def we_would_send(
     bucket: str, key: str, options: Mapping[str, str], *args: Any, **asked: Any
 ) -> tuple[DirectOrigin, Any] | None:
     """The question, stopped before it is sent; None if it goes to boto3."""
-    origin = _Stops(options)
-    if origin._place(bucket) is None:
+    origin = DirectOrigin(options)
+    if None in origin._route(bucket):
         return None
-    with pytest.raises(_Stopped) as stopped:
+    with (
+        mock.patch.object(Client, "_send_once", _stop),
+        pytest.raises(_Stopped) as stopped,
+    ):
         origin.get(bucket, key, *args, **asked)
     return origin, stopped.value.what
 
@@ -86,10 +91,10 @@ def assert_they_are_the_same(ours: tuple[DirectOrigin, Any], theirs: tuple[Any, 
     (origin, question), (request, client) = ours, theirs
     sent = {name.lower(): _text(value) for name, value in request.headers.items()}
     moment = calendar.timegm(time.strptime(sent["x-amz-date"], "%Y%m%dT%H%M%SZ"))
-    assert origin._signature is not None
-    assert origin._endpoint is not None
+    assert origin._client is not None
+    endpoint = origin._client.endpoint
     headers = question.headers.copy()
-    origin._signature.sign(question.path, question.query, headers, moment + 0.5)
+    origin._client.signature.sign(question.path, question.query, headers, moment + 0.5)
     for name in _OF_THE_CLIENT:
         sent.pop(name, None)
     assert headers == sent
@@ -98,12 +103,12 @@ def assert_they_are_the_same(ours: tuple[DirectOrigin, Any], theirs: tuple[Any, 
     host, slash, path = rest.partition("/")
     usual = {"http": ":80", "https": ":443"}[scheme]
     url = f"{scheme}://{host.removesuffix(usual)}{slash}{path}"
-    assert f"{origin._endpoint.scheme}://{headers['host']}{question.path}{query}" == url
+    assert f"{endpoint.scheme}://{headers['host']}{question.path}{query}" == url
     retries = client.meta.config.retries
     most = retries.get("total_max_attempts", {"legacy": 5, "standard": 3}[retries["mode"]])
-    assert origin._endpoint.tries == most
+    assert endpoint.max_attempts == most
     if scheme == "https":
-        assert client._endpoint.http_session._verify in (True, origin._endpoint.trust)
+        assert client._endpoint.http_session._verify in (True, endpoint.ca_bundle)
     assert origin.name == origin_name(client.meta.endpoint_url, client.meta.region_name)
 
 
@@ -424,10 +429,9 @@ def test_the_usual_cases_are_plain(
         assert ours is not None
         assert_they_are_the_same(ours, botocore_would_send(bucket, "k"))
         origin, question = ours
-        assert origin._endpoint is not None
-        assert (
-            f"{origin._endpoint.scheme}://{question.headers['host']}{question.path}" == f"{url}/k"
-        )
+        assert origin._client is not None
+        endpoint = origin._client.endpoint
+        assert f"{endpoint.scheme}://{question.headers['host']}{question.path}" == f"{url}/k"
 
 
 @pytest.mark.parametrize(
@@ -442,7 +446,7 @@ def test_the_usual_cases_are_plain(
             {**KEYS, "AWS_CREDENTIAL_EXPIRATION": "2100-01-01T00:00:00Z"},
             "AWS_CREDENTIAL_EXPIRATION",
         ),
-        ({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/c"}, "keys that only boto3 can get"),
+        ({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/c"}, "credentials that only boto3 can get"),
         ({**KEYS, "AWS_PROFILE": "none"}, "there is no such profile"),
         ({**KEYS, "AWS_RETRY_MODE": "adaptive"}, "the retry mode"),
     ],
@@ -472,8 +476,8 @@ def test_telling_it_takes_none_of_the_heavy_modules(tmp_path: Path) -> None:
     from support.processes import spawn
 
     code = """
-        from tmpcache.origin.endpoint import resolve
-        from tmpcache.origin.direct.origin import sigv4
+        from tmpcache.origin.configuration import resolve
+        from tmpcache.origin.direct import sigv4
         found = resolve()
         heavy = "boto3", "botocore", "urllib3", "ssl", "configparser", "http.client", "hashlib"
         say([found.host, [name for name in heavy if name in sys.modules]])

@@ -38,6 +38,6 @@ def of_user(origin: str, user: User) -> dict[str, Any]:
         return {"client": boto3.client("s3", config=Config(read_timeout=2), **keys)}  # type: ignore[call-overload]
     with mock.patch.dict(os.environ, user.environ):
         made = ObstoreOrigin() if origin == "obstore" else DirectOrigin()
-        made._place("models")  # as the environment is now, so it stays …
+        made._route("models")  # as the environment is now, so it stays …
         assert made.scope  # … and so does who it was
     return {"origin": made}

@@ -1,9 +1,10 @@
-"""Requests to where objects come from. Nothing in here knows of the disk.
+"""Requests to where objects come from. Nothing in this package knows of the disk.
 
-An origin answers one question: what is this object now, given the ETag of the copy we have? Its
-protocol is :class:`Origin`, in :mod:`.protocol`. :mod:`.s3` asks S3 through boto3, :mod:`.obstore`
-through obstore, and :mod:`.choice` decides between them. :mod:`.transfer` downloads a body,
-whatever breaks on the way. :mod:`.scope` hashes the credentials that a request is signed with.
+An origin sends conditional GETs: it returns the object as it is now, or says that it still has the
+ETag of the copy on disk. Its protocol is :class:`Origin`, in :mod:`.protocol`. :mod:`.s3` sends
+requests to S3 through boto3, :mod:`.direct` over connections of its own, and :mod:`.obstore`
+through obstore; :mod:`.choice` decides between them. :mod:`.transfer` downloads a body, and resumes
+it where it breaks. :mod:`.scope` hashes the credentials that a request is signed with.
 
 Another origin is a class of your own that fits the protocol; docs/write-an-origin.md shows one.
 """
@@ -34,7 +35,7 @@ __all__ = [
 
 
 def scope_of(origin: Origin, answered: str | None) -> str | None:
-    """Return the scope that came with an answer, or the scope that `origin` has now if none did."""
+    """Return the scope that came with a response, or that `origin` has now if none did."""
     return origin.scope if answered == UNSAID else answered
 
 

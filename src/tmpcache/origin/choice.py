@@ -1,4 +1,4 @@
-"""Which origin is meant: an object, a name, or what the environment says."""
+"""Chooses the origin of a cache: an object, a name, or what the environment says."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from . import Origin
 
 _NAMES = ("auto", "direct", "boto3", "obstore")
-_THERE = "'auto', 'direct', 'boto3' and 'obstore'"
+_NAMES_TEXT = "'auto', 'direct', 'boto3' and 'obstore'"
 _VARIABLE = "TMPCACHE_ORIGIN"
 _INSTALL = "pip install 'tmpcache[fast]'"
 
@@ -22,21 +22,25 @@ _INSTALL = "pip install 'tmpcache[fast]'"
 def chosen(
     origin: Origin | str | None, client: Any, request_options: Mapping[str, str] | None
 ) -> Origin:
-    """The origin for these arguments of a cache.
+    """Return the origin for these arguments of a cache.
 
-    A name given as argument is an order: :class:`ConfigError` if it cannot be followed. One in the
-    environment is a wish: where ``obstore`` is not installed or could not send the
-    `request_options`, there is a warning and the default; a `client` is boto3 in any case. The
-    default, ``auto``, is ``direct``, which leaves to boto3 what is not plain.
+    An argument must work, or :class:`ConfigError` is raised. The environment variable falls back:
+    where ``obstore`` is not installed or cannot send the `request_options`, a warning says so, and
+    the default is used. With a `client`, boto3 sends the requests in any case. The default,
+    ``auto``, is ``direct``, which leaves to boto3 what is not plain.
     """
     if origin is not None and not isinstance(origin, str):
         return origin
-    name = _known(origin, "origin") if origin else _known(os.environ.get(_VARIABLE), _VARIABLE)
+    name = (
+        _checked_name(origin, "origin")
+        if origin
+        else _checked_name(os.environ.get(_VARIABLE), _VARIABLE)
+    )
     reason = None
     if origin in ("direct", "obstore") and client is not None:
         reason = "a boto3 client was given: leave it out, or use origin='boto3'"
     elif name == "obstore" and client is None:
-        reason = _impossible(request_options)
+        reason = _why_not_obstore(request_options)
     if reason and origin:
         raise ConfigError(f"origin={origin!r}: {reason}")
     if client is not None or name == "boto3":
@@ -56,22 +60,22 @@ def chosen(
     return DirectOrigin(request_options)
 
 
-def _known(name: str | None, where: str) -> str:
+def _checked_name(name: str | None, where: str) -> str:
     if not name:
         return "auto"
     if name not in _NAMES:
-        raise ConfigError(f"{where}={name!r} is no origin: there are {_THERE}")
+        raise ConfigError(f"{where}={name!r} is no origin: there are {_NAMES_TEXT}")
     return name
 
 
-def _impossible(request_options: Mapping[str, str] | None) -> str | None:
-    """Why obstore cannot be used; None if it can."""
+def _why_not_obstore(request_options: Mapping[str, str] | None) -> str | None:
+    """Return why obstore cannot be used; None if it can."""
     from importlib.util import find_spec
 
     if find_spec("obstore") is None:
         return f"it is not installed: {_INSTALL}"
     from .obstore.origin import unsendable
 
-    if others := unsendable(request_options):
-        return f"it cannot send the request options {', '.join(others)}: use another origin"
+    if names := unsendable(request_options):
+        return f"it cannot send the request options {', '.join(names)}: use another origin"
     return None

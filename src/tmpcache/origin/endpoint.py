@@ -1,314 +1,111 @@
-"""Where S3 is, and as whom to ask it, told without importing boto3, or that only boto3 can tell.
-
-The plain case is most of what there is: keys in the environment (every Lambda function) or in a
-profile, AWS itself or one endpoint URL. Everything that this module does not know is *not plain*:
-it never guesses. Tests compare what it tells with what botocore would send.
-"""
+"""An S3 endpoint: its host, its credentials, and the addresses of its buckets."""
 
 from __future__ import annotations
 
-import os
 import re
-
-from ..common.interruption import raise_if_interrupted
-from . import scope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .scope import Keys
+    from .scope import Credentials
 
-#: Variables that are read here or by :mod:`.scope`, or that change nothing of a plain GetObject
-#: signed with static keys. Any other one that botocore may read is a reason to let it decide.
-_READ = {
-    "AWS_ACCESS_KEY_ID",
-    "AWS_CA_BUNDLE",
-    "AWS_CONFIG_FILE",
-    "AWS_DEFAULT_PROFILE",
-    "AWS_DEFAULT_REGION",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
-    "AWS_MAX_ATTEMPTS",
-    "AWS_PROFILE",
-    "AWS_RETRY_MODE",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SECURITY_TOKEN",
-    "AWS_SESSION_TOKEN",
-    "AWS_SHARED_CREDENTIALS_FILE",
-}
-_HARMLESS = {
-    "AWS_ACCOUNT_ID",
-    "AWS_BUCKET",
-    "AWS_BUCKET_NAME",
-    "AWS_DEFAULT_OUTPUT",
-    "AWS_EXECUTION_ENV",
-    "AWS_PAGER",
-    "AWS_REGION",  # which botocore does not read
-    "AWS_ROLE_ARN",
-    "AWS_ROLE_SESSION_NAME",
-    "AWS_S3_BUCKET",
-    "AWS_S3_BUCKET_NAME",
-    "AWS_SDK_LOAD_CONFIG",
-    "AWS_SDK_UA_APP_ID",
-    "AWS_STORAGE_BUCKET_NAME",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",  # keys come first; without them the scope is unknown
-}
-#: The same of whole families: Lambda's own, tracing, other sources of keys (which come later).
-_HARMLESS_FAMILIES = (
-    "AWS_CLI_",
-    "AWS_CONTAINER_",
-    "AWS_EC2_METADATA_",
-    "AWS_LAMBDA_",
-    "AWS_METADATA_SERVICE_",
-    "AWS_XRAY_",
-)
-#: Variables that name no value when they are empty, as botocore has it.
-_MAY_BE_EMPTY = {"AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"}
-#: Settings of a profile: read, harmless, and about keys (which change nothing where the
-#: environment has keys).
-_SETTINGS_READ = {"region", "endpoint_url", "ca_bundle", "max_attempts", "retry_mode"}
-_SETTINGS_HARMLESS = {"output"}
-_SETTINGS_OF_KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_se", "role_", "sso_")
+    #: The host of a bucket, with the port unless it is the usual one, and the bucket's path there.
+    Address = tuple[str, str]
 
-#: Tries of each retry mode, the first included. ``standard`` is what botocore takes by itself.
-_TRIES = {"legacy": 5, "standard": 3}
 #: Regions whose endpoints follow from their names.
 _REGION = re.compile(r"(?:us|eu|ap|sa|ca|me|af|il|mx|us-gov|cn)-[a-z]+-\d")
-#: What may be signed for at an endpoint of somebody else's; not the pseudo regions of AWS.
+#: What may be signed for at an endpoint that is not AWS's; not the pseudo regions of AWS.
 _ANY_REGION = re.compile(r"(?!aws-global|s3-external|.*fips)[a-z0-9][a-z0-9-]*")
 _ENDPOINT = re.compile(
     r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::(\d+))?/?"
 )
-#: Hosts of AWS: what botocore makes of those as endpoint URLs is its own to know.
-_OF_AWS = ("amazonaws", "amazon.", "aws.", ".aws", ".gov", "adc-e.uk", "api.cloud")
+#: Parts of AWS's own host names. botocore has rules of its own for such endpoint URLs.
+_AWS_HOSTS = ("amazonaws", "amazon.", "aws.", ".aws", ".gov", "adc-e.uk", "api.cloud")
 #: A bucket whose name can be part of a host name, and any bucket. Names with two dashes have
 #: meanings: ``--x-s3``, ``--ol-s3``, ``xn--``.
-_HOSTED = re.compile(r"(?!xn--|sthree-)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+_HOST_BUCKET = re.compile(r"(?!xn--|sthree-)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 _BUCKET = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,253}[a-zA-Z0-9]")
-
-_TITLE = re.compile(r"\[([\w.@+/:-]+(?: [\w.@+/:-]+)*)\][ \t]*")
-_SETTING = re.compile(r"([A-Za-z][\w.-]*)[ \t]*[=:](.*)")
 
 
 class NotPlainError(Exception):
-    """Only boto3 knows; the text says why, in a few words."""
+    """Only boto3 can handle this configuration or bucket; the text says why, in a few words."""
 
 
 class Endpoint:
-    """An S3, and who asks it."""
+    """An S3 endpoint and the credentials for it."""
 
-    __slots__ = ("host", "is_aws", "keys", "name", "port", "region", "scheme", "tries", "trust")
+    __slots__ = (
+        *("ca_bundle", "credentials", "host", "is_aws", "max_attempts"),
+        *("name", "port", "region", "scheme", "url"),
+    )
 
     def __init__(
-        self, scheme: str, host: str, port: int, region: str, keys: Keys, tries: int, trust: str
+        self,
+        scheme: str,
+        host: str,
+        port: int,
+        region: str,
+        credentials: Credentials,
+        max_attempts: int,
+        ca_bundle: str,
     ) -> None:
         self.scheme, self.host, self.port = scheme, host, port
         #: For the signature.
-        self.region, self.keys = region, keys
-        #: How often botocore would ask.
-        self.tries = tries
+        self.region, self.credentials = region, credentials
+        #: How often botocore would send a request that fails, the first time included.
+        self.max_attempts = max_attempts
         #: A file of certificates; "" for those that botocore brings.
-        self.trust = trust
+        self.ca_bundle = ca_bundle
         self.is_aws = False
-        #: What tells it from others; see :func:`.scope.origin_name`.
+        #: The endpoint URL as it is configured; "" for AWS itself.
+        self.url = ""
+        #: The name of the origin; see :func:`.scope.origin_name`.
         self.name = ""
 
-    @property
-    def url(self) -> str:
-        """As botocore is told it."""
-        return f"{self.scheme}://{self._authority(self.host)}"
+    def address(self, bucket: str) -> Address:
+        """Return the host and the path of a bucket.
 
-    def address(self, bucket: str) -> tuple[str, str]:
-        """The host to name for a bucket (with the port, unless it is the usual one), and its path.
-
-        Raises :class:`NotPlainError` for what may be no name of a bucket, or a special one.
+        Raises :class:`NotPlainError` if this is no bucket's name, or that of a special one.
         """
         if not _BUCKET.fullmatch(bucket) or "--" in bucket or ".." in bucket:
             raise NotPlainError("the bucket's name")
-        if self.is_aws and _HOSTED.fullmatch(bucket):
+        if self.is_aws and _HOST_BUCKET.fullmatch(bucket):
             return self._authority(f"{bucket}.{self.host}"), ""
         return self._authority(self.host), f"/{bucket}"
 
     def _authority(self, host: str) -> str:
-        usual = 443 if self.scheme == "https" else 80
-        return host if self.port == usual else f"{host}:{self.port}"
+        usual_port = 443 if self.scheme == "https" else 80
+        return host if self.port == usual_port else f"{host}:{self.port}"
 
 
-def resolve() -> Endpoint:
-    """The endpoint that boto3 would ask now, and as whom.
-
-    Raises :class:`NotPlainError`.
-    """
-    _check_variables()
-    profile = _profile()
-    keys = scope.keys_of_environment()
-    if keys is None:
-        raise NotPlainError("keys that only boto3 can get")
-    if any(re.search("[^!-~]", text) for text in keys):
-        raise NotPlainError("keys that are not ASCII")
-    region = _setting("AWS_DEFAULT_REGION", profile, "region")
-    tries = _tries(profile)
-    url = _endpoint_url(profile)
-    trust = _setting("AWS_CA_BUNDLE", profile, "ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
-    found = (
-        _elsewhere(url, region, keys, tries, trust or "")
-        if url
-        else _at_aws(region, keys, tries, trust or "")
-    )
-    if found.scheme == "https":
-        _check_trust(trust)
-    found.name = scope.origin_name(url, region or None)
-    return found
-
-
-def _elsewhere(url: str, region: str, keys: Keys, tries: int, trust: str) -> Endpoint:
+def endpoint_at(
+    url: str, region: str, credentials: Credentials, max_attempts: int, ca_bundle: str
+) -> Endpoint:
+    """Return the endpoint at a URL that is not AWS's; raise :class:`NotPlainError` for others."""
     parts = _ENDPOINT.fullmatch(url)
-    if parts is None or any(domain in url for domain in _OF_AWS):
+    if parts is None or any(domain in url for domain in _AWS_HOSTS):
         raise NotPlainError("the endpoint URL")
     region = region or "us-east-1"
     if not _ANY_REGION.fullmatch(region):
         raise NotPlainError("the region")
-    scheme, host, port = parts.groups()
-    number = int(port) if port else 443 if scheme == "https" else 80
-    if not 0 < number < 65536:
+    scheme, host, digits = parts.groups()
+    port = int(digits) if digits else 443 if scheme == "https" else 80
+    if not 0 < port < 65536:
         raise NotPlainError("the port")
-    return Endpoint(scheme, host, number, region, keys, tries, trust)
+    endpoint = Endpoint(scheme, host, port, region, credentials, max_attempts, ca_bundle)
+    endpoint.url = url
+    return endpoint
 
 
-def _at_aws(region: str, keys: Keys, tries: int, trust: str) -> Endpoint:
+def aws_endpoint(
+    region: str, credentials: Credentials, max_attempts: int, ca_bundle: str
+) -> Endpoint:
+    """Return AWS's endpoint in a region; raise :class:`NotPlainError` for special regions."""
     region = region or "us-east-1"
     if not _REGION.fullmatch(region):
         raise NotPlainError("the region")
     host = "s3.amazonaws.com" if region == "us-east-1" else f"s3.{region}.amazonaws.com"
     if region.startswith("cn-"):
         host += ".cn"
-    found = Endpoint("https", host, 443, region, keys, tries, trust)
-    found.is_aws = True
-    return found
-
-
-def _check_variables() -> None:
-    for name, value in os.environ.items():
-        if name[:4] in ("AWS_", "BOTO"):
-            if name not in _READ and name not in _HARMLESS:
-                if not name.startswith(_HARMLESS_FAMILIES):
-                    raise NotPlainError(name)
-            elif not value and name in _READ and name not in _MAY_BE_EMPTY:
-                raise NotPlainError(f"{name} is empty")
-        elif name[-6:].lower() == "_proxy" and value and name.lower() != "no_proxy":
-            raise NotPlainError("a proxy")
-    if _system_has_proxies():
-        raise NotPlainError("a proxy")
-    if os.path.exists(os.path.expanduser("~/.aws/models")):
-        raise NotPlainError("models in ~/.aws")
-
-
-def _system_has_proxies() -> bool:
-    try:
-        from _scproxy import _get_proxies  # macOS
-    except ImportError:
-        return False
-    return bool(_get_proxies())
-
-
-def _setting(variable: str, profile: dict[str, str], setting: str) -> str:
-    return os.environ.get(variable) or profile.get(setting, "")
-
-
-def _tries(profile: dict[str, str]) -> int:
-    mode = _setting("AWS_RETRY_MODE", profile, "retry_mode") or "standard"
-    most = _setting("AWS_MAX_ATTEMPTS", profile, "max_attempts")
-    if mode not in _TRIES or not re.fullmatch(r"|[1-9]\d{0,2}", most):
-        raise NotPlainError("the retry mode")
-    return int(most) if most else _TRIES[mode]
-
-
-def _endpoint_url(profile: dict[str, str]) -> str:
-    """An endpoint URL that was set; "" for AWS itself."""
-    ignored = os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "false").lower()
-    if ignored not in ("true", "false"):
-        raise NotPlainError("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
-    if ignored == "true":
-        return ""
-    url = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    return url or profile.get("endpoint_url", "")
-
-
-def _check_trust(bundle: str | None) -> None:
-    if not bundle:
-        return
-    import ssl
-
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(bundle)
-    except OSError as error:
-        raise_if_interrupted(error)
-        raise NotPlainError("a CA bundle that cannot be read") from error
-
-
-# ---- the configuration files --------------------------------------------------------------------
-
-
-def _profile() -> dict[str, str]:
-    """The settings of the profile in use, from both files; those of the credentials file win."""
-    named = os.environ.get("AWS_DEFAULT_PROFILE", os.environ.get("AWS_PROFILE"))
-    name = named or "default"
-    credentials, config = (_sections(path) for path in scope._paths())
-    if "profile default" in config:
-        raise NotPlainError("a profile named default")
-    found = [
-        config.get(name if name == "default" else f"profile {name}"),
-        credentials.get(name),
-        config.get("DEFAULT"),
-        credentials.get("DEFAULT"),
-    ]
-    if found[2:] != [None, None]:
-        raise NotPlainError("a section for all profiles")
-    if named and found[:2] == [None, None]:
-        raise NotPlainError("there is no such profile")
-    profile = {**(found[0] or {}), **(found[1] or {})}
-    has_keys = "AWS_ACCESS_KEY_ID" in os.environ
-    for setting, value in profile.items():
-        of_keys = setting.startswith(_SETTINGS_OF_KEYS) and (has_keys or setting[:3] == "aws")
-        if setting not in _SETTINGS_READ | _SETTINGS_HARMLESS and not of_keys:
-            raise NotPlainError(f"the setting {setting}")
-        if not value or "\n" in value:
-            raise NotPlainError(f"the value of {setting}")
-    return profile
-
-
-def _sections(path: str) -> dict[str, dict[str, str]]:
-    """The sections of a file whose every line is of a kind that has one meaning."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise_if_interrupted(error)
-        return {}
-    except (OSError, UnicodeError) as error:
-        raise_if_interrupted(error)
-        raise NotPlainError(f"{path} cannot be read") from error
-    sections: dict[str, dict[str, str]] = {}
-    section: dict[str, str] | None = None
-    last = ""
-    for line in text.split("\n"):
-        stripped = line.strip()
-        if not stripped or stripped[0] in "#;":
-            continue
-        if title := _TITLE.fullmatch(line):
-            last = ""
-            section = {}
-            if sections.setdefault(title.group(1), section) is not section:
-                raise NotPlainError(f"{path} has a section twice")
-        elif section is None:
-            raise NotPlainError(f"{path} does not begin with a section")
-        elif setting := _SETTING.fullmatch(line):
-            last = setting.group(1).lower()
-            if last in section:
-                raise NotPlainError(f"{path} has a setting twice")
-            section[last] = setting.group(2).strip()
-        elif last and line[0] in " \t":  # goes on with the value; nobody here reads such ones
-            section[last] += f"\n{stripped}"
-        else:
-            raise NotPlainError(f"{path} has lines of another kind")
-    return sections
+    endpoint = Endpoint("https", host, 443, region, credentials, max_attempts, ca_bundle)
+    endpoint.is_aws = True
+    return endpoint

@@ -1,9 +1,10 @@
-"""Whether somebody has put a hand on botocore: a mock, a recorder, a tracer.
+"""Detects packages that have hooked into botocore: mocks, recorders, tracers.
 
-Then requests must go through it: a unit test under moto's ``mock_aws`` must never reach a network,
-and a trace that lacks requests is worse than none. So before each question the functions that such
-packages replace are compared with what was found to be botocore's own (3 µs). While botocore has
-not been imported, nobody has changed it; but some wait for that moment.
+While one has, requests must go through botocore: a unit test under moto's ``mock_aws`` must never
+reach a network, and a trace that lacks requests is worse than none. So before each request this
+module compares the functions that such packages replace with those that it has found to be
+botocore's own (3 µs). A botocore that is not imported has no hooks, but some packages wait for its
+import; they are looked for as well.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-#: What is replaced in order to see, change or keep back a request: module, class, attributes.
+#: What packages replace to see, change or stop a request: module, class, attributes.
 _WATCHED = (
     (
         "botocore.client",
@@ -48,7 +49,7 @@ _WATCHED = (
         ("connect", "request", "_send_request", "putrequest", "endheaders", "send", "getresponse"),
     ),
 )
-#: Modules that wait for the import of another one, the way to their lists, and what is in there.
+#: Modules that wait for the import of others, and the attributes that lead to their lists.
 _WAITING = (
     ("wrapt.importer", ("_post_import_hooks",)),
     ("wrapt.importer", ("_import_hooks",)),
@@ -56,31 +57,31 @@ _WAITING = (
     ("newrelic.api.import_hook", ("_import_hooks",)),
 )
 _AWAITED = ("botocore", "boto3")
-#: Sockets that are sockets; others are traps for tests, or answer by themselves.
+#: Modules of real socket classes. Others raise in tests, or answer without a network.
 _SOCKETS = ("socket", "_socket", "gevent._socket3")
 
 
 class _State:
-    """What was looked at last and was nobody's."""
+    """The last look that found no hook."""
 
-    #: How many modules there were when it was found out which of the watched ones are there.
+    #: How many modules there were when the looks were made; -1: make them anew.
     modules = -1
-    #: What gets all watched attributes at once, and of what; and what they were.
+    #: Functions that get all watched attributes at once, what they get them from, and the result.
     looks: list[tuple[Callable[[Any], Any], Any]] = []
     found: list[Any] = []
-    #: Handlers that a package of mocks has put among botocore's, and switches on at times.
-    asleep: list[Any] = []
+    #: Handlers that a package of mocks has added to botocore's, and enables at times.
+    foreign_handlers: list[Any] = []
 
 
 def hook() -> str:
-    """The name of what has been put in the way of requests; "" for nothing."""
+    """Return the name of what has hooked into botocore or the network; "" for nothing."""
     modules = sys.modules
     if len(modules) != _State.modules:
-        looks, is_all = _looks()
+        looks, is_complete = _looks()
         _State.looks, _State.found = looks, []
-        _State.modules = len(modules) if is_all else -1
+        _State.modules = len(modules) if is_complete else -1
     try:
-        found = [look(place) for look, place in _State.looks]
+        found = [look(attributes) for look, attributes in _State.looks]
     except LookupError:
         found = []
     handlers = getattr(modules.get("botocore.handlers"), "BUILTIN_HANDLERS", ())
@@ -89,8 +90,8 @@ def hook() -> str:
         if name := _changed():
             return name
         foreign = [entry[1] for entry in handlers if _package(_module(entry[1])) != "botocore"]
-        _State.found, _State.asleep = found, foreign
-    for handler in _State.asleep:
+        _State.found, _State.foreign_handlers = found, foreign
+    for handler in _State.foreign_handlers:
         if getattr(handler, "enabled", True):
             return f"a handler of {_module(handler)}"
     sockets = getattr(modules.get("socket"), "socket", None)
@@ -100,24 +101,24 @@ def hook() -> str:
 
 
 def _looks() -> tuple[list[tuple[Callable[[Any], Any], Any]], bool]:
-    """How to look at what is watched; and whether no other thread is just importing some of it."""
+    """Return how to get the watched attributes; False if another thread is importing some."""
     looks: list[tuple[Callable[[Any], Any], Any]] = []
-    is_all = True
+    is_complete = True
     for name, owner, attributes in _WATCHED:
         module = sys.modules.get(name)
         owned = getattr(module, owner, None)
         if owned is not None:
             looks.append((itemgetter(owner), vars(module)))
-            there = [attribute for attribute in attributes if attribute in vars(owned)]
-            if there:
-                looks.append((itemgetter(*there), vars(owned)))
+            present = [attribute for attribute in attributes if attribute in vars(owned)]
+            if present:
+                looks.append((itemgetter(*present), vars(owned)))
         elif module is not None:
-            is_all = False
-    return looks, is_all
+            is_complete = False
+    return looks, is_complete
 
 
 def _changed() -> str:
-    """The first of the watched attributes that is not what its module has defined."""
+    """Return the first watched attribute that its own module has not defined; "" for none."""
     for name, owner, attributes in _WATCHED:
         module = sys.modules.get(name)
         owned = getattr(module, owner, None)
@@ -133,9 +134,10 @@ def _changed() -> str:
 
 
 def _defined_in(value: Any) -> str:
-    """The module whose code it is: a wrapper takes over names, but not where it looks up its own.
+    """Return the name of the module that defines a function or class; "" for any other object.
 
-    Wrappers of other kinds than functions and classes are nobody's of those that are watched.
+    A wrapper copies the name of what it wraps, but not its globals. A watched attribute that is
+    neither function nor class is a wrapper, so "" never fits.
     """
     if type(value) is FunctionType:
         return str(value.__globals__.get("__name__"))
@@ -147,11 +149,12 @@ def _package(module: str) -> str:
 
 
 def _waiting() -> str:
-    for name, way in _WAITING:
-        place: Any = sys.modules.get(name)
-        for step in way:
-            place = getattr(place, step, None)
-        if place and any(_package(str(awaited)) in _AWAITED for awaited in [*place]):
+    """Return what waits for the import of botocore; "" for nothing."""
+    for name, attributes in _WAITING:
+        awaited: Any = sys.modules.get(name)
+        for attribute in attributes:
+            awaited = getattr(awaited, attribute, None)
+        if awaited and any(_package(str(module)) in _AWAITED for module in [*awaited]):
             return f"{_package(name)}, which waits for botocore"
     return ""
 

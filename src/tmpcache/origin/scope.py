@@ -1,12 +1,12 @@
-"""The origin and the keys that boto3 would use, read from the environment without importing boto3.
+"""The origin and the credentials that boto3 would use, read without importing boto3.
 
 A validation by one caller says nothing about what another caller may read. So each validation is
-recorded for a *scope*: a one-way hash of the endpoint and of the keys that signed the request.
+recorded for a *scope*: a one-way hash of the endpoint and the credentials that signed the request.
 
-Once there is a client, :mod:`.s3.signing` knows the keys of each request. Before that, this module
-reads which keys boto3 would sign with: from the environment variables, or from static keys in the
-configuration files. Roles, instance profiles, SSO and credential processes are known to boto3 only:
-the scope is None then, no copy is fresh, and the first request makes a client.
+Once there is a client, :mod:`.s3.signing` knows the credentials of each request. Before that, this
+module reads which ones boto3 would sign with: access keys in the environment variables, or static
+ones in the configuration files. Roles, instance profiles, SSO and credential processes are known to
+boto3 only: the scope is None then, no copy is fresh, and the first request makes a client.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from ..common.interruption import raise_if_interrupted
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     #: Access key id, secret and session token. The secret counts: an access key id is no proof.
-    Keys = tuple[str, str, str]
+    Credentials = tuple[str, str, str]
 
-#: The keys of a request that is not signed.
-ANONYMOUS: Keys = ("", "", "")
+#: The credentials of a request that is not signed.
+ANONYMOUS: Credentials = ("", "", "")
 
-#: All variables that decide which keys sign, and which endpoint is asked.
+#: All variables that decide which credentials sign, and which endpoint is used.
 _VARIABLES = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -43,11 +43,11 @@ _VARIABLES = (
 )
 _ENCODED = tuple(name.encode() for name in _VARIABLES)
 
-#: Settings of a profile that may give it other keys than the static ones (prefixes of their names).
-_DYNAMIC_KEYS = ("role_arn", "sso_", "credential_", "web_identity_token_file", "login_")
+#: Settings of a profile (prefixes of their names) that may give it other than static credentials.
+_DYNAMIC_CREDENTIALS = ("role_arn", "sso_", "credential_", "web_identity_token_file", "login_")
 
-#: Domains that AWS serves S3 from, and what the partition is called here. GovCloud has the domain
-#: of the ordinary partition.
+#: Domains that AWS serves S3 from, and the partition that an origin is named by. GovCloud has the
+#: domain of the ordinary partition.
 _DOMAINS = {
     "amazonaws.com": "aws",
     "amazonaws.com.cn": "aws-cn",
@@ -83,7 +83,7 @@ def variables() -> list[object]:
 def files() -> list[tuple[int, int, int]]:
     """Return inode, size and mtime of the configuration files, to be compared as well."""
     fingerprints = []
-    for path in _paths():
+    for path in configuration_files():
         try:
             status = os.stat(path)
             fingerprints.append((status.st_ino, status.st_size, status.st_mtime_ns))
@@ -93,10 +93,10 @@ def files() -> list[tuple[int, int, int]]:
     return fingerprints
 
 
-def keys_of_environment() -> Keys | None:
-    """Return the keys that boto3 would sign with, in its order of precedence.
+def credentials_of_environment() -> Credentials | None:
+    """Return the credentials that boto3 would sign with, in its order of precedence.
 
-    None if only boto3 knows: it would request keys, read the environment again later
+    None if only boto3 knows: it would request them, read the environment again later
     (``AWS_CREDENTIAL_EXPIRATION``), or fail.
     """
     env = os.environ.get
@@ -107,17 +107,17 @@ def keys_of_environment() -> Keys | None:
         return access_key, secret_key, token or env("AWS_SESSION_TOKEN") or ""
     if env("AWS_WEB_IDENTITY_TOKEN_FILE"):
         return None
-    return _keys_of_profile(env("AWS_DEFAULT_PROFILE", env("AWS_PROFILE")) or "default")
+    return _credentials_of_profile(env("AWS_DEFAULT_PROFILE", env("AWS_PROFILE")) or "default")
 
 
-def _keys_of_profile(name: str) -> Keys | None:
-    """Return the static keys of a profile; None if it has none, or may have others."""
-    credentials, config = map(_read, _paths())
+def _credentials_of_profile(name: str) -> Credentials | None:
+    """Return the static credentials of a profile; None if it has none, or may have others."""
+    credentials, config = map(_read, configuration_files())
     sections = [
         _section(credentials, name),
         _section(config, name if name == "default" else f"profile {name}"),
     ]
-    if any(setting.startswith(_DYNAMIC_KEYS) for section in sections for setting in section):
+    if any(setting.startswith(_DYNAMIC_CREDENTIALS) for section in sections for setting in section):
         return None
     for section in sections:
         if access_key := section.get("aws_access_key_id"):
@@ -142,8 +142,8 @@ def _section(text: str, name: str) -> dict[str, str]:
 
 
 def name_from_environment() -> str | None:
-    """Return the name of the origin that boto3 would ask; None if only a client knows."""
-    env, texts = os.environ.get, "".join(map(_read, _paths()))
+    """Return the name of the origin that boto3 would use; None if only a client knows."""
+    env, texts = os.environ.get, "".join(map(_read, configuration_files()))
     endpoint = ""
     if env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() != "true":
         endpoint = env("AWS_ENDPOINT_URL_S3") or env("AWS_ENDPOINT_URL") or ""
@@ -176,7 +176,7 @@ def origin_name(endpoint: str, region: str | None) -> str:
 
 
 def is_aws(name: str) -> bool:
-    """Whether an origin of this name is S3 itself, at a host of AWS's own.
+    """Return whether an origin of this name is S3 itself, at a host of AWS's own.
 
     >>> is_aws("aws-cn"), is_aws("http://127.0.0.1:9000")
     (True, False)
@@ -201,7 +201,7 @@ def _partition(endpoint: str) -> str | None:
     return None
 
 
-def _paths() -> list[str]:
+def configuration_files() -> list[str]:
     """Return the paths of boto3's files: credentials and configuration."""
     env = os.environ.get
     return [
@@ -223,7 +223,7 @@ def _read(path: str) -> str:
         return ""
 
 
-def hashed(*texts: str) -> str:
+def scope_hash(*texts: str) -> str:
     """Return a one-way hash of the texts, so that no secret is written to the disk."""
     try:  # hashlib loads OpenSSL: 2.5 ms of the 25 that a hit in a new process takes
         from _blake2 import blake2b

@@ -1,1 +1,1 @@
-"""S3 over connections of our own, signed here: neither boto3 nor botocore is imported."""
+"""S3 over connections of its own, with requests that it signs itself, without boto3."""

@@ -1,446 +1,170 @@
-"""S3 without boto3, in the plain case: a question takes an eighth of the time, a first one a third.
+"""S3 without boto3 where that is plain: requests take an eighth of the time, the first a quarter.
 
-The request is signed here (:mod:`.sigv4`) and sent over a connection that is kept
-(:mod:`.connections`), to where and as whom boto3 would have asked (:mod:`.endpoint`). Everything
-that is not plain is boto3's, by inheritance: listing, uploads, special buckets, options and
-credentials. So is every question as long as somebody has a hand on botocore (:mod:`.hooks`). An
-answer that is not understood is asked for again through boto3; if that succeeds, the bucket stays
-with it.
+The configuration is *plain* if :mod:`..configuration` can tell what boto3 would do with it:
+endpoint, credentials and signature. Then this origin signs each request (:mod:`.sigv4`) and sends
+it over a connection of a pool (:mod:`.connections`). In all other cases boto3 sends the request,
+through the class that this one inherits from:
 
-Who asks is decided once, with the first question, and again after `close` and in a forked child.
-The boto3 client of the same origin gets the same endpoint and keys, whatever the environment says
-by then.
+* listings and uploads;
+* configurations, buckets and request options that are not plain;
+* all requests while botocore is mocked, recorded or traced (:mod:`..hooks`);
+* a response that is not understood: the request is repeated through boto3, and if that succeeds,
+  boto3 sends the further requests for that bucket.
+
+# Identity
+
+Endpoint and credentials are resolved once, for the first request, and again after `close` and in a
+forked child. A boto3 client that the same origin makes later gets the same endpoint and the same
+credentials, even if the environment has changed by then; its other settings are those of then.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import time
-from functools import partial
 
 from ...common.interruption import raise_if_interrupted
 from .. import Reply, Unchanged
 from ..hooks import hook
-from ..s3 import parameters, timeouts
-from ..s3.errors import (
-    CREDENTIALS,
-    LATER,
-    RefusalError,
-    named,
-    refuses_condition,
-    status_of,
-    translated,
-)
-from ..s3.headers import announced_checksum, extent_of
+from ..s3 import parameters
 from ..s3.origin import S3Origin
-from ..s3.timeouts import read_timeout
+from .errors import NotUnderstoodError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, Unpack
 
-    from ...common.deadline import Deadline
-    from ..endpoint import Endpoint
-    from ..s3.errors import Subject
+    from ..endpoint import Address
+    from ..protocol import GetOptions
     from ..s3.signing import Signer
-    from .connections import Answer, Connections
-    from .sigv4 import Signature
-
-#: Seconds before another try at most; the first pause is up to one, and each further one longer.
-_LONGEST_PAUSE = 20.0
-#: Bytes of a refusal that are read.
-_REFUSAL = 64 * 1024
-#: Refusals that say all there is to say; all other ones are left to boto3, which knows more: of
-#: other regions, of clocks, of signatures.
-_UNDERSTOOD = {
-    401: None,
-    403: {"", "AccessDenied", "AllAccessDisabled", "Forbidden", "InvalidObjectState", "403"}
-    | {"NotSignedUp", *CREDENTIALS},
-    404: None,
-    405: {"MethodNotAllowed"},
-    412: None,
-    416: None,
-    429: None,
-    400: CREDENTIALS | LATER,
-}
-#: Conditions, by their headers.
-_CONDITIONS = {"if-none-match": "IfNoneMatch", "if-match": "IfMatch"}
-_CHECKSUM = "x-amz-checksum-"
-_ALWAYS = "accept-encoding: identity\r\nuser-agent: tmpcache\r\n"
-#: Statuses after which botocore asks again, and codes, whatever the status.
-_AGAIN = (429, 500, 502, 503, 504, 509)
-_AGAIN_CODES = LATER | {"BadDigest"}
-
-
-class NotUnderstoodError(Exception):
-    """Only boto3 can tell what this answer means."""
-
-
-class _Question:
-    """A GET, to be signed for each try."""
-
-    __slots__ = ("deadline", "headers", "path", "query", "subject")
-
-    def __init__(
-        self,
-        subject: Subject,
-        path: str,
-        query: str,
-        headers: dict[str, str],
-        deadline: Deadline | None,
-    ) -> None:
-        self.subject, self.path, self.query = subject, path, query
-        self.headers, self.deadline = headers, deadline
-
-    def conditions(self) -> list[str]:
-        """Those it has, as botocore names them."""
-        return [name for header, name in _CONDITIONS.items() if header in self.headers]
-
-    def drop_conditions(self) -> None:
-        """Ask whatever the object is: the ETag of the answer tells as well."""
-        for header in _CONDITIONS:
-            self.headers.pop(header, None)
-
-    def signed(self, signature: Signature) -> bytes:
-        """The request as it is sent now."""
-        headers = self.headers.copy()
-        signature.sign(self.path, self.query, headers, time.time())
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        target = f"{self.path}?{self.query}" if self.query else self.path
-        return f"GET {target} HTTP/1.1\r\n{lines}{_unsigned()}\r\n".encode("ascii")
+    from .client import Client
 
 
 class DirectOrigin(S3Origin):
-    """Objects in S3 as the environment describes it, asked for directly where that is plain."""
+    """Objects in S3 as the environment describes it, without boto3 where that is plain."""
 
     def __init__(self, request_options: Mapping[str, str] | None = None) -> None:
-        #: Where and as whom; None if that is boto3's to know, or not decided yet.
-        self._endpoint: Endpoint | None = None
-        self._is_decided = False
-        self._connections: Connections | None = None
-        self._signature: Signature | None = None
-        self._option_headers: dict[str, str] = {}
-        #: Host and path of each bucket; None: boto3 asks.
-        self._places: dict[str, tuple[str, str] | None] = {}
-        #: What was logged last.
-        self._said = ""
+        #: None if boto3 sends all requests, or if nothing was resolved yet.
+        self._client: Client | None = None
+        self._is_resolved = False
+        self._last_logged = ""
         super().__init__(None, request_options)
 
     def get(
-        self,
-        bucket: str,
-        key: str,
-        version_id: str | None = None,
-        *,
-        if_none_match: str = "",
-        if_match: str = "",
-        start: int = 0,
-        end: int | None = None,
-        deadline: Deadline | None = None,
+        self, bucket: str, key: str, version_id: str | None = None, **options: Unpack[GetOptions]
     ) -> Reply | Unchanged:
-        """One GetObject."""
-        ask_boto3 = partial(
-            super().get,
-            bucket,
-            key,
-            version_id,
-            if_none_match=if_none_match,
-            if_match=if_match,
-            start=start,
-            end=end,
-            deadline=deadline,
-        )
-        place = self._place(bucket)
-        if place is None:
-            return ask_boto3()
-        headers = {"host": place[0], "x-amz-checksum-mode": "ENABLED", **self._option_headers}
-        if if_none_match:
-            headers["if-none-match"] = if_none_match
-        if if_match:
-            headers["if-match"] = if_match
-        whole = not start and end is None
-        if not whole:
-            headers["range"] = f"bytes={start}-{'' if end is None else end - 1}"
-        if not (text := "".join(headers.values())).isascii() or not text.isprintable():
-            return ask_boto3()
-        from .connections import UnknownAnswerError
-        from .sigv4 import in_query, path_of
+        """Send one GetObject: without boto3 if that is plain, else through boto3."""
+        client, address = self._route(bucket)
+        if client is None or address is None:
+            return super().get(bucket, key, version_id, **options)
+        from .body import reply_from
+        from .request import Request
 
-        path = f"{place[1]}/{path_of(key)}"
-        query = f"versionId={in_query(version_id)}" if version_id else ""
-        question = _Question((bucket, key, version_id), path, query, headers, deadline)
-        told = self._settled
+        request = Request(address, (bucket, key, version_id), client.option_headers, options)
+        if not request.is_sendable:
+            return super().get(bucket, key, version_id, **options)
         try:
-            answer = self._ask_patiently(question)
-        except (UnknownAnswerError, NotUnderstoodError) as error:
+            response = client.send(request)
+        except NotUnderstoodError as error:
             raise_if_interrupted(error)
-            reply = ask_boto3()
-            self._places[bucket] = None
-            self._say(f"boto3 for s3://{bucket}", str(error))
+            reply = super().get(bucket, key, version_id, **options)
+            client.addresses[bucket] = None
+            self._log(f"boto3 for s3://{bucket}", str(error))
             return reply
-        if answer is None:
-            return Unchanged(told)
-        reply = _reply_from(answer, question, whole=whole)
-        reply.scope = told
-        if if_none_match and reply.etag == if_none_match:  # a store that says 200 for 304
-            reply.body.close()
-            return Unchanged(told)
-        return reply
+        if response is None:
+            return Unchanged(client.scope)
+        etag = options.get("if_none_match")
+        if etag and response.headers.get("etag") == etag:  # a server that sends 200 for 304
+            response.close()
+            return Unchanged(client.scope)
+        return reply_from(response, request, client.scope)
 
     def close(self) -> None:
-        """Close connections, boto3's too."""
+        """Close all connections, boto3's too. The next request resolves the configuration anew."""
         super().close()
-        self._undecide()
+        self._forget_client()
 
     def forked(self) -> None:
-        """In a child: connections are the parent's, who may have been somebody else."""
+        """Drop the parent's connections: the child may have other credentials."""
         super().forked()
-        self._undecide()
+        self._forget_client()
 
-    def _undecide(self) -> None:
-        connections, self._connections = self._connections, None
-        self._is_decided, self._endpoint = False, None
-        self._settled = self._settled_name = None
-        self._places = {}
-        if connections is not None:
-            connections.close()
+    def _forget_client(self) -> None:
+        client, self._client = self._client, None
+        self._is_resolved = False
+        self._fixed_scope = self._fixed_name = None
+        if client is not None:
+            client.pool.close()
 
-    def _signing(self) -> Signer:
-        """The client in use: who it is was decided with the first question, whoever asked it."""
+    def _boto3_signer(self) -> Signer:
+        """Return the boto3 client in use, which has the credentials that were resolved first."""
         if self._pid != os.getpid():
             self.forked()
-        if not self._is_decided:
-            self._decide(hook())
-        return super()._signing()
+        if not self._is_resolved:
+            self._resolve(hook())
+        return super()._boto3_signer()
 
     def _make_client(self) -> Any:
         from ..s3.client import make_client
 
-        return make_client(self._endpoint)
+        client = self._client
+        return make_client(None if client is None else client.endpoint)
 
-    def _place(self, bucket: str) -> tuple[str, str] | None:
-        """The host to ask for a bucket's objects, and the bucket's path; None if boto3 asks."""
+    def _route(self, bucket: str) -> tuple[Client | None, Address | None]:
+        """Return what sends the requests for a bucket, and where to; an address of None: boto3."""
         if self._pid != os.getpid():
             self.forked()
         hooked = hook()
-        if not self._is_decided:
-            self._decide(hooked)
-        if hooked or self._endpoint is None:
+        if not self._is_resolved:
+            self._resolve(hooked)
+        client = self._client
+        if hooked or client is None:
             if hooked:
-                self._say("boto3", hooked)
-            return None
-        try:
-            return self._places[bucket]
-        except KeyError:
-            self._places[bucket] = place = self._place_of(self._endpoint, bucket)
-            return place
+                self._log("boto3", hooked)
+            return None, None
+        addresses = client.addresses
+        if bucket not in addresses and (reason := client.resolve(bucket)):
+            self._log(f"boto3 for s3://{bucket}", reason)
+        return client, addresses[bucket]
 
-    def _place_of(self, endpoint: Endpoint, bucket: str) -> tuple[str, str] | None:
+    def _resolve(self, hooked: str) -> None:
+        """Resolve endpoint and credentials, or find that boto3 must send the requests."""
+        with self._lock:
+            if self._is_resolved:
+                return
+            headers = parameters.as_headers(self._options)
+            if hooked:
+                reason = hooked
+            elif headers is None:
+                reason = "the request options"
+            else:
+                reason = self._connect(headers)
+            self._is_resolved = True
+        self._log("boto3" if reason else "direct", reason or "all is plain")
+
+    def _connect(self, option_headers: dict[str, str]) -> str:
+        """Make the client; return why boto3 must send the requests, "" if it need not."""
+        from ..configuration import resolve
         from ..endpoint import NotPlainError
 
         try:
-            return endpoint.address(bucket)
+            endpoint = resolve()
         except NotPlainError as reason:
-            self._say(f"boto3 for s3://{bucket}", str(reason))
-            return None
+            return str(reason)
+        from .client import Client
 
-    def _decide(self, hooked: str) -> None:
-        """Find out where and as whom to ask, for good; or that this is boto3's to know."""
-        from ..endpoint import NotPlainError, resolve
+        scope = self._scope_of(endpoint.name, endpoint.credentials)
+        self._fixed_scope, self._fixed_name = scope, endpoint.name
+        self._client = Client(endpoint, scope, option_headers)
+        return ""
 
-        with self._lock:
-            if self._is_decided:
-                return
-            headers = parameters.as_headers(self._options)
-            reason = hooked or ("" if headers is not None else "the request options")
-            if not reason and headers is not None:
-                try:
-                    endpoint = resolve()
-                except NotPlainError as why:
-                    reason = str(why)
-                else:
-                    self._follow(endpoint, headers)
-            self._is_decided = True
-        self._say("boto3" if reason else "direct", reason or "all is plain")
+    def _log(self, sender: str, reason: str) -> None:
+        """Log, once for each change, what sends the requests and why.
 
-    def _follow(self, endpoint: Endpoint, headers: dict[str, str]) -> None:
-        from .connections import Connections
-        from .sigv4 import Signature
-
-        self._option_headers = headers
-        self._connections = Connections(endpoint)
-        self._signature = Signature(endpoint.keys, endpoint.region)
-        self._settled = self._scope_of(endpoint.name, endpoint.keys)
-        self._settled_name = endpoint.name
-        self._endpoint = endpoint
-
-    def _say(self, which: str, why: str) -> None:
-        """One line for whoever listens; importing logging takes 3 ms."""
-        if "logging" in sys.modules and self._said != (
-            line := f"S3 is asked through {which}: {why}"
-        ):
-            self._said = line
-            sys.modules["logging"].getLogger("tmpcache").debug("%s", line)
-
-    def _ask_patiently(self, question: _Question) -> Answer | None:
-        """The answer, its body still to come; None if the object is still what it was."""
-        tries = 0
-        while True:
-            try:
-                answer = self._ask_once(question)
-                if answer.status in (200, 206):
-                    return answer
-                if answer.status == 304 and "if-none-match" in question.headers:
-                    return None
-                raise _refusal(answer)
-            except (OSError, RefusalError) as error:
-                raise_if_interrupted(error)
-                if refuses_condition(error, *question.conditions()):
-                    question.drop_conditions()
-                    continue
-                tries += 1
-                pause = self._pause(error, question, tries)
-            time.sleep(pause)
-
-    def _ask_once(self, question: _Question) -> Answer:
-        """Send the request over a kept connection; over a new one if that turns out to be dead."""
-        connections, signature = self._connections, self._signature
-        if connections is None or signature is None:
-            raise NotUnderstoodError("closed meanwhile")
-        host, timeout = question.headers["host"], read_timeout(question.deadline)
-        kept = connections.kept(host)
-        if kept is not None:
-            try:
-                return kept.ask(question.signed(signature), timeout)
-            except OSError as error:
-                raise_if_interrupted(error)
-                if isinstance(error, TimeoutError) or not kept.is_unheard:
-                    raise
-        connection = connections.connect(host, min(timeout, timeouts.CONNECT_TIMEOUT))
-        return connection.ask(question.signed(signature), timeout)
-
-    def _pause(self, error: Exception, question: _Question, tries: int) -> float:
-        """Seconds until the next try, as botocore would wait, or the error that ends it.
-
-        No name here holds that error: its frames would hold what the caller is about to let go of.
+        Importing logging takes 3 ms, so there is no line in a process that has not imported it.
         """
-        deadline, status = question.deadline, status_of(error)
-        code = getattr(error, "response", {}).get("Error", {}).get("Code")
-        most = 1 if self._endpoint is None else self._endpoint.tries
-        if deadline is not None and (not status or status >= 500):
-            if deadline.asks_once:
-                most = 1
-            elif deadline.remaining() < timeouts.RETRY_NEEDS:
-                raise deadline.exceeded(named(question.subject)) from error
-        again = not status or status in _AGAIN or code in _AGAIN_CODES
-        if not again or tries >= most:
-            raise translated(error, question.subject, scope=self._settled) from error
-        from random import random
-
-        pause: float = min(random() * 2 ** (tries - 1), _LONGEST_PAUSE)
-        if deadline is not None:
-            deadline.check(named(question.subject), needed=pause)
-        return pause
-
-
-class Body:
-    """A body under way whose errors are ours, and which keeps to the deadline."""
-
-    __slots__ = ("_answer", "_deadline", "_subject")
-
-    def __init__(self, answer: Answer, subject: Subject, deadline: Deadline | None) -> None:
-        self._answer, self._subject, self._deadline = answer, subject, deadline
-
-    def read(self, buffer: memoryview, /) -> memoryview:
-        """The next bytes, in `buffer`."""
-        answer, deadline = self._answer, self._deadline
-        try:
-            if deadline is not None and (left := deadline.remaining()) < timeouts.READ_TIMEOUT:
-                answer.wait_at_most(max(left, 0.001))
-            return buffer[: answer.read_into(buffer)]
-        except Exception as error:
-            raise_if_interrupted(error)
-            answer.close()
-            if deadline is not None and deadline.remaining() <= 0:
-                raise deadline.exceeded(named(self._subject)) from error
-            raise translated(error, self._subject) from error
-
-    def interrupt(self) -> None:
-        """Let a read under way, in another thread, fail."""
-        self._answer.interrupt()
-
-    def close(self) -> None:
-        """Give the connection up, if there is more to come over it."""
-        self._answer.close()
-
-
-def _reply_from(answer: Answer, question: _Question, *, whole: bool) -> Reply:
-    headers = answer.headers
-    length = headers.get("content-length")
-    said: dict[str, Any] = {
-        "ContentLength": None if length is None else int(length),
-        "ContentRange": headers.get("content-range"),
-    }
-    start, end, size = extent_of(said)
-    checksum = ""
-    if whole:
-        for name, value in headers.items():
-            if name.startswith(_CHECKSUM):
-                algorithm = name.removeprefix(_CHECKSUM)
-                said["ChecksumType" if algorithm == "type" else f"Checksum{algorithm.upper()}"] = (
-                    value
-                )
-        if len(said) > 2:
-            checksum = announced_checksum(said)
-    return Reply(
-        Body(answer, question.subject, question.deadline),
-        headers.get("etag", ""),
-        size,
-        headers.get("x-amz-version-id"),
-        start,
-        end,
-        checksum,
-    )
-
-
-def _refusal(answer: Answer) -> RefusalError:
-    """What an answer says that is none of success, as far as it is understood here."""
-    status = answer.status
-    try:
-        body = answer.read_all(_REFUSAL)
-    except OSError as error:
-        raise_if_interrupted(error)
-        answer.close()
-        raise NotUnderstoodError(f"an answer of status {status} broke off") from error
-    text = body.decode("utf-8", "replace")
-    code, message = _element("Code", text), _element("Message", text)
-    if status < 500 and (status not in _UNDERSTOOD or (text.strip() and not code)):
-        raise NotUnderstoodError(f"an answer of status {status} ({code or 'no code'})")
-    codes = _UNDERSTOOD.get(status)
-    if codes is not None and code not in codes:
-        raise NotUnderstoodError(f"an answer of status {status} ({code or 'no code'})")
-    return RefusalError(status, code, message)
-
-
-def _element(name: str, text: str) -> str:
-    value = text.partition(f"<{name}>")[2].partition(f"</{name}>")[0]
-    if "&" in value:
-        from html import unescape
-
-        value = unescape(value)
-    return value
-
-
-def _unsigned() -> str:
-    """Headers that are no part of the signature: as botocore's, and who is asking.
-
-    Lambda's trace goes along, so that X-Ray knows what a request belongs to.
-    """
-    trace = (
-        os.environ.get("_X_AMZN_TRACE_ID", "") if "AWS_LAMBDA_FUNCTION_NAME" in os.environ else ""
-    )
-    if trace and trace.isascii() and trace.isprintable():
-        return f"{_ALWAYS}x-amzn-trace-id: {trace}\r\n"
-    return _ALWAYS
+        line = f"S3 is asked through {sender}: {reason}"
+        if "logging" in sys.modules and self._last_logged != line:
+            self._last_logged = line
+            sys.modules["logging"].getLogger("tmpcache").debug("%s", line)

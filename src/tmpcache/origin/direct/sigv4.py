@@ -1,4 +1,4 @@
-"""Signatures of GET requests, AWS Signature Version 4, with the day's signing key kept.
+"""Signatures of GET requests, AWS Signature Version 4, with the signing key of the day cached.
 
 Source of the formulas: "Create a signed AWS API request" (IAM User Guide, "Signature Version 4
 signing process") and, for S3, "Signature Calculations for the Authorization Header" (Amazon S3 API
@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from time import gmtime, strftime
 
-try:  # hashlib loads OpenSSL, 2.5 ms of a fresh process; a plain endpoint has no use for it
+try:  # hashlib loads OpenSSL, 2.5 ms of a new process; without TLS nothing else needs it
     from _sha2 import sha256
 except ImportError:
     try:
         from _sha256 import sha256
-    except ImportError:  # an interpreter that has OpenSSL's only
+    except ImportError:  # an interpreter that has only OpenSSL's
         from hashlib import sha256
 
 TYPE_CHECKING = False
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from ..scope import Keys
+    from ..scope import Credentials
 
 #: SHA-256 of no body.
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -30,15 +30,15 @@ _ALGORITHM = "AWS4-HMAC-SHA256"
 _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 
 
-def _table(kept: bytes) -> list[str]:
-    return [chr(byte) if byte in kept else f"%{byte:02X}" for byte in range(256)]
+def _table(unchanged: bytes) -> list[str]:
+    return [chr(byte) if byte in unchanged else f"%{byte:02X}" for byte in range(256)]
 
 
 _IN_PATH, _IN_QUERY = _table(_UNRESERVED + b"/"), _table(_UNRESERVED)
 
 
 def path_of(key: str) -> str:
-    """A key as part of a URL's path: percent-encoded once, slashes kept, nothing tidied up.
+    """Return a key as part of a URL's path: percent-encoded once, slashes kept, nothing tidied up.
 
     "URI-encode() … every byte except the unreserved characters …; encode the forward slash
     everywhere except in the object key name". S3's canonical path is the path itself.
@@ -50,7 +50,7 @@ def path_of(key: str) -> str:
 
 
 def in_query(text: str) -> str:
-    """A text as the value of a query parameter, where the slash is encoded, too."""
+    """Return a text as the value of a query parameter, where the slash is encoded, too."""
     return "".join(map(_IN_QUERY.__getitem__, text.encode()))
 
 
@@ -67,7 +67,7 @@ class _Mac:
         self._outer: Any = sha256(bytes(byte ^ 0x5C for byte in padded))
 
     def of(self, message: bytes) -> Any:
-        """The hash object of a message's code."""
+        """Return the hash object of a message's code."""
         inner, outer = self._inner.copy(), self._outer.copy()
         inner.update(message)
         outer.update(inner.digest())
@@ -75,7 +75,7 @@ class _Mac:
 
 
 def signing_key(secret: str, day: str, region: str) -> bytes:
-    """The key of a day (``YYYYMMDD``) and region, for S3.
+    """Return the signing key of a day (``YYYYMMDD``) and region, for S3.
 
     "DateKey = HMAC-SHA256("AWS4"+secret, date); DateRegionKey = HMAC-SHA256(DateKey, region);
     DateRegionServiceKey = HMAC-SHA256(DateRegionKey, service);
@@ -88,7 +88,7 @@ def signing_key(secret: str, day: str, region: str) -> bytes:
 
 
 def canonical_request(path: str, query: str, headers: Mapping[str, str]) -> tuple[str, str]:
-    r"""The canonical form of a GET without a body, and the names of the headers in it.
+    r"""Return the canonical form of a GET without a body, and the names of the headers in it.
 
     "CanonicalRequest = Method \n Uri \n QueryString \n Headers \n SignedHeaders \n
     HashedPayload", the headers by name in lower case, sorted, their values trimmed and with single
@@ -101,17 +101,17 @@ def canonical_request(path: str, query: str, headers: Mapping[str, str]) -> tupl
 
 
 class Signature:
-    """What signs the requests of one caller to one region."""
+    """Signs requests to one region with one set of credentials."""
 
-    def __init__(self, keys: Keys, region: str) -> None:
-        self._key_id, self._secret, self._token = keys
+    def __init__(self, credentials: Credentials, region: str) -> None:
+        self._key_id, self._secret, self._token = credentials
         self._region = region
-        #: The second of the last signature as S3 writes it; day, scope and key.
+        #: The second of the last signature, and S3's text for it; day, credential scope and key.
         self._second: tuple[int, str] = 0, ""
         self._day: tuple[str, str, _Mac] | None = None
 
     def sign(self, path: str, query: str, headers: dict[str, str], now: float) -> None:
-        r"""Add to the headers of a GET what S3 wants to see: date, token and ``authorization``.
+        r"""Add to the headers of a GET those that S3 requires: date, token, ``authorization``.
 
         "StringToSign = Algorithm \n RequestDateTime \n CredentialScope \n
         HashedCanonicalRequest; signature = Hex(HMAC-SHA256(SigningKey, StringToSign))".

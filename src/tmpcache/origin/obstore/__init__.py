@@ -1,1 +1,1 @@
-"""S3 through obstore, a client in Rust."""
+"""S3 through obstore, a client for object stores in Rust."""

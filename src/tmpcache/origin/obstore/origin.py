@@ -1,22 +1,27 @@
 """S3 through obstore, a client in Rust: an unchanged object is confirmed in 40 µs, not 1,000.
 
-Here obstore asks for whole objects: questions and downloads, small ones above all. Everything else
-is the direct origin's, by inheritance: who asks, whom, and as which scope (so all origins share
-their copies); ranges, which parallel parts and resumed downloads need; keys that obstore would not
-send as they are; and, through boto3, listing and uploads. Where the case is not plain, what
-botocore would do with a request (endpoint, addressing style, region, signature) is not guessed: it
-is asked, once for each bucket, by a request that is stopped before it is sent.
+obstore sends GETs of whole objects; credentials, endpoint and scope come from the direct origin and
+from boto3's, whose class this one inherits from. So all origins share their copies. The others also
+send
 
-What is different from the others:
+* ranges, for downloads over several connections and resumed ones;
+* keys that obstore would not send as they are;
+* listings and uploads, through boto3.
 
-* Checksums that S3 sends along are not seen, so not compared. The length is.
+Where the configuration is not plain, botocore prepares one request for each bucket, which is
+stopped before it is sent; endpoint, addressing style, region and signature are read off it.
+
+# Differences from the other origins
+
+* The checksums that S3 sends are not visible, so they are not compared. The length is.
 * A read that waits for bytes ends at its time-out at the latest (20 s), not at an interrupt.
-* Redirects that name their target are followed if it is the same host. The signature does not go
-  along to another port, as obstore's HTTP client takes it for a secret. The session token would:
-  so only AWS's own hosts are sent one, and boto3 asks others.
-* Where a proxy is to be used, boto3 asks.
-* In a forked child the direct origin takes over if obstore was there before: its threads stay in
-  the parent.
+* Redirects that name their target are followed if it is the same host. obstore's HTTP client
+  removes the signature from a request to another port, as it knows that header for a secret. The
+  session token would go along, so it is sent to AWS hosts only; boto3 sends requests with one to
+  all others.
+* Where a proxy is configured, boto3 sends the requests.
+* In a child forked after obstore was loaded, the direct origin takes over: obstore's threads stay
+  in the parent.
 """
 
 from __future__ import annotations
@@ -25,7 +30,6 @@ import random
 import re
 import sys
 import time
-from functools import partial
 
 from ...common.forking import here, recover_from_fork, reset_in_children
 from ...common.interruption import raise_if_interrupted
@@ -37,168 +41,180 @@ from ..s3.errors import named, refuses_condition, translated
 from ..s3.origin import S3Origin
 from ..s3.timeouts import read_timeout
 from ..scope import ANONYMOUS, is_aws
-from .errors import as_botocore_error, is_elsewhere, is_stale_connection
+from .body import reply_from
+from .errors import as_botocore_error, is_in_another_region, is_stale_connection
 from .stores import address_of, make_store, tls_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from typing import Any
+    from collections.abc import Mapping
+    from typing import Any, Unpack
 
     from ...common.deadline import Deadline
+    from ..protocol import GetOptions
     from ..s3.errors import Subject
-    from ..scope import Keys
+    from ..scope import Credentials
     from .stores import BucketAddress
 
-#: Bytes that obstore collects before it hands them over; they are lost if the body breaks then.
-#: 1 GiB came at 2.4 GB/s so, at 1.9 with obstore's own 10 MiB (curl: 2.05). A body that fits is
-#: taken in one: 200 KiB in 72 µs instead of 82.
-_CHUNK = 256 * 1024
-#: Keys that obstore sends as they are. It refuses "a//b", "..", control characters; it would ask
-#: for "a" when told "/a" or "a/", which is another object.
-_PART = r"(?!\.\.?(?:/|\Z))[^/\x00-\x1f\x7f]+"
-_PLAIN = re.compile(f"{_PART}(?:/{_PART})*")
+#: Keys that obstore sends as they are. It refuses "a//b", "..", control characters; for "/a" and
+#: "a/" it would request "a", which is another object.
+_SEGMENT = r"(?!\.\.?(?:/|\Z))[^/\x00-\x1f\x7f]+"
+_PLAIN_KEY = re.compile(f"{_SEGMENT}(?:/{_SEGMENT})*")
 #: Version ids that look the same in a URL, however it is written.
 _PLAIN_VERSION = re.compile(r"[A-Za-z0-9._-]*")
-#: Seconds before the second try; doubled for each further one, and spread by half.
+#: Seconds before the second attempt; doubled for each further one, and spread by half.
 _PAUSE = 0.1
-#: Tries in botocore's retry modes; `AWS_MAX_ATTEMPTS` and the profile may say otherwise.
-_TRIES = {"legacy": 5}
-_TRIES_ELSE = 3
+#: Attempts in botocore's retry modes; `AWS_MAX_ATTEMPTS` and the profile may say otherwise.
+_ATTEMPTS = {"legacy": 5}
+_DEFAULT_ATTEMPTS = 3
 #: The one request option that obstore can send (and sign).
 _PAYER = {"RequestPayer": "requester"}
 
 
 class ObstoreOrigin(DirectOrigin):
-    """Objects in S3 as the environment describes it, asked for through obstore where that can be.
+    """Objects in S3 as the environment describes it, requested through obstore where it can.
 
-    Of `request_options` obstore can send those that :func:`unsendable` does not name.
+    It can send the `request_options` that :func:`unsendable` does not name.
     """
 
     def __init__(self, request_options: Mapping[str, str] | None = None) -> None:
+        #: The addresses of buckets; None if boto3 sends their requests.
         self._addresses: dict[str, BucketAddress | None] = {}
+        #: obstore's stores, by bucket and read time-out, and the credentials that all of them have.
         self._stores: dict[tuple[str, float], Any] = {}
-        self._credentials: object = None
+        self._stores_credentials: Credentials | None = None
         super().__init__(request_options)
 
     def get(
-        self,
-        bucket: str,
-        key: str,
-        version_id: str | None = None,
-        *,
-        if_none_match: str = "",
-        if_match: str = "",
-        start: int = 0,
-        end: int | None = None,
-        deadline: Deadline | None = None,
+        self, bucket: str, key: str, version_id: str | None = None, **options: Unpack[GetOptions]
     ) -> Reply | Unchanged:
-        """One GetObject."""
+        """Send one GetObject, through obstore if it can send it as it is."""
         if not here[0]:
             recover_from_fork()
-        conditions = {"if_none_match": if_none_match, "if_match": if_match}
-        asked: Any = {**conditions, "start": start, "end": end, "deadline": deadline}
-        ask_otherwise = partial(super().get, bucket, key, version_id, **asked)
-        whole = not start and end is None
+        whole = not options.get("start") and options.get("end") is None
         if not whole or _lost_in_fork or not _is_plain(key, version_id) or hook():
-            return ask_otherwise()
-        options: Any = {**conditions, "version": version_id}
-        options = {name: value for name, value in options.items() if value}
-        subject, tries = (bucket, key, version_id), 0
+            return super().get(bucket, key, version_id, **options)
+        etag, deadline = options.get("if_none_match"), options.get("deadline")
+        parameters: dict[str, Any] = {
+            "if_none_match": etag,
+            "if_match": options.get("if_match"),
+            "version": version_id,
+        }
+        parameters = {name: value for name, value in parameters.items() if value}
+        subject, attempts = (bucket, key, version_id), 0
         while True:
             timeout = read_timeout(deadline)
             store, scope = self._store(bucket, subject, timeout)
             if store is None:
-                return S3Origin.get(self, bucket, key, version_id, **asked)
+                return S3Origin.get(self, bucket, key, version_id, **options)
             try:
-                reply = _reply(store, key, options, subject, deadline, timeout)
+                reply = reply_from(store, key, parameters, subject, deadline, timeout)
                 reply.scope = scope
                 return reply
             except Exception as error:
                 raise_if_interrupted(error)
                 failure = as_botocore_error(error, key)
-                if failure is None or (if_none_match and refuses_condition(failure, "IfNoneMatch")):
-                    return ask_otherwise()
-                if is_elsewhere(failure):
-                    self._addresses[bucket] = self._places[bucket] = None
-                    return S3Origin.get(self, bucket, key, version_id, **asked)
-                tries += 1
-                if tries > 1 or not is_stale_connection(error):
-                    self._wait_or_raise(failure, error, subject, scope, tries, deadline)
+                if failure is None or (etag and refuses_condition(failure, "IfNoneMatch")):
+                    return super().get(bucket, key, version_id, **options)
+                if is_in_another_region(failure):
+                    self._leave_to_boto3(bucket)
+                    return S3Origin.get(self, bucket, key, version_id, **options)
+                attempts += 1
+                if attempts > 1 or not is_stale_connection(error):
+                    self._pause(failure, error, subject, scope, attempts, deadline)
 
-    def _wait_or_raise(
+    def _pause(
         self,
         failure: Exception,
         error: Exception,
         subject: Subject,
         scope: str | None,
-        tries: int,
+        attempts: int,
         deadline: Deadline | None,
     ) -> None:
-        """Wait for the next try, or raise what there is no other for."""
-        endpoint = self._endpoint
-        most = _most_tries(self._connected()) if endpoint is None else endpoint.tries
-        if tries >= most or not isinstance(translated(failure, subject), OriginUnavailableError):
+        """Wait for the next attempt, or raise the failure if there is none."""
+        client = self._client
+        max_attempts = (
+            _max_attempts(self._boto3_client()) if client is None else client.endpoint.max_attempts
+        )
+        is_last = attempts >= max_attempts
+        if is_last or not isinstance(translated(failure, subject), OriginUnavailableError):
             raise translated(failure, subject, scope=scope) from error
-        pause = _PAUSE * 2 ** (tries - 1) * random.uniform(0.5, 1.5)
+        pause = _PAUSE * 2 ** (attempts - 1) * random.uniform(0.5, 1.5)
         if deadline is not None:
             deadline.check(named(subject), needed=pause)
         time.sleep(pause)
 
     def close(self) -> None:
-        """Close connections, boto3's too."""
+        """Close all connections, boto3's too."""
         super().close()
-        if _lost_in_fork:  # locks in there may be held by threads of the parent: touch nothing
+        if _lost_in_fork:  # threads of the parent may hold locks of the stores: never free them
             _abandoned.append(self._stores)
         self._stores, self._addresses = {}, {}
 
     def forked(self) -> None:
-        """In a child: stores are the parent's, and so are the threads that may hold their locks."""
+        """Drop the parent's stores without freeing them: its threads may hold their locks."""
         _abandoned.append(self._stores)
         self._stores, self._addresses = {}, {}
         super().forked()
 
+    def _leave_to_boto3(self, bucket: str) -> None:
+        self._addresses[bucket] = None
+        if (client := self._client) is not None:
+            client.addresses[bucket] = None
+
     def _store(self, bucket: str, subject: Subject, timeout: float) -> tuple[Any, str | None]:
-        """What obstore asks through, and the scope that signs; None if another origin is to ask."""
+        """Return a store of obstore's and the scope that it signs for.
+
+        The store is None if boto3 has to send the requests for this bucket.
+        """
         try:
-            place, endpoint = self._place(bucket), self._endpoint
-            if place is not None and endpoint is not None:
-                address: BucketAddress | None = (
-                    f"{endpoint.scheme}://{place[0]}{place[1]}",
-                    endpoint.region,
+            client, direct = self._route(bucket)
+            if client is not None and direct is not None:
+                endpoint, scope = client.endpoint, client.scope
+                host, path = direct
+                credentials: Credentials = endpoint.credentials
+                verify: bool | str = endpoint.ca_bundle
+                address = self._addresses.setdefault(
+                    bucket, (f"{endpoint.scheme}://{host}{path}", endpoint.region)
                 )
-                address = self._addresses.setdefault(bucket, address)
-                keys, trust = endpoint.keys, partial(_trust_in, endpoint.trust)
-                scope = self._settled
             else:
-                signer = self._signing()
-                address, keys = self._road_of_boto3(signer.client, bucket)
-                trust = partial(tls_options, signer.client)
-                scope = self._scope_of(signer.name, keys)
+                signer = self._boto3_signer()
+                address, credentials = self._address_of_botocore(signer.client, bucket)
+                scope = self._scope_of(signer.name, credentials)
+                verify = getattr(signer.client._endpoint.http_session, "_verify", True)
             if address is None:
                 return None, None
-            if keys[2] and not is_aws(self.name):  # see the module's text
+            if credentials[2] and not is_aws(self.name):  # a session token: see the module's text
                 return None, None
-            if keys != self._credentials:
-                self._stores, self._credentials = {}, keys
+            if credentials != self._stores_credentials:
+                self._stores, self._stores_credentials = {}, credentials
             store = self._stores.get((bucket, timeout))
             if store is None:
-                payer = "RequestPayer" in self._options
-                trusted = trust() if address[0].startswith("https:") else {}
-                given = None if keys == ANONYMOUS else _Credentials(*keys)
-                store = make_store(bucket, address, given, timeout, trusted, payer=payer)
+                store = make_store(
+                    bucket,
+                    address,
+                    credentials,
+                    timeout,
+                    tls_options(verify) if address[0].startswith("https:") else {},
+                    payer="RequestPayer" in self._options,
+                )
                 self._stores[bucket, timeout] = store
         except Exception as error:
             raise_if_interrupted(error)
             raise translated(error, subject) from error
         return store, scope
 
-    def _road_of_boto3(self, client: Any, bucket: str) -> tuple[BucketAddress | None, Keys]:
-        """Where botocore would ask, and with what it would sign now."""
+    def _address_of_botocore(
+        self, client: Any, bucket: str
+    ) -> tuple[BucketAddress | None, Credentials]:
+        """Return where botocore would send requests, and the credentials it would sign them with.
+
+        They are those of this moment: botocore chooses them anew for each request, too.
+        """
         if bucket not in self._addresses:
             self._addresses[bucket] = address_of(client, bucket)
         address = self._addresses[bucket]
-        # As botocore does: each request is signed with what is valid now.
         credentials = client._request_signer._credentials if address and address[1] else None
         if credentials is None:
             return address, ANONYMOUS
@@ -206,137 +222,38 @@ class ObstoreOrigin(DirectOrigin):
         return address, (frozen.access_key, frozen.secret_key, frozen.token or "")
 
 
-class _Credentials:
-    """Keys by the names that botocore has for them."""
-
-    def __init__(self, access_key: str, secret_key: str, token: str) -> None:
-        self.access_key, self.secret_key, self.token = access_key, secret_key, token or None
-
-
-def _trust_in(bundle: str) -> Any:
-    if not bundle:
-        return {}
-    with open(bundle, "rb") as file:
-        return {"root_certificate": file.read()}
-
-
 def unsendable(request_options: Mapping[str, str] | None) -> list[str]:
-    """The names of those options that obstore has no way to send."""
+    """Return the names of the options that obstore cannot send."""
     return [name for name, value in (request_options or {}).items() if _PAYER.get(name) != value]
 
 
-def _most_tries(client: Any) -> int:
-    """How often botocore would ask."""
+def _is_plain(key: str, version_id: str | None) -> bool:
+    return bool(_PLAIN_KEY.fullmatch(key)) and bool(_PLAIN_VERSION.fullmatch(version_id or ""))
+
+
+def _max_attempts(client: Any) -> int:
+    """Return how often botocore would send a request that fails."""
     retries = client.meta.config.retries or {}
     return int(
-        retries.get("total_max_attempts") or _TRIES.get(str(retries.get("mode")), _TRIES_ELSE)
+        retries.get("total_max_attempts")
+        or _ATTEMPTS.get(str(retries.get("mode")), _DEFAULT_ATTEMPTS)
     )
 
 
-class _Body:
-    """A response body of obstore's."""
-
-    __slots__ = ("_at", "_chunk", "_chunks", "_deadline", "_ended", "_size", "_subject", "_timeout")
-
-    def __init__(
-        self, result: Any, size: int, subject: Subject, deadline: Deadline | None, timeout: float
-    ) -> None:
-        self._chunks = _whole(result) if size <= _CHUNK else result.stream(_CHUNK)
-        self._chunk = memoryview(b"")
-        self._at, self._size, self._subject = 0, size, subject
-        self._deadline, self._timeout, self._ended = deadline, timeout, False
-
-    def read(self, buffer: memoryview, /) -> memoryview:
-        """The next bytes, where obstore has put them."""
-        if not self._chunk:
-            self._chunk = self._next()
-        data = self._chunk[: len(buffer)]
-        self._chunk = self._chunk[len(data) :]
-        self._at += len(data)
-        return data
-
-    def interrupt(self) -> None:
-        """Let the next read fail; one under way cannot be reached."""
-        self._ended = True
-
-    def close(self) -> None:
-        """Give the connection up, if there is more to come over it."""
-        self._ended, self._chunk, self._chunks = True, memoryview(b""), iter(())
-
-    def _next(self) -> memoryview:
-        deadline = self._deadline
-        if self._ended:
-            raise self._broken("it was given up")
-        if deadline is not None and deadline.remaining() < self._timeout and self._at < self._size:
-            raise self._broken(
-                "the rest must come over a connection that can be left at any moment"
-            )
-        try:
-            return memoryview(next(self._chunks, b""))
-        except Exception as error:
-            raise_if_interrupted(error)
-            if deadline is not None and deadline.remaining() <= 0:
-                raise deadline.exceeded(named(self._subject)) from error
-            raise translated(
-                as_botocore_error(error, self._subject[1]) or error, self._subject
-            ) from error
-
-    def _broken(self, why: str) -> OriginUnavailableError:
-        bucket, key, _ = self._subject
-        return OriginUnavailableError(
-            f"{named(self._subject)}: the body ended after {self._at} of {self._size} bytes: {why}",
-            bucket=bucket,
-            key=key,
-        )
-
-
-def _whole(result: Any) -> Iterator[Any]:
-    yield result.bytes()
-
-
-def _reply(
-    store: Any,
-    key: str,
-    options: Any,
-    subject: Subject,
-    deadline: Deadline | None,
-    timeout: float,
-) -> Reply | Unchanged:
-    import obstore
-
-    etag_here = options.get("if_none_match")
-    try:
-        result = obstore.get(store, key, options=options)
-    except Exception as error:
-        raise_if_interrupted(error)
-        if etag_here and type(error).__name__ == "NotModifiedError":  # importing it takes 4 µs
-            return Unchanged()
-        raise
-    meta = result.meta
-    etag, size = meta["e_tag"] or "", meta["size"]
-    if etag_here and etag == etag_here:  # a store that says 200 for 304
-        return Unchanged()
-    return Reply(_Body(result, size, subject, deadline, timeout), etag, size, meta["version"])
-
-
-def _is_plain(key: str, version_id: str | None) -> bool:
-    return bool(_PLAIN.fullmatch(key)) and bool(_PLAIN_VERSION.fullmatch(version_id or ""))
-
-
-#: Whether this process was forked from one that had loaded obstore. Its threads, which do the work,
-#: are not here: a request would wait for ever (tokio issue 4301).
+#: Whether this process was forked from one that had loaded obstore. The threads that do obstore's
+#: work stay in the parent, and a request would wait for ever (tokio issue 4301).
 _lost_in_fork = False
+#: Stores of the parent, which are never freed.
 _abandoned: list[object] = []
 
 
-class _Threads:
-    """Those of obstore."""
+class _ForkedObstore:
+    """Notes in a child, also one that a server in C has forked, that obstore's threads are gone."""
 
     def forked(self) -> None:
-        """In a child, also of a server in C that forks without Python's hooks."""
         global _lost_in_fork
         _lost_in_fork = "obstore" in sys.modules
 
 
-_threads = _Threads()
-reset_in_children(_threads)
+_forked_obstore = _ForkedObstore()
+reset_in_children(_forked_obstore)

@@ -1,4 +1,4 @@
-"""What obstore asks through: a store for each bucket, made by what botocore would do with it."""
+"""obstore's stores: one for each bucket, with the address that botocore would use."""
 
 from __future__ import annotations
 
@@ -10,40 +10,43 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    #: Where the objects of a bucket are, and the region to sign for; "" for no signature.
+    from ..scope import Credentials
+
+    #: The URL of a bucket, and the region to sign for; "" for no signature.
     BucketAddress = tuple[str, str]
 
 
-#: Where nobody can listen. obstore follows redirects, and S3's session token goes along in a header
-#: that its HTTP client does not know for a secret. So all other hosts are behind this proxy. Other
-#: ports of the same host are not: whoever is excluded from a proxy is named without one.
+#: An address at which no server can listen. obstore follows redirects, and S3's session token goes
+#: along in a header that its HTTP client does not know for a secret. So this is the proxy for all
+#: hosts but the bucket's. Other ports of that host are reached: a proxy is excluded by host only.
 NOWHERE = "0.0.0.0:0"
 
 
-class _Prepared(Exception):
-    """A request that shall not be sent."""
+class _PreparedRequest(Exception):
+    """Carries a request that botocore has prepared, instead of sending it."""
 
     def __init__(self, request: Any) -> None:
         self.request = request
 
 
 def _stop(request: Any, **_: object) -> None:
-    raise _Prepared(request)
+    raise _PreparedRequest(request)
 
 
 def address_of(client: Any, bucket: str) -> BucketAddress | None:
-    """How botocore gets at a bucket.
+    """Return the address of a bucket, from a request that botocore prepares and does not send.
 
-    None if obstore cannot follow: other signatures than SigV4, or through a proxy.
+    None if obstore cannot send such requests: other signatures than SigV4, or through a proxy.
 
-    Raises what botocore raises: no credentials, not the name of a bucket.
+    Raises what botocore raises, for example that there are no credentials, or that this is not the
+    name of a bucket.
     """
-    client.meta.events.register("before-send.s3.HeadObject", _stop, unique_id="tmpcache-road")
+    client.meta.events.register("before-send.s3.HeadObject", _stop, unique_id="tmpcache-address")
     try:
         client.head_object(Bucket=bucket, Key="k")
-    except _Prepared as prepared:
-        # A frame of botocore keeps the exception, which keeps the frames below it, and so whatever
-        # the caller is about to let go of, until the garbage is collected.
+    except _PreparedRequest as prepared:
+        # A frame of botocore holds the exception, which holds the frames below it, and so what the
+        # caller is about to release, until the garbage is collected.
         prepared.__traceback__ = None
         url, headers = prepared.request.url, prepared.request.headers
     else:
@@ -62,12 +65,14 @@ def _is_proxied(url: str) -> bool:
     return url.partition(":")[0] in get_environ_proxies(url)
 
 
-def tls_options(client: Any) -> Any:
-    """Which certificates botocore was told to trust, as obstore is told."""
-    verify = getattr(client._endpoint.http_session, "_verify", True)
+def tls_options(verify: bool | str) -> Any:
+    """Return obstore's options for certificates.
+
+    `verify` is botocore's setting: a CA bundle, "" or True for the default one, False for no check.
+    """
     if verify is False:
         return {"allow_invalid_certificates": True}
-    if isinstance(verify, str):
+    if verify and isinstance(verify, str):
         with open(verify, "rb") as file:
             return {"root_certificate": file.read()}
     return {}
@@ -76,23 +81,24 @@ def tls_options(client: Any) -> Any:
 def make_store(
     bucket: str,
     address: BucketAddress,
-    credentials: Any,
+    credentials: Credentials,
     timeout: float,
-    trust: Any,
+    tls: Any,
     *,
     payer: bool,
 ) -> Any:
-    """A store that asks for what it is told to, whatever else the environment says."""
+    """Make a store with these settings only, whatever else the environment says."""
     from datetime import timedelta
     from urllib.parse import urlsplit
 
     from obstore.store import S3Store
 
     endpoint, region = address
-    keys: Any = credentials and {
-        "access_key_id": credentials.access_key,
-        "secret_access_key": credentials.secret_key,
-        "token": credentials.token,
+    access_key, secret_key, token = credentials
+    provided: Any = {
+        "access_key_id": access_key,
+        "secret_access_key": secret_key,
+        "token": token or None,
         "expires_at": None,
     }
     options: Any = {
@@ -102,7 +108,7 @@ def make_store(
         "timeout": timedelta(days=365),  # of the whole body; it is 30 s if nothing is said
         "proxy_url": f"http://{NOWHERE}",
         "proxy_excludes": urlsplit(endpoint).hostname,
-        **trust,
+        **tls,
     }
     return S3Store(
         bucket,
@@ -115,8 +121,8 @@ def make_store(
             "request_payer": payer,
         },
         client_options=options,
-        # Going on with a body, and trying again with an eye on the deadline, is done here.
+        # The origin retries by itself, as its deadline allows, and the transfer resumes bodies.
         retry_config={"max_retries": 0},
-        # No code in Python: a signal handler that raised there would pass for missing credentials.
-        credential_provider=keys.copy if keys else None,
+        # No code in Python: a signal handler that raised in it would pass for missing credentials.
+        credential_provider=provided.copy if access_key else None,
     )

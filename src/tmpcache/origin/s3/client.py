@@ -4,12 +4,12 @@
 
 botocore has one time-out for a client, and retries without regard to time. Here each try of a
 request waits as long as its call may (`_wait_by_deadline`), and no retry begins that the call has
-no time for (`_stop_at_deadline`). The deadline is that of the question under way in this thread, in
-:data:`.signing.here`.
+no time for (`_stop_at_deadline`). The deadline is that of the call under way in this thread, in
+:data:`.signing.current`.
 
 # Lenience
 
-botocore raises for some responses that S3 and stores like it send: a 304 with checksum headers, and
+botocore raises for some responses of S3 and of servers like it: a 304 with checksum headers, and
 dates in a format of their own. Hooks take out what it cannot parse before it parses.
 """
 
@@ -22,7 +22,7 @@ from ...common.interruption import raise_if_interrupted
 from ...errors import ConfigError, OriginUnavailableError
 from . import timeouts
 from .errors import named, no_client
-from .signing import here
+from .signing import current
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _LISTED_DATE = rb"<LastModified>[^<]*</LastModified>"
 def make_client(endpoint: Endpoint | None = None) -> Any:
     """Make a client from the environment, as boto3 does; it serves calls with any deadline.
 
-    With an `endpoint`, the client asks there and with its credentials, even if the environment has
+    With an `endpoint`, the client sends to it, with its credentials, even if the environment has
     changed since.
     """
     try:
@@ -58,15 +58,17 @@ def make_client(endpoint: Endpoint | None = None) -> Any:
         tcp_keepalive=True,
         **fixed,
     )
-    told: dict[str, Any] = {}
+    client_options: dict[str, Any] = {}
     if endpoint is not None:
         names = "aws_access_key_id", "aws_secret_access_key", "aws_session_token"
-        told = dict(zip(names, (key or None for key in endpoint.keys), strict=True))
-        told["region_name"] = endpoint.region
-        told["endpoint_url"] = None if endpoint.is_aws else endpoint.url
+        client_options = dict(
+            zip(names, (key or None for key in endpoint.credentials), strict=True)
+        )
+        client_options["region_name"] = endpoint.region
+        client_options["endpoint_url"] = endpoint.url or None
     try:
         session = boto3.Session(botocore_session=botocore.session.Session())
-        client = session.client("s3", config=config, **told)
+        client = session.client("s3", config=config, **client_options)
     except Exception as error:
         raise_if_interrupted(error)
         raise no_client(error) from error
@@ -101,7 +103,7 @@ def _wait_by_deadline(client: Any) -> None:
 
     class ByDeadline(Timeout):
         def clone(self) -> Timeout:  # urllib3 does this for each request
-            deadline = None if here.question is None else here.question.deadline
+            deadline = None if current.call is None else current.call.deadline
             seconds = timeouts.read_timeout(deadline)
             return Timeout(connect=min(seconds, timeouts.CONNECT_TIMEOUT), read=seconds)
 
@@ -117,14 +119,14 @@ def _wait_by_deadline(client: Any) -> None:
 def _stop_at_deadline(response: Any = None, caught_exception: Any = None, **_: object) -> None:
     """End botocore's retries if there is no time for the next one. A hook."""
     failed = caught_exception is not None or response is None or response[0].status_code >= 500
-    question = here.question
-    deadline = None if question is None else question.deadline
-    if not (question and deadline and failed):
+    call = current.call
+    deadline = None if call is None else call.deadline
+    if not (call and deadline and failed):
         return
     if deadline.asks_once:
-        raise OriginUnavailableError(f"{named(question.subject)}: S3 fails or throttles")
+        raise OriginUnavailableError(f"{named(call.subject)}: S3 fails or throttles")
     if deadline.remaining() < timeouts.RETRY_NEEDS:
-        raise deadline.exceeded(named(question.subject)) from caught_exception
+        raise deadline.exceeded(named(call.subject)) from caught_exception
 
 
 def _stop_at_interrupt(caught_exception: Exception | None = None, **_: object) -> None:
@@ -164,18 +166,18 @@ def _unwrap_errors(client: Any) -> None:
 def _remove_dates(client: Any) -> None:
     """Remove the dates from responses before botocore parses them.
 
-    Some stores and proxies send dates that it cannot parse, and it raises for those. tmpcache reads
-    none. Responses to the caller's own requests through the same client keep theirs. Without dates,
-    a page of a listing is parsed in a quarter of the time.
+    Some servers and proxies send dates that it cannot parse, and it raises for those. tmpcache
+    reads none. Responses to the caller's own requests through the same client keep theirs. Without
+    dates, a page of a listing is parsed in a quarter of the time.
     """
 
     def of_object(response_dict: dict[str, Any], **_: object) -> None:
-        if here.question is not None:
+        if current.call is not None:
             for name in _DATES:
                 response_dict["headers"].pop(name, None)
 
     def of_listing(response_dict: dict[str, Any], **_: object) -> None:
-        if here.question is not None:
+        if current.call is not None:
             response_dict["body"] = re.sub(_LISTED_DATE, b"", response_dict["body"])
 
     events = client.meta.events

@@ -1,4 +1,4 @@
-"""What S3 and botocore say when something is wrong, in this project's errors."""
+"""Translates the errors of S3, botocore and the network into those of tmpcache."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    #: Bucket, key and version: named in full only when there is something to say of them.
+    #: Bucket, key and version: formatted only for an error.
     Subject = tuple[str, str, str | None]
 
-#: Codes that S3 sends with status 400 although they are about who asks.
+#: Codes that S3 sends with status 400 although they are about the credentials.
 CREDENTIALS = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "InvalidAccessKeyId"}
 #: Codes that mean "later", whatever their status.
 LATER = {
@@ -53,7 +53,7 @@ _HINTS = {
 }
 
 
-#: What else S3 refuses with the status of missing rights.
+#: What else S3 refuses with 403.
 _ALSO_DENIED = {
     "s3:GetObject": "; without s3:ListBucket S3 says this of a missing key, too",
     "s3:PutObject": "; the bucket's policy may demand an option, such as ServerSideEncryption or "
@@ -63,15 +63,15 @@ _REDIRECTED = (
     "the endpoint answers with a redirect, which is followed only where S3 names the bucket's "
     "region: check the endpoint URL, and AWS_DEFAULT_REGION"
 )
-#: Whose exceptions are the client's way to fail; others come from hooks of the caller's.
+#: Packages whose exceptions are failures of a request; others come from hooks of the caller's.
 _BOTOCORES = ("botocore.exceptions", "botocore.compat")
 _CLIENTS = {"boto3", "botocore", "awscrt", "s3transfer", "urllib3", "obstore", "moto", "responses"}
 
 
 class RefusalError(Exception):
-    """An answer that is none of success, to a question that botocore did not ask.
+    """A response that refuses a request which was sent without botocore.
 
-    It says what it says as botocore's ClientError does.
+    It has the same `response` as botocore's ClientError.
     """
 
     def __init__(self, status: int, code: str = "", message: str = "") -> None:
@@ -82,23 +82,27 @@ class RefusalError(Exception):
         }
 
 
+class BrokenError(ConnectionError):
+    """The connection ended before the response did."""
+
+
 def is_of_the_client(error: Exception) -> bool:
-    """Whether an exception is of a kind that the client, or Python itself, raises."""
-    if isinstance(error, RefusalError) or type(error).__module__ == f"{__package__}.connections":
+    """Return whether an exception is of a kind that the client, or Python itself, raises."""
+    if isinstance(error, (RefusalError, BrokenError)):
         return True
     package = type(error).__module__.partition(".")[0]
     return package in _CLIENTS or package in sys.stdlib_module_names
 
 
 def status_of(error: Exception) -> int:
-    """The HTTP status of a ClientError; botocore's code may be the number as text (a bare 304)."""
+    """Return the HTTP status of a ClientError; its code may be the number as text (a bare 304)."""
     response = getattr(error, "response", None) or {}
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return int(status) if str(status).isdigit() else 0
 
 
 def refuses_condition(error: Exception, *conditions: str) -> bool:
-    """Whether a store says that it does not know the conditions of a GetObject."""
+    """Return whether a server says that it does not know the conditions of a GetObject."""
     status, code = status_of(error), _detail(error).get("Code")
     if "IfNoneMatch" in conditions:
         return status in (412, 501) or (status == 400 and code not in CREDENTIALS)
@@ -111,39 +115,43 @@ def _detail(error: Exception) -> Mapping[str, Any]:
 
 
 def named(subject: Subject) -> ObjectName:
-    """What was asked for, as errors name it."""
+    """Return the object that a request is about, as errors name it."""
     return ObjectName("", *subject)
 
 
 def translated(
-    error: Exception, asked: Subject, right: str = "s3:GetObject", scope: str | None = ""
+    error: Exception, subject: Subject, permission: str = "s3:GetObject", scope: str | None = ""
 ) -> TmpCacheError:
-    """The error to raise for what boto3 raised while it asked for an object.
+    """Return the error to raise for an exception that a request for an object has raised.
 
-    `right` is what the credentials need for that, and `scope` says whose they are. What a signal
-    handler raised meanwhile is raised from here, untranslated.
+    `permission` is what the credentials need for the request, and `scope` is theirs. An exception
+    of a signal handler is raised as it is, and so is one of a hook of the caller's.
     """
     raise_if_interrupted(error, sys._getframe(1))
     if not is_of_the_client(error):
         raise error
-    translation = _translated(error, asked, right)
+    translation = _translated(error, subject, permission)
     if isinstance(translation, OriginError):
         translation.scope = scope
     return translation
 
 
-def _translated(error: Exception, asked: Subject, right: str) -> TmpCacheError:
-    bucket, key, subject = asked[0], asked[1], str(named(asked))
+def _translated(error: Exception, names: Subject, permission: str) -> TmpCacheError:
+    bucket, key, subject = names[0], names[1], str(named(names))
     if isinstance(error, RefusalError):
-        return _answer(error, bucket, key, subject, right)
+        return _answer(error, bucket, key, subject, permission)
     if type(error).__module__ not in _BOTOCORES and isinstance(error, OSError):
         return _unreachable(error, bucket, key, subject)
     from botocore import exceptions as boto
 
     if isinstance(error, boto.ClientError):
-        return _answer(error, bucket, key, subject, right)
-    nobody = boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError
-    if isinstance(error, nobody):
+        return _answer(error, bucket, key, subject, permission)
+    no_credentials = (
+        boto.NoCredentialsError,
+        boto.PartialCredentialsError,
+        boto.CredentialRetrievalError,
+    )
+    if isinstance(error, no_credentials):
         return AccessDeniedError(
             f"{subject}: there are no AWS credentials ({error}). Set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give the cache a client.",
@@ -161,12 +169,12 @@ def _translated(error: Exception, asked: Subject, right: str) -> TmpCacheError:
     wrapped = getattr(error, "kwargs", {}).get("error")
     if isinstance(error, RecursionError) or isinstance(wrapped, RecursionError):
         return OriginError(f"{subject}: {_REDIRECTED}.", bucket=bucket, key=key)
-    lost = (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, OSError)
+    no_response = (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, OSError)
     if is_out_of_files(error):
         return OriginUnavailableError(
             f"{subject}: S3 cannot be asked ({error}): {TOO_MANY_FILES}.", bucket=bucket, key=key
         )
-    if isinstance(error, lost) or type(error).__module__.startswith(("urllib3.", "http.")):
+    if isinstance(error, no_response) or type(error).__module__.startswith(("urllib3.", "http.")):
         return _unreachable(error, bucket, key, subject)
     return OriginError(f"{subject}: {type(error).__name__}: {error}", bucket=bucket, key=key)
 
@@ -181,7 +189,7 @@ def _unreachable(error: Exception, bucket: str, key: str, subject: str) -> Origi
 
 
 def no_client(error: Exception) -> TmpCacheError:
-    """The error to raise for what boto3 raised while it made a client."""
+    """Return the error to raise for what boto3 raised while it made a client."""
     from botocore import exceptions as boto
 
     kinds = (
@@ -198,7 +206,7 @@ def no_client(error: Exception) -> TmpCacheError:
     )
 
 
-def _answer(error: Exception, bucket: str, key: str, subject: str, right: str) -> OriginError:
+def _answer(error: Exception, bucket: str, key: str, subject: str, permission: str) -> OriginError:
     detail = _detail(error)
     code, status = str(detail.get("Code", "")), status_of(error)
     text = f"{code} ({status})" if code and code != str(status) else f"status {status}"
@@ -207,8 +215,8 @@ def _answer(error: Exception, bucket: str, key: str, subject: str, right: str) -
         kind, hint = ObjectNotFoundError, "there is no such object: check bucket and key"
     elif status in (401, 403) or code in CREDENTIALS:
         kind = AccessDeniedError
-        hint = f"check that these credentials have {right} on it"
-        hint += _ALSO_DENIED.get(right, "")
+        hint = f"check that these credentials have {permission} on it"
+        hint += _ALSO_DENIED.get(permission, "")
     elif status in (412, 416) or code == "ConditionalRequestConflict":
         kind, hint = (
             ObjectChangedError,

@@ -1,4 +1,4 @@
-"""What the headers of an answer say of its body, by the names that botocore has for them."""
+"""Reads the extent and the checksum of a body from headers, by the names that botocore has."""
 
 from __future__ import annotations
 

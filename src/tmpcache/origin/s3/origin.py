@@ -1,4 +1,4 @@
-"""S3 through boto3, which is not imported before the first question."""
+"""S3 through boto3, which is imported with the first request."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ from threading import Lock
 
 from ...common.forking import reset_in_children
 from ...errors import ConfigError, DeadlineExceededError, OriginError
-from .. import Listed, Unchanged, scope
+from .. import Listed, Unchanged
+from .. import scope as scopes
+from ..scope import ANONYMOUS
 from . import parameters
 from .errors import named, refuses_condition, status_of, translated
-from .signing import Question, Signer, here
+from .signing import Call, Signer, current
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from typing import Any, BinaryIO, TypeVar
+    from typing import Any, BinaryIO, TypeVar, Unpack
 
     from ...common.deadline import Deadline
     from .. import Reply
-    from ..scope import Keys
+    from ..protocol import GetOptions
+    from ..scope import Credentials
     from .errors import Subject
 
     T = TypeVar("T")
@@ -29,131 +32,124 @@ _CONDITIONS = {"IfMatch", "IfNoneMatch"}
 
 
 class S3Origin:
-    """Objects in S3, or in whatever speaks its language.
+    """Objects in S3, or in a server that implements its API.
 
-    Without `client` one is made when it is first needed, from the environment as boto3 does it,
-    and made anew in a forked child. `request_options` go along with every request
-    (``ExpectedBucketOwner``, ``RequestPayer``, ``SSECustomerKey``, …).
+    Without `client` a client is made for the first request, from the environment as boto3 does it,
+    and made anew in a forked child. `request_options` are sent with every request that has such
+    parameters (``ExpectedBucketOwner``, ``RequestPayer``, ``SSECustomerKey``, …).
     """
 
     def __init__(
         self, client: Any = None, request_options: Mapping[str, str] | None = None
     ) -> None:
         self._options = parameters.checked(request_options)
-        self._given = client
-        #: Of the client in use; a client of the parent's, whose connections are not ours.
+        self._callers_client = client
+        #: The client in use, and one that a forked child inherited from its parent.
         self._signer: Signer | None = None
-        self._left: Any = None
-        #: What the environment says; the name and the keys that this means.
-        self._seen: tuple[list[object], str | None, Keys | None] = [], None, None
-        #: The last name and keys, and their scope.
-        self._scoped: tuple[str, Keys, str] = "", scope.ANONYMOUS, ""
-        #: The scope and the name, where they cannot change any more.
-        self._settled: str | None = None
-        self._settled_name: str | None = None
+        self._parents_client: Any = None
+        #: Variables and files that were read last; the name and the credentials found there.
+        self._environment: tuple[list[object], str | None, Credentials | None] = [], None, None
+        #: The last name and credentials, and their scope.
+        self._last_scope: tuple[str, Credentials, str] = "", ANONYMOUS, ""
+        #: The scope and the name, once they cannot change any more.
+        self._fixed_scope: str | None = None
+        self._fixed_name: str | None = None
         self.forked()
         reset_in_children(self)
 
     @property
     def name(self) -> str:
         """The endpoint, or the partition of AWS."""
-        return self._known_name() or self._signing().name
+        return self._name_without_client() or self._boto3_signer().name
 
     @property
     def scope(self) -> str | None:
-        """Who would ask now, hashed; None if that is not known.
+        """A hash of the credentials that would sign the next request; None if not known.
 
-        As long as there is no client, that is who the environment says right now.
+        As long as there is no client, they are those that the environment has now.
         """
-        if self._settled is not None:
-            return self._settled
+        if self._fixed_scope is not None:
+            return self._fixed_scope
         signer = self._signer
         if signer is not None:
             return self._scope_of(signer.name, signer.next())
-        return self._scope_of(self._known_name(), self._seen[2])
+        return self._scope_of(self._name_without_client(), self._environment[2])
 
-    def _known_name(self) -> str | None:
-        """The name, if it takes no client to tell."""
-        if self._settled_name is not None:
-            return self._settled_name
+    def _name_without_client(self) -> str | None:
+        """Return the name; None if only a client that must be made first knows it."""
+        if self._fixed_name is not None:
+            return self._fixed_name
         signer = self._signer
         if signer is not None:
             return signer.name
-        environment = scope.variables()
-        if not environment[0]:  # the keys are in files
-            environment += scope.files()
-        if environment != self._seen[0]:
-            name, keys = scope.name_from_environment(), scope.keys_of_environment()
-            self._seen = environment, name, keys
-        return self._seen[1]
+        environment = scopes.variables()
+        if not environment[0]:  # the access keys are in files
+            environment += scopes.files()
+        if environment != self._environment[0]:
+            name, credentials = scopes.name_from_environment(), scopes.credentials_of_environment()
+            self._environment = environment, name, credentials
+        return self._environment[1]
 
-    def _scope_of(self, name: str | None, keys: Keys | None) -> str | None:
-        if name is None or keys is None:
+    def _scope_of(self, name: str | None, credentials: Credentials | None) -> str | None:
+        if name is None or credentials is None:
             return None
-        known_name, known, scoped = self._scoped
-        if keys != known or name != known_name:
+        last_name, last_credentials, hashed = self._last_scope
+        if credentials != last_credentials or name != last_name:
             options = [str(text) for pair in sorted(self._options.items()) for text in pair]
-            scoped = scope.hashed(name, *keys, *options)
-            self._scoped = name, keys, scoped
-        return scoped
+            hashed = scopes.scope_hash(name, *credentials, *options)
+            self._last_scope = name, credentials, hashed
+        return hashed
 
     def get(
-        self,
-        bucket: str,
-        key: str,
-        version_id: str | None = None,
-        *,
-        if_none_match: str = "",
-        if_match: str = "",
-        start: int = 0,
-        end: int | None = None,
-        deadline: Deadline | None = None,
+        self, bucket: str, key: str, version_id: str | None = None, **options: Unpack[GetOptions]
     ) -> Reply | Unchanged:
-        """One GetObject.
+        """Send one GetObject.
 
-        With a client of the caller's, its time-outs decide how long the answer may take, whatever
+        With a client of the caller's, its time-outs decide how long the response may take, whatever
         the `deadline`; the body is cut off in time in any case.
         """
         from .body import reply_from
 
-        asked = {"Bucket": bucket, "Key": key}
+        request = {"Bucket": bucket, "Key": key}
         if version_id:
-            asked["VersionId"] = version_id
-        if if_none_match:
-            asked["IfNoneMatch"] = if_none_match
-        if if_match:
-            asked["IfMatch"] = if_match
+            request["VersionId"] = version_id
+        etag = options.get("if_none_match")
+        if etag:
+            request["IfNoneMatch"] = etag
+        if if_match := options.get("if_match"):
+            request["IfMatch"] = if_match
+        start, end = options.get("start", 0), options.get("end")
         whole = not start and end is None
         if not whole:
-            asked["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
-        subject = (bucket, key, version_id)
+            request["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+        subject, deadline = (bucket, key, version_id), options.get("deadline")
 
         def send(client: Any) -> Any:
             if self._options:
-                asked.update(parameters.of(client, "GetObject", self._options))
-            return _get_object(client, asked)
+                request.update(parameters.options_for(client, "GetObject", self._options))
+            return _get_object(client, request)
 
-        response, told = self._ask(subject, deadline, send)
+        response, scope = self._call(subject, deadline, send)
         if response is None:
-            return Unchanged(told)
+            return Unchanged(scope)
         reply = reply_from(response, subject, deadline, whole=whole)
-        reply.scope = told
-        if if_none_match and reply.etag == if_none_match:  # a store that says 200 for 304
+        reply.scope = scope
+        if etag and reply.etag == etag:  # a server that sends 200 for 304
             reply.body.close()
-            return Unchanged(told)
+            return Unchanged(scope)
         return reply
 
     def list(
         self, bucket: str, prefix: str, *, deadline: Deadline | None = None
     ) -> Iterator[Listed]:
-        """ListObjectsV2, page by page."""
+        """List the objects below a prefix, with one ListObjectsV2 for each page."""
         subject = (bucket, f"{prefix}*", None)
         pages: Any = None
 
         def next_page(client: Any) -> Any:
             nonlocal pages
             if pages is None:
-                options = parameters.of(client, "ListObjectsV2", self._options)
+                options = parameters.options_for(client, "ListObjectsV2", self._options)
                 paginator = client.get_paginator("list_objects_v2")
                 pages = iter(paginator.paginate(Bucket=bucket, Prefix=prefix, **options))
             return next(pages, None)
@@ -161,16 +157,16 @@ class S3Origin:
         while True:
             if deadline is not None:
                 deadline.check(named(subject))
-            page, told = self._ask(subject, deadline, next_page, "s3:ListBucket")
+            page, scope = self._call(subject, deadline, next_page, "s3:ListBucket")
             if page is None:
                 return
             for found in page.get("Contents", ()):
-                yield Listed(found["Key"], found.get("ETag", ""), found.get("Size", 0), told)
+                yield Listed(found["Key"], found.get("ETag", ""), found.get("Size", 0), scope)
             if page.get("IsTruncated") and not page.get("NextContinuationToken"):
                 raise OriginError(
                     f"{named(subject)}: the listing ends after {len(page.get('Contents', ()))} "
-                    "keys although there are more: the store does not speak ListObjectsV2. Fetch "
-                    "the objects by their keys.",
+                    "keys although there are more: the server does not support ListObjectsV2. "
+                    "Fetch the objects by their keys.",
                     bucket=bucket,
                 )
 
@@ -187,9 +183,9 @@ class S3Origin:
         request_options: Mapping[str, str] | None = None,
         deadline: Deadline | None = None,
     ) -> tuple[str, str | None, str | None]:
-        """Store an object; its ETag, version and who stored it.
+        """Store an object; return its ETag, its version id and the scope that stored it.
 
-        Nothing changes when a condition does not hold. `request_options` go along as well.
+        If a condition does not hold, nothing changes. `request_options` are sent as well.
         """
         from .upload import upload
 
@@ -199,7 +195,7 @@ class S3Origin:
         options = {**self._options, "ContentType": content_type, **more}
 
         def send(client: Any) -> tuple[str, str | None]:
-            parameters.known(client, more)
+            parameters.refuse_unknown(client, more)
             return upload(
                 client,
                 bucket,
@@ -211,59 +207,66 @@ class S3Origin:
                 check=lambda: deadline.check(named(subject)) if deadline is not None else None,
             )
 
-        (etag, version_id), told = self._ask(subject, deadline, send, "s3:PutObject")
-        if any(parameters.has(self._connected(), "GetObject", name) for name in more):
-            told = None  # who asks for it without these is somebody else
-        return etag, version_id, told
+        (etag, version_id), scope = self._call(subject, deadline, send, "s3:PutObject")
+        if any(parameters.has(self._boto3_client(), "GetObject", name) for name in more):
+            scope = None  # a GetObject without these options is of another scope
+        return etag, version_id, scope
 
     def close(self) -> None:
-        """Close the connections of a client that was made here."""
-        if self._given is None:
+        """Close the connections of the client, unless it is the caller's."""
+        if self._callers_client is None:
             signer, self._signer = self._signer, None
             if signer is not None:
                 signer.client.close()
 
     def forked(self) -> None:
-        """In a child: a client made here was the parent's, who may have been somebody else."""
+        """Drop the parent's client: the child may have other credentials."""
         self._pid, self._lock = os.getpid(), Lock()
-        self._left = None if self._signer is None else self._signer.client
-        self._signer = None if self._given is None else self._signer_of(self._given)
+        self._parents_client = None if self._signer is None else self._signer.client
+        self._signer = (
+            None if self._callers_client is None else self._signer_of(self._callers_client)
+        )
 
-    def _ask(
+    def _call(
         self,
         subject: Subject,
         deadline: Deadline | None,
         send: Callable[[Any], T],
-        right: str = "s3:GetObject",
+        permission: str = "s3:GetObject",
     ) -> tuple[T, str | None]:
-        """What the client answers, and the scope that signed the question; errors are ours."""
-        signer = self._signing()
-        outer, here.question = here.question, Question(signer, subject, deadline)
+        """Return what `send` returns and the scope of the request that it sent.
+
+        Raises the errors of tmpcache. An error says which `permission` the credentials need.
+        """
+        signer = self._boto3_signer()
+        outer, current.call = current.call, Call(signer, subject, deadline)
         try:
-            parameters.known(signer.client, self._options)
-            return send(signer.client), self._told(here.question)
+            parameters.refuse_unknown(signer.client, self._options)
+            return send(signer.client), self._scope_of_request(current.call)
         except (ConfigError, DeadlineExceededError):
             raise
         except Exception as error:
-            raise translated(error, subject, right, self._told(here.question)) from error
+            raise translated(
+                error, subject, permission, self._scope_of_request(current.call)
+            ) from error
         finally:
-            here.question = outer
+            current.call = outer
 
-    def _told(self, asked: Question) -> str | None:
-        """Who signed what was sent last. A stand-in for S3 answers before anything is sent."""
-        keys = asked.keys if asked.is_sent else asked.signer.next()
-        return self._scope_of(asked.signer.name, keys)
+    def _scope_of_request(self, call: Call) -> str | None:
+        """Return the scope of the last request sent; if none was (mocks), that of the next."""
+        credentials = call.credentials if call.was_sent else call.signer.next()
+        return self._scope_of(call.signer.name, credentials)
 
-    def _connected(self) -> Any:
-        return self._signing().client
+    def _boto3_client(self) -> Any:
+        return self._boto3_signer().client
 
-    def _signing(self) -> Signer:
-        """The client in use and its signatures."""
+    def _boto3_signer(self) -> Signer:
+        """Return the client in use with what knows its credentials; make it if there is none."""
         if self._pid != os.getpid():
             self.forked()
-        left, self._left = self._left, None
-        if left is not None:  # or answers to the parent's questions would arrive here
-            left.close()
+        parents_client, self._parents_client = self._parents_client, None
+        if parents_client is not None:  # else responses to the parent's requests would arrive here
+            parents_client.close()
         signer = self._signer
         if signer is None:
             with self._lock:  # making clients is not thread-safe (boto3 issue 2750)
@@ -281,17 +284,17 @@ class S3Origin:
         from .client import repair
 
         repair(client)
-        return Signer(client, scope.origin_name(client.meta.endpoint_url, client.meta.region_name))
+        return Signer(client, scopes.origin_name(client.meta.endpoint_url, client.meta.region_name))
 
 
-def _get_object(client: Any, asked: dict[str, Any]) -> Any:
-    """The response to a GetObject; None if it is still what was said in ``IfNoneMatch``."""
+def _get_object(client: Any, request: dict[str, Any]) -> Any:
+    """Return the response to a GetObject; None if the object still has the given ETag."""
     try:
-        return client.get_object(**asked)
+        return client.get_object(**request)
     except Exception as error:
-        if status_of(error) == 304 and "IfNoneMatch" in asked:
+        if status_of(error) == 304 and "IfNoneMatch" in request:
             return None
-        if not refuses_condition(error, *(name for name in _CONDITIONS if name in asked)):
+        if not refuses_condition(error, *(name for name in _CONDITIONS if name in request)):
             raise
-    # The ETag of the answer tells as well.
-    return client.get_object(**{name: asked[name] for name in asked.keys() - _CONDITIONS})
+    # The ETag of the response tells as well.
+    return client.get_object(**{name: request[name] for name in request.keys() - _CONDITIONS})

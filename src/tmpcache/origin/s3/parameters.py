@@ -57,7 +57,7 @@ def checked(options: Mapping[str, str] | None) -> dict[str, str]:
     return checked_options
 
 
-def known(client: Any, options: Mapping[str, str]) -> None:
+def refuse_unknown(client: Any, options: Mapping[str, str]) -> None:
     """Raise :class:`ConfigError` for an option that no operation has: it would never be sent."""
     if unknown := [
         name
@@ -72,12 +72,12 @@ def has(client: Any, operation: str, name: str) -> bool:
     return name in client.meta.service_model.operation_model(operation).input_shape.members
 
 
-def of(client: Any, operation: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def options_for(client: Any, operation: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of the options that an operation has."""
     return {name: value for name, value in options.items() if has(client, operation, name)}
 
 
-#: What a GetObject sends of options, as headers.
+#: Options of a GetObject, and the headers that they are sent as.
 _HEADERS = {
     "ExpectedBucketOwner": "x-amz-expected-bucket-owner",
     "RequestPayer": "x-amz-request-payer",
@@ -85,7 +85,7 @@ _HEADERS = {
     "SSECustomerKey": "x-amz-server-side-encryption-customer-key",
     "SSECustomerKeyMD5": "x-amz-server-side-encryption-customer-key-md5",
 }
-#: Options that S3 has for uploads and listings only.
+#: Options of uploads and listings, which no GetObject has.
 _FOR_OTHERS = {
     *("ACL", "BucketKeyEnabled", "CacheControl", "ChecksumAlgorithm", "ContentDisposition"),
     *("ContentEncoding", "ContentLanguage", "ContentType", "Metadata", "SSEKMSEncryptionContext"),
@@ -94,7 +94,7 @@ _FOR_OTHERS = {
 
 
 def as_headers(options: Mapping[str, Any]) -> dict[str, str] | None:
-    """The headers of a GetObject with these options; None if only botocore knows them."""
+    """Return the headers of a GetObject with these options; None if only botocore knows them."""
     headers: dict[str, str] = {}
     for name, value in options.items():
         if name in _FOR_OTHERS:
@@ -105,7 +105,7 @@ def as_headers(options: Mapping[str, Any]) -> dict[str, str] | None:
         headers[header] = value
     key = options.get("SSECustomerKey")
     if key is not None and "SSECustomerKeyMD5" not in options:
-        # As botocore does: what is given is the key itself.
+        # As botocore does: the option has the key itself.
         from base64 import b64encode
         from hashlib import md5
 

@@ -1,9 +1,8 @@
-"""The keys that sign the requests of a boto3 client: the last one sent, and the next one.
+"""The credentials that sign the requests of a boto3 client: the last one sent, and the next one.
 
-botocore chooses the keys anew for each request: credentials are refreshed or replaced, and an event
-handler may decide that a request is not signed. So a hook reads the keys off each request when it
-is sent. The keys of the next request are those of the client's credentials, or unknown; finding out
-sends nothing.
+botocore chooses them anew for each request: credentials are refreshed or replaced, and an event
+handler may decide that a request is not signed. So a hook reads them off each request when it is
+sent. The credentials of the next request are the client's, or unknown; finding out sends nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...common.deadline import Deadline
-    from ..scope import Keys
+    from ..scope import Credentials
     from .errors import Subject
 
 #: Sessions to remember. A session lasts five minutes, and botocore has one for each directory
@@ -30,7 +29,7 @@ _CHOOSE_SIGNER = "choose-signer.s3.GetObject"
 
 
 class Signer:
-    """Knows which keys sign the requests of one client."""
+    """Knows which credentials sign the requests of one client."""
 
     def __init__(self, client: Any, name: str) -> None:
         """Add hooks to the client that note signatures; `name` is the origin's."""
@@ -41,28 +40,28 @@ class Signer:
         self._is_unsigned = False
         #: Credentials, their expiry, and the time from which on they would be refreshed.
         self._refresh: tuple[object, object, float | None] = None, None, None
-        #: The keys that requested a session, by its token. Requests to directory buckets are signed
-        #: with the keys of a session.
-        self._sessions: dict[str, Keys | None] = {}
+        #: The credentials that requested a session, by its token. Requests to directory buckets are
+        #: signed with those of a session.
+        self._sessions: dict[str, Credentials | None] = {}
         events = client.meta.events
         events.register_last("before-send.s3", _note, unique_id="tmpcache-signature")
         events.register_last(
             "after-call.s3.CreateSession", _note_session, unique_id="tmpcache-session"
         )
 
-    def next(self) -> Keys | None:
-        """Return the keys that will sign the next GetObject; None if that is not known."""
+    def next(self) -> Credentials | None:
+        """Return the credentials that will sign the next GetObject; None if not known."""
         try:
             if self._signs_nothing():
                 return ANONYMOUS
             credentials = self.client._request_signer._credentials
-            return None if self._needs_refresh(credentials) else _keys(credentials)
+            return None if self._needs_refresh(credentials) else _frozen(credentials)
         except Exception as error:  # no credentials, or of a class that we do not know
             raise_if_interrupted(error)
             return None
 
-    def of(self, request: Any) -> Keys | None:
-        """Return the keys that have signed a request; None if they are not the client's."""
+    def of(self, request: Any) -> Credentials | None:
+        """Return the credentials that have signed a request; None if not the client's."""
         headers = request.headers
         signature, token = (
             _text(headers.get(name)) for name in ("Authorization", "X-Amz-Security-Token")
@@ -72,19 +71,19 @@ class Signer:
         if session := headers.get("X-Amz-S3session-Token"):
             return self._sessions.get(_text(session))
         try:
-            keys = _keys(self.client._request_signer._credentials)
+            frozen = _frozen(self.client._request_signer._credentials)
         except Exception as error:
             raise_if_interrupted(error)
             return None
-        if keys is None or token != keys[2]:
+        if frozen is None or token != frozen[2]:
             return None
-        return keys if f" {keys[0]}:" in signature or f"={keys[0]}/" in signature else None
+        return frozen if f" {frozen[0]}:" in signature or f"={frozen[0]}/" in signature else None
 
-    def begin_session(self, token: str, keys: Keys | None) -> None:
-        """Note the keys that requested a session: requests with its token have their scope."""
+    def begin_session(self, token: str, credentials: Credentials | None) -> None:
+        """Note who requested a session: requests with its token have that scope."""
         if len(self._sessions) >= _MAX_SESSIONS:
             self._sessions.clear()
-        self._sessions[token] = keys
+        self._sessions[token] = credentials
 
     def _needs_refresh(self, credentials: Any) -> bool:
         """Return whether botocore would refresh the credentials before it signs with them.
@@ -118,8 +117,8 @@ class Signer:
         return self._is_unsigned
 
 
-def _keys(credentials: Any) -> Keys | None:
-    """Return the keys of credentials as they are now, without a refresh.
+def _frozen(credentials: Any) -> Credentials | None:
+    """Return credentials as they are now, without a refresh.
 
     `get_frozen_credentials` of refreshable credentials would request others when they are due.
     """
@@ -154,35 +153,35 @@ def _text(header: Any) -> str:
     return header.decode("latin-1") if isinstance(header, bytes) else str(header or "")
 
 
-class Question:
+class Call:
     """A call of botocore under way in one thread, as the hooks in its client need it."""
 
-    __slots__ = ("deadline", "is_sent", "keys", "signer", "subject")
+    __slots__ = ("credentials", "deadline", "signer", "subject", "was_sent")
 
     def __init__(self, signer: Signer, subject: Subject, deadline: Deadline | None) -> None:
         self.signer, self.subject, self.deadline = signer, subject, deadline
         #: Whether a request has been sent: a stand-in for S3 may answer without one.
-        self.is_sent = False
-        #: The keys that the last request was signed with; None if unknown.
-        self.keys: Keys | None = None
+        self.was_sent = False
+        #: The credentials that signed the last request; None if unknown.
+        self.credentials: Credentials | None = None
 
 
-class _Here(local):
-    question: Question | None = None
+class _Thread(local):
+    call: Call | None = None
 
 
 #: The call under way in this thread. A refresh of credentials may make a further one meanwhile.
-here = _Here()
+current = _Thread()
 
 
 def _note(request: Any, **_: object) -> None:
-    """Note who signed a request. A hook, called for each try after it was signed."""
-    if (question := here.question) is not None:
-        question.keys, question.is_sent = question.signer.of(request), True
+    """Note which credentials signed a request. A hook, called for each try after it was signed."""
+    if (call := current.call) is not None:
+        call.credentials, call.was_sent = call.signer.of(request), True
 
 
 def _note_session(parsed: Any, **_: object) -> None:
-    """Note who requested a session. A hook, called with the response of CreateSession."""
+    """Note which credentials requested a session. A hook, called after CreateSession."""
     token = parsed.get("Credentials", {}).get("SessionToken")
-    if token and (question := here.question) is not None:
-        question.signer.begin_session(token, question.keys)
+    if token and (call := current.call) is not None:
+        call.signer.begin_session(token, call.credentials)

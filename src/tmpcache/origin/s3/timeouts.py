@@ -1,4 +1,4 @@
-"""How long a request to S3 waits: for a connection, and for the next bytes."""
+"""Time-outs of a request to S3: for a connection, and for the next bytes."""
 
 from __future__ import annotations
 

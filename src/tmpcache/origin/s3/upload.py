@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...common.interruption import raise_if_interrupted
-from .parameters import of
+from .parameters import options_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,14 +35,14 @@ def upload(
     """
     target: dict[str, Any] = {"Bucket": bucket, "Key": key}
     if size <= 2 * _MIN_PART:
-        put_options = of(client, "PutObject", options)
+        put_options = options_for(client, "PutObject", options)
         answer = client.put_object(Body=body, **target, **conditions, **put_options)
         return answer.get("ETag", ""), answer.get("VersionId")
-    create_options = of(client, "CreateMultipartUpload", options)
+    create_options = options_for(client, "CreateMultipartUpload", options)
     created = client.create_multipart_upload(**target, **create_options)
     target["UploadId"] = created["UploadId"]
-    part_options = of(client, "UploadPart", options)
-    complete_options = of(client, "CompleteMultipartUpload", options)
+    part_options = options_for(client, "UploadPart", options)
+    complete_options = options_for(client, "CompleteMultipartUpload", options)
     try:
         parts: list[dict[str, Any]] = []
         length = max(_MIN_PART, -(-size // _MAX_PARTS))
@@ -56,7 +56,9 @@ def upload(
         )
     except BaseException:
         try:
-            client.abort_multipart_upload(**target, **of(client, "AbortMultipartUpload", options))
+            client.abort_multipart_upload(
+                **target, **options_for(client, "AbortMultipartUpload", options)
+            )
         except Exception as error:  # raised is why the upload is aborted
             raise_if_interrupted(error)
         raise

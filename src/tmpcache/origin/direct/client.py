@@ -1,0 +1,122 @@
+"""Requests to one endpoint with one set of credentials, retried as botocore would retry them."""
+
+from __future__ import annotations
+
+import time
+
+from ...common.interruption import raise_if_interrupted
+from ..endpoint import NotPlainError
+from ..s3 import timeouts
+from ..s3.errors import (
+    LATER,
+    RefusalError,
+    named,
+    refuses_condition,
+    status_of,
+    translated,
+)
+from ..s3.timeouts import read_timeout
+from .connections import ConnectionPool
+from .refusals import refusal
+from .response import exchange
+from .sigv4 import Signature
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..endpoint import Address, Endpoint
+    from .request import Request
+    from .response import Response
+
+#: Seconds before another attempt at most; the first pause is up to one, each further one longer.
+_MAX_PAUSE = 20.0
+#: Statuses after which botocore tries again, and codes after which it does whatever the status.
+_RETRIED = (429, 500, 502, 503, 504, 509)
+_RETRIED_CODES = LATER | {"BadDigest"}
+
+
+class Client:
+    """Sends signed GETs over a pool of connections.
+
+    Endpoint, credentials and scope are one object: a request that was signed with these
+    credentials is never taken for one of another scope, whatever other threads do meanwhile.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, scope: str | None, option_headers: dict[str, str]
+    ) -> None:
+        self.endpoint, self.scope, self.option_headers = endpoint, scope, option_headers
+        self.signature = Signature(endpoint.credentials, endpoint.region)
+        self.pool = ConnectionPool(endpoint)
+        #: The addresses of buckets; None if boto3 sends the requests for a bucket.
+        self.addresses: dict[str, Address | None] = {}
+
+    def resolve(self, bucket: str) -> str:
+        """Note the address of a bucket; return why boto3 must send its requests, "" if not."""
+        try:
+            self.addresses[bucket] = self.endpoint.address(bucket)
+        except NotPlainError as reason:
+            self.addresses[bucket] = None
+            return str(reason)
+        return ""
+
+    def send(self, request: Request) -> Response | None:
+        """Return the response, its body unread; None if the object is unchanged (304).
+
+        Raises the errors of tmpcache, and :class:`.errors.NotUnderstoodError`.
+        """
+        attempts = 0
+        while True:
+            try:
+                response = self._send_once(request)
+                if response.status in (200, 206):
+                    return response
+                if response.status == 304 and "if-none-match" in request.headers:
+                    return None
+                raise refusal(response)
+            except (OSError, RefusalError) as error:
+                raise_if_interrupted(error)
+                if refuses_condition(error, *request.conditions):
+                    request.drop_conditions()
+                    continue
+                attempts += 1
+                pause = self._pause(error, request, attempts)
+            time.sleep(pause)
+
+    def _send_once(self, request: Request) -> Response:
+        """Send the request over an idle connection; over a new one if that turns out to be dead."""
+        pool, signature = self.pool, self.signature
+        host, timeout = request.headers["host"], read_timeout(request.deadline)
+        idle = pool.take(host)
+        if idle is not None:
+            try:
+                return exchange(idle, request.signed(signature), timeout, pool)
+            except OSError as error:
+                raise_if_interrupted(error)
+                if isinstance(error, TimeoutError) or idle.has_received:
+                    raise
+        connection = pool.connect(host, min(timeout, timeouts.CONNECT_TIMEOUT))
+        return exchange(connection, request.signed(signature), timeout, pool)
+
+    def _pause(self, error: Exception, request: Request, attempts: int) -> float:
+        """Return the seconds to wait before the next attempt, or raise if there is none.
+
+        They are as botocore's. No local variable holds the error that is raised: its traceback
+        holds this frame, and so what the caller is about to release.
+        """
+        deadline, status = request.deadline, status_of(error)
+        code = getattr(error, "response", {}).get("Error", {}).get("Code")
+        max_attempts = self.endpoint.max_attempts
+        if deadline is not None and (not status or status >= 500):
+            if deadline.asks_once:
+                max_attempts = 1
+            elif deadline.remaining() < timeouts.RETRY_NEEDS:
+                raise deadline.exceeded(named(request.subject)) from error
+        is_retried = not status or status in _RETRIED or code in _RETRIED_CODES
+        if not is_retried or attempts >= max_attempts:
+            raise translated(error, request.subject, scope=self.scope) from error
+        from random import random
+
+        pause: float = min(random() * 2 ** (attempts - 1), _MAX_PAUSE)
+        if deadline is not None:
+            deadline.check(named(request.subject), needed=pause)
+        return pause
