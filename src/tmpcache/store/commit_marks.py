@@ -26,7 +26,7 @@ instant may then both download it.
 from __future__ import annotations
 
 import os
-from array import array
+from sys import byteorder
 
 from ..common.interruption import raise_if_interrupted
 from .filesystem import files
@@ -68,13 +68,13 @@ class CommitMarks:
         committed = _committed(index)
         self._before = self._read()[0]
         self._number = max(self._before, committed) + 1
-        os.pwrite(self._file.fd, array("q", (self._number,)), 0)
+        os.pwrite(self._file.fd, _to_word(self._number), 0)
         index.run("UPDATE ledger SET changes = ?", self._number)
         return self._before != committed
 
     def undo(self) -> None:
         """Take the number back before a transaction that changed no file is rolled back."""
-        os.pwrite(self._file.fd, array("q", (self._before,)), 0)
+        os.pwrite(self._file.fd, _to_word(self._before), 0)
 
     def mark_unfinished(self) -> None:
         """Outside a transaction: mark a change as uncommitted, so that the next one reconciles."""
@@ -82,7 +82,7 @@ class CommitMarks:
 
     def end(self) -> None:
         """Record that the change has been committed."""
-        os.pwrite(self._file.fd, array("q", (self._number,)), _WORD)
+        os.pwrite(self._file.fd, _to_word(self._number), _WORD)
 
     def last(self) -> int:
         """Return the number of the last change, -1 while one may be under way or it is unknown."""
@@ -94,8 +94,17 @@ class CommitMarks:
         return begun if begun == ended else -1
 
     def _read(self) -> tuple[int, int]:
-        numbers = array("q", os.pread(self._file.fd, _SIZE, 0).ljust(_SIZE, b"\0"))
-        return (numbers[0], numbers[1]) if 0 <= numbers[0] < _LIMIT else (0, 0)
+        data = os.pread(self._file.fd, _SIZE, 0).ljust(_SIZE, b"\0")
+        begun, committed = _from_word(data[:_WORD]), _from_word(data[_WORD:])
+        return (begun, committed) if 0 <= begun < _LIMIT else (0, 0)
+
+
+def _to_word(number: int) -> bytes:
+    return number.to_bytes(_WORD, byteorder)
+
+
+def _from_word(word: bytes) -> int:
+    return int.from_bytes(word, byteorder, signed=True)
 
 
 def _committed(index: Index) -> int:

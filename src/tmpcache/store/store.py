@@ -11,7 +11,6 @@ from ..common.interruption import raise_if_interrupted
 from ..common.objects import Copy
 from ..errors import TmpCacheError
 from .content import blobs, eviction
-from .damage import problem, recheck
 from .database.database import Database
 from .index import DamagedIndexError
 from .leases.session import lease_id
@@ -128,6 +127,8 @@ class Store:
         try:
             if copy.boot == self.database.boot and is_safe(copy, lease):
                 return lease
+            from .damage import recheck
+
             reason = self.database.write(lambda index: recheck(index, copy, self.database.boot))
         except BaseException:  # a caller that keeps the error must not keep the lease
             lease.release()
@@ -197,6 +198,8 @@ class Store:
 
         A file that is leased stays, but no object refers to it any more.
         """
+        from .damage import problem
+
         path = os.path.join(self.database.root.blobs, name)
 
         def operation(index: Index) -> bool:

@@ -25,10 +25,8 @@ import sys
 
 from ...common.interruption import raise_if_interrupted
 from .. import Reply, Unchanged
-from ..hooks import hook
 from ..s3 import parameters
 from ..s3.origin import S3Origin
-from .errors import NotUnderstoodError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,6 +57,7 @@ class DirectOrigin(S3Origin):
         if client is None or address is None:
             return super().get(bucket, key, version_id, **options)
         from .body import reply_from
+        from .errors import NotUnderstoodError
         from .request import Request
 
         request = Request(address, (bucket, key, version_id), client.option_headers, options)
@@ -102,6 +101,8 @@ class DirectOrigin(S3Origin):
         if self._pid != os.getpid():
             self.forked()
         if not self._is_resolved:
+            from ..hooks import hook
+
             self._resolve(hook())
         return super()._boto3_signer()
 
@@ -113,6 +114,8 @@ class DirectOrigin(S3Origin):
 
     def _route(self, bucket: str) -> tuple[Client | None, Address | None]:
         """Return what sends the requests for a bucket, and where to; an address of None: boto3."""
+        from ..hooks import hook
+
         if self._pid != os.getpid():
             self.forked()
         hooked = hook()

@@ -12,7 +12,7 @@ from http.client import HTTPResponse
 from ...common.interruption import raise_if_interrupted
 from .. import Reply
 from . import timeouts
-from .errors import named, translated
+from .errors import named, refuses_condition, status_of, translated
 from .headers import announced_checksum, extent_of
 
 TYPE_CHECKING = False
@@ -22,6 +22,21 @@ if TYPE_CHECKING:
 
     from ...common.deadline import Deadline
     from .errors import Subject
+
+_CONDITIONS = {"IfMatch", "IfNoneMatch"}
+
+
+def get_object(client: Any, request: dict[str, Any]) -> Any:
+    """Return the response to a GetObject; None if the object still has the given ETag."""
+    try:
+        return client.get_object(**request)
+    except Exception as error:
+        if status_of(error) == 304 and "IfNoneMatch" in request:
+            return None
+        if not refuses_condition(error, *(name for name in _CONDITIONS if name in request)):
+            raise
+    # The ETag of the response tells as well.
+    return client.get_object(**{name: request[name] for name in request.keys() - _CONDITIONS})
 
 
 def reply_from(

@@ -11,8 +11,6 @@ from .. import Listed, Unchanged
 from .. import scope as scopes
 from ..scope import ANONYMOUS
 from . import parameters
-from .errors import named, refuses_condition, status_of, translated
-from .signing import Call, Signer, current
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,11 +22,9 @@ if TYPE_CHECKING:
     from ..protocol import GetOptions
     from ..scope import Credentials
     from .errors import Subject
+    from .signing import Call, Signer
 
     T = TypeVar("T")
-
-
-_CONDITIONS = {"IfMatch", "IfNoneMatch"}
 
 
 class S3Origin:
@@ -108,7 +104,7 @@ class S3Origin:
         With a client of the caller's, its time-outs decide how long the response may take, whatever
         the `deadline`; the body is cut off in time in any case.
         """
-        from .body import reply_from
+        from .body import get_object, reply_from
 
         request = {"Bucket": bucket, "Key": key}
         if version_id:
@@ -127,7 +123,7 @@ class S3Origin:
         def send(client: Any) -> Any:
             if self._options:
                 request.update(parameters.options_for(client, "GetObject", self._options))
-            return _get_object(client, request)
+            return get_object(client, request)
 
         response, scope = self._call(subject, deadline, send)
         if response is None:
@@ -143,6 +139,8 @@ class S3Origin:
         self, bucket: str, prefix: str, *, deadline: Deadline | None = None
     ) -> Iterator[Listed]:
         """List the objects below a prefix, with one ListObjectsV2 for each page."""
+        from .errors import named
+
         subject = (bucket, f"{prefix}*", None)
         pages: Any = None
 
@@ -187,6 +185,7 @@ class S3Origin:
 
         If a condition does not hold, nothing changes. `request_options` are sent as well.
         """
+        from .errors import named
         from .upload import upload
 
         subject = (bucket, key, None)
@@ -238,6 +237,8 @@ class S3Origin:
 
         Raises the errors of tmpcache. An error says which `permission` the credentials need.
         """
+        from .signing import Call, current
+
         signer = self._boto3_signer()
         outer, current.call = current.call, Call(signer, subject, deadline)
         try:
@@ -246,6 +247,8 @@ class S3Origin:
         except (ConfigError, DeadlineExceededError):
             raise
         except Exception as error:
+            from .errors import translated
+
             raise translated(
                 error, subject, permission, self._scope_of_request(current.call)
             ) from error
@@ -282,19 +285,7 @@ class S3Origin:
 
     def _signer_of(self, client: Any) -> Signer:
         from .client import repair
+        from .signing import Signer
 
         repair(client)
         return Signer(client, scopes.origin_name(client.meta.endpoint_url, client.meta.region_name))
-
-
-def _get_object(client: Any, request: dict[str, Any]) -> Any:
-    """Return the response to a GetObject; None if the object still has the given ETag."""
-    try:
-        return client.get_object(**request)
-    except Exception as error:
-        if status_of(error) == 304 and "IfNoneMatch" in request:
-            return None
-        if not refuses_condition(error, *(name for name in _CONDITIONS if name in request)):
-            raise
-    # The ETag of the response tells as well.
-    return client.get_object(**{name: request[name] for name in request.keys() - _CONDITIONS})
