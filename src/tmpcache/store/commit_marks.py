@@ -1,4 +1,4 @@
-"""The change counter: two numbers in the file ``changes``, and one in the index.
+"""The commit marks: two numbers in the file ``changes``, and one in the index.
 
 A write transaction takes the next number. It writes that to the file before it changes anything,
 into the index (``ledger.changes``) as part of the transaction, and to the file once more, as the
