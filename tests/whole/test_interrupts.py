@@ -13,7 +13,7 @@ from support.proxy import FaultProxy, Trouble
 from support.shelf import Shelf
 
 from tmpcache import Cache
-from tmpcache.common.interruption import raise_if_interrupted
+from tmpcache.common.interruption import reraise_from_handler
 from tmpcache.common.threads import Worker, join_all
 from tmpcache.fetching.single_flight import SingleFlight
 from tmpcache.testing import Bucket
@@ -97,7 +97,7 @@ def test_an_error_that_a_handler_has_raised_before_is_not_raised_again() -> None
         try:
             raise OSError("a real one")
         except OSError as error:
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             return error.__context__
 
     try:
@@ -117,7 +117,7 @@ def test_an_error_that_is_its_own_cause_is_looked_at_once() -> None:
             except OSError as error:
                 raise error from error
         except OSError as error:
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
 
 
 def test_what_a_library_makes_of_a_handlers_exception_is_undone() -> None:
@@ -131,7 +131,7 @@ def test_what_a_library_makes_of_a_handlers_exception_is_undone() -> None:
         try:
             library()
         except ConnectionError as error:
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
 
 
 # ---- threads -------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
 
-def raise_if_interrupted(error: BaseException, frame: FrameType | None = None) -> None:
+def reraise_from_handler(error: BaseException, frame: FrameType | None = None) -> None:
     """Raise the exception that a signal handler raised inside the caller's ``try``, if one did.
 
     `error` is what the ``except`` clause caught: the handler's exception, or what a library made of

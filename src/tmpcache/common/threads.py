@@ -15,7 +15,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-from .interruption import raise_if_interrupted
+from .interruption import reraise_from_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ class Worker:
         try:
             self._thread.start()
         except RuntimeError as error:
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             return False
         except KeyError as error:  # from threading, which cleaned up after an interrupted start
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             raise
         return True
 
@@ -79,7 +79,7 @@ class Worker:
             try:
                 return self._thread.join()
             except RuntimeError as error:  # it has not begun yet
-                raise_if_interrupted(error)
+                reraise_from_handler(error)
             if time.monotonic() >= give_up_at:
                 break
             time.sleep(0.001)

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from ..cached_file import CachedFile, Outcome, cached_file
 from ..common.forking import reset_in_children
-from ..common.interruption import raise_if_interrupted
+from ..common.interruption import reraise_from_handler
 from ..common.objects import ObjectName
 from ..config import seconds, split_url
 from ..errors import DeadlineExceededError, OriginUnavailableError, QuotaExceededError
@@ -111,7 +111,7 @@ class Fetcher:
                 start = NEVER if run is None else run.started
                 is_hit = is_fresh(copy.validated_at, now, limit, start, version_id)
         except TypeError as error:  # arguments of other types are refused below
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             copy = None
         if copy is not None and is_hit and copy.scope == self.origin.scope:
             lease = self.store.lease(copy.lease_id)

@@ -10,7 +10,7 @@ import io
 import os
 
 from ..cached_file import Outcome
-from ..common.interruption import raise_if_interrupted
+from ..common.interruption import reraise_from_handler
 from ..errors import ConfigError, TmpCacheError
 from ..invocations.context import current_deadline
 from ..store.downloads.publish import Arrival
@@ -70,7 +70,7 @@ def put(
         try:
             copy, lease = fetcher.store.downloads.publish(arrival)
         except (OSError, TmpCacheError) as error:
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             lost: Exception | None = error
         else:
             lost = None
@@ -86,7 +86,7 @@ def _fetched_instead(
     try:
         return fetcher.fetch_from_origin(name, None, 0, 0, deadline)
     except (OSError, TmpCacheError) as error:
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         raise TmpCacheError(
             f"{name} was uploaded (ETag {etag}), but this cache could not keep a copy ({lost}), "
             f"nor fetch one ({error}). The object is in place: fetch it later."
@@ -129,7 +129,7 @@ def _opened(path: str | os.PathLike[str]) -> BinaryIO:
     try:
         return open(path, "rb")
     except (OSError, ValueError, TypeError) as error:
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         if isinstance(error, OSError) and not (isinstance(path, str) and _is_content(path)):
             raise
         raise ConfigError(
@@ -159,6 +159,6 @@ def _length(file: BinaryIO) -> int | None:
         end = file.seek(0, io.SEEK_END)
         file.seek(position)
     except (AttributeError, OSError) as error:
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         return None
     return end - position

@@ -16,7 +16,7 @@ from itertools import chain, count
 from pathlib import Path, PosixPath
 
 from ..cached_file import CachedFile, cached_file
-from ..common.interruption import raise_if_interrupted
+from ..common.interruption import reraise_from_handler
 from ..errors import ConfigError, QuotaExceededError
 from ..store.content.quota import FULL
 
@@ -204,7 +204,7 @@ def retry_evicting(store: Store, subject: str, call: Callable[[], T]) -> T:
         try:
             return call()
         except OSError as error:
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             if error.errno not in FULL or isinstance(error, QuotaExceededError):
                 raise
             # What `downloads` imports is needed only where the disk is full.
@@ -240,7 +240,7 @@ def _link(found: CachedFile, wanted: str) -> str | None:
             if not os.path.samefile(path, found):
                 continue
         except OSError as error:
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             if error.errno in NO_LINK:
                 return None
             raise
@@ -282,6 +282,6 @@ def reflink(source: int, target: int) -> bool:
     try:
         fcntl.ioctl(target, ficlone, source)
     except OSError as error:
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         return False
     return True

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 
-from ..common.interruption import raise_if_interrupted
+from ..common.interruption import reraise_from_handler
 from . import scope
 from .endpoint import Endpoint, NotPlainError, aws_endpoint, endpoint_at
 
@@ -156,7 +156,7 @@ def _check_ca_bundle(bundle: str) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(bundle)
     except OSError as error:
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         raise NotPlainError("a CA bundle that cannot be read") from error
 
 
@@ -194,10 +194,10 @@ def _sections(path: str) -> dict[str, dict[str, str]]:
         with open(path, encoding="utf-8") as file:
             text = file.read()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         return {}
     except (OSError, UnicodeError) as error:
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         raise NotPlainError(f"{path} cannot be read") from error
     sections: dict[str, dict[str, str]] = {}
     section: dict[str, str] | None = None

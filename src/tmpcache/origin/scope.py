@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 
-from ..common.interruption import raise_if_interrupted
+from ..common.interruption import reraise_from_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def files() -> list[tuple[int, int, int]]:
             status = os.stat(path)
             fingerprints.append((status.st_ino, status.st_size, status.st_mtime_ns))
         except OSError as error:
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             fingerprints.append((0, 0, 0))
     return fingerprints
 
@@ -219,7 +219,7 @@ def _read(path: str) -> str:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return file.read()
     except OSError as error:
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         return ""
 
 

@@ -17,7 +17,7 @@ import os
 import re
 import stat
 
-from ..common.interruption import raise_if_interrupted
+from ..common.interruption import reraise_from_handler
 from ..errors import UnsafeRootError
 from .filesystem import files
 from .filesystem.files import Descriptor, allocated
@@ -146,7 +146,7 @@ class Root:
         self.live_sessions.close()
 
     def measured(self) -> int:
-        """Return the allocated bytes of the directories, the tag and the commit marks."""
+        """Return the allocated bytes of the directories, the tag and the commit counters."""
         paths = {self.base, self.path, self.blobs, self.partial, self.sessions, self._tag}
         return sum(map(allocated, (*paths, self.changes)))
 
@@ -155,7 +155,7 @@ class Root:
         try:
             found = [name for name in os.listdir(self.base) if _OTHER_FORMAT.fullmatch(name)]
         except OSError as error:
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             return []
         others = [
             Root(self.base, int(name[1:])) for name in found if int(name[1:]) != _FIRST_FORMAT
@@ -205,7 +205,7 @@ def boot_id() -> str:
         with open("/proc/sys/kernel/random/boot_id") as file:
             return file.read().strip()
     except OSError as error:
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         return ""
 
 

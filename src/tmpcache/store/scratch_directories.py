@@ -12,7 +12,7 @@ import os
 from weakref import ref
 
 from ..common.forking import reset_in_children
-from ..common.interruption import raise_if_interrupted
+from ..common.interruption import reraise_from_handler
 from ..errors import UnsafeRootError
 from .filesystem.files import DIRECTORY, Descriptor
 from .filesystem.remove_tree import remove_tree
@@ -71,7 +71,7 @@ class Directory:
             except UnsafeRootError:
                 raise
             except PermissionError as error:
-                raise_if_interrupted(error)
+                reraise_from_handler(error)
                 if not attempts_left:
                     raise denied(root.base, error) from error
                 home = None
@@ -89,7 +89,7 @@ class Directory:
         try:
             os.rmdir(self.home.path)
         except OSError as error:  # another scratch of this process is in it
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             return
 
 
@@ -118,7 +118,7 @@ def homes(root: Root) -> set[str]:
     try:
         return {name for name in os.listdir(root.scratch) if is_session(name)}
     except OSError as error:
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         return set()
 
 
@@ -127,7 +127,7 @@ def sweep(root: Root) -> None:
     try:
         top = Descriptor(root.scratch, DIRECTORY)
     except OSError as error:  # there is none, or it is not ours
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         return
     for name in os.listdir(top.fd):
         if not is_session(name):
@@ -135,7 +135,7 @@ def sweep(root: Root) -> None:
         try:
             home = Descriptor(name, DIRECTORY, dir_fd=top.fd)
         except OSError as error:  # a link, a file
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             continue
         if try_lock(home.fd):
             remove_tree(os.path.join(root.scratch, name))

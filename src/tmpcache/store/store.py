@@ -7,7 +7,7 @@ import os
 import stat
 import time
 
-from ..common.interruption import raise_if_interrupted
+from ..common.interruption import reraise_from_handler
 from ..common.objects import Copy
 from ..errors import TmpCacheError
 from .content import blobs, eviction
@@ -210,7 +210,7 @@ class Store:
                 try:
                     os.utime(path, (0, 0))  # processes that remember it see that it has changed
                 except OSError as error:  # it belongs to another user by now
-                    raise_if_interrupted(error)
+                    reraise_from_handler(error)
                 index.run("UPDATE blobs SET inode = 0 WHERE id = ?", rows[0][0])
                 index.run("DELETE FROM objects WHERE blob = ?", rows[0][0])
             else:
@@ -240,7 +240,7 @@ def is_intact(copy: Copy) -> bool:
     try:
         status = os.stat(copy.path)
     except OSError as error:
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         return False
     return (
         status.st_ino == copy.inode

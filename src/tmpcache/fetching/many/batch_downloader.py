@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 
 from ...cached_file import Outcome
-from ...common.interruption import raise_if_interrupted
+from ...common.interruption import reraise_from_handler
 from ...errors import TmpCacheError
 from ...store.many_objects import look_up_many
 
@@ -90,7 +90,7 @@ class BatchDownloader:
             copy, lease = published
             job.file = self._fetcher.respond(job.name, copy, Outcome.FETCHED, lease)
         except Exception as error:
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             job.error = error
         finally:
             self.drop(job, job.error)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import partial
 
 from ...cached_file import CachedFile, cached_file
-from ...common.interruption import raise_if_interrupted
+from ...common.interruption import reraise_from_handler
 from ...errors import QuotaExceededError
 from ...invocations.scratch import NO_LINK, Scratch, fill, on_disk, retry_evicting
 from ...store.filesystem.files import DIRECTORY, Descriptor
@@ -60,10 +60,10 @@ def mirrored(
         except FileExistsError:
             unlinked[key] = "something else has its name"
         except OSError as error:
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             unlinked[key] = error.strerror or str(error)
         except ValueError as error:
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             unlinked[key] = str(error)
         else:
             if isinstance(into, Scratch):
@@ -121,7 +121,7 @@ def _give(file: CachedFile, place: int, name: str, into: object, copies: bool) -
             os.link(file, name, dst_dir_fd=place, follow_symlinks=False)
             return
     except OSError as error:
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         if error.errno not in NO_LINK and not isinstance(error, FileExistsError):
             raise
     try:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from ...cached_file import Outcome
 from ...common.deadline import FOREVER, deadline_within
-from ...common.interruption import raise_if_interrupted
+from ...common.interruption import reraise_from_handler
 from ...common.objects import ObjectName
 from ...config import parse_size, seconds
 from ...errors import (
@@ -164,7 +164,7 @@ def _parsed(source: str | bytes | os.PathLike[str]) -> Any:
     try:
         return json.loads(source)
     except (ValueError, RecursionError) as error:
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         raise ConfigError(f"the manifest cannot be read: {error}") from None
 
 

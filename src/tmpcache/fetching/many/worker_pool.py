@@ -23,7 +23,7 @@ from functools import partial
 from itertools import repeat
 from queue import Empty, SimpleQueue
 
-from ...common.interruption import raise_if_interrupted
+from ...common.interruption import reraise_from_handler
 from ...common.threads import LOOK, Worker, join_all
 from ...errors import QuotaExceededError, is_out_of_files
 from ...store.downloads.partial_file import PartialLostError
@@ -250,7 +250,7 @@ class WorkerPool:
             else:
                 job.file = self._fetch(job.name, job.copy, self._deadline)
         except Exception as error:
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             job.error = error
 
     def _receive(self, job: Job) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...common.interruption import raise_if_interrupted
+from ...common.interruption import reraise_from_handler
 from .. import Reply
 from ..s3 import timeouts
 from ..s3.errors import named, translated
@@ -63,7 +63,7 @@ class Body:
                 response.set_timeout(max(left, 0.001))
             return buffer[: response.read_into(buffer)]
         except Exception as error:
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             response.close()
             if deadline is not None and deadline.remaining() <= 0:
                 raise deadline.exceeded(named(self._subject)) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from ...common.interruption import raise_if_interrupted
+from ...common.interruption import reraise_from_handler
 from ..endpoint import NotPlainError
 from ..s3 import timeouts
 from ..s3.errors import (
@@ -74,7 +74,7 @@ class Client:
                     return None
                 raise refusal(response)
             except (OSError, RefusalError) as error:
-                raise_if_interrupted(error)
+                reraise_from_handler(error)
                 if refuses_condition(error, *request.conditions):
                     request.drop_conditions()
                     continue
@@ -91,7 +91,7 @@ class Client:
             try:
                 return exchange(idle, request.signed(signature), timeout, pool)
             except OSError as error:
-                raise_if_interrupted(error)
+                reraise_from_handler(error)
                 if isinstance(error, TimeoutError) or idle.has_received:
                     raise
         connection = pool.connect(host, min(timeout, timeouts.CONNECT_TIMEOUT))

@@ -6,7 +6,7 @@ import select
 import socket
 import time
 
-from ...common.interruption import raise_if_interrupted
+from ...common.interruption import reraise_from_handler
 from ..s3.errors import BrokenError
 from .errors import NotUnderstoodError
 
@@ -108,7 +108,7 @@ class Connection:
             try:
                 more = self.socket.recv_into(buffer[count:])
             except OSError as error:
-                raise_if_interrupted(error)
+                reraise_from_handler(error)
                 if not count:
                     raise
                 break  # the next read raises it again
@@ -127,7 +127,7 @@ class Connection:
         try:
             socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
         except OSError as error:  # closed already
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
 
     def close(self) -> None:
         """Close the socket, without a shutdown: a parent process may still use the connection."""

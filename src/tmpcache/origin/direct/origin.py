@@ -23,7 +23,7 @@ from __future__ import annotations
 import os
 import sys
 
-from ...common.interruption import raise_if_interrupted
+from ...common.interruption import reraise_from_handler
 from .. import Reply, Unchanged
 from ..s3 import parameters
 from ..s3.origin import S3Origin
@@ -66,7 +66,7 @@ class DirectOrigin(S3Origin):
         try:
             response = client.send(request)
         except NotUnderstoodError as error:
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             reply = super().get(bucket, key, version_id, **options)
             client.addresses[bucket] = None
             self._log(f"boto3 for s3://{bucket}", str(error))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...common.interruption import raise_if_interrupted
+from ...common.interruption import reraise_from_handler
 from ..s3.errors import CREDENTIALS, LATER, RefusalError
 from .errors import NotUnderstoodError
 
@@ -36,7 +36,7 @@ def refusal(response: Response) -> RefusalError:
     try:
         body = response.read_all(_MAX_REFUSAL)
     except OSError as error:
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         response.close()
         raise NotUnderstoodError(f"an answer of status {status} broke off") from error
     text = body.decode("utf-8", "replace")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...common.interruption import raise_if_interrupted
+from ...common.interruption import reraise_from_handler
 from ...errors import OriginUnavailableError
 from .. import Reply, Unchanged
 from ..s3.errors import named, translated
@@ -37,7 +37,7 @@ def reply_from(
     try:
         result = obstore.get(store, key, options=options)
     except Exception as error:
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         if etag_before and type(error).__name__ == "NotModifiedError":  # importing it takes 4 µs
             return Unchanged()
         raise
@@ -92,7 +92,7 @@ class Body:
         try:
             return memoryview(next(self._chunks, b""))
         except Exception as error:
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             if deadline is not None and deadline.remaining() <= 0:
                 raise deadline.exceeded(named(self._subject)) from error
             raise translated(

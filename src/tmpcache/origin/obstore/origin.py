@@ -32,7 +32,7 @@ import sys
 import time
 
 from ...common.forking import here, recover_from_fork, reset_in_children
-from ...common.interruption import raise_if_interrupted
+from ...common.interruption import reraise_from_handler
 from ...errors import OriginUnavailableError
 from .. import Reply, Unchanged
 from ..direct.origin import DirectOrigin
@@ -112,7 +112,7 @@ class ObstoreOrigin(DirectOrigin):
                 reply.scope = scope
                 return reply
             except Exception as error:
-                raise_if_interrupted(error)
+                reraise_from_handler(error)
                 failure = as_botocore_error(error, key)
                 if failure is None or (etag and refuses_condition(failure, "IfNoneMatch")):
                     return super().get(bucket, key, version_id, **options)
@@ -201,7 +201,7 @@ class ObstoreOrigin(DirectOrigin):
                 )
                 self._stores[bucket, timeout] = store
         except Exception as error:
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             raise translated(error, subject) from error
         return store, scope
 

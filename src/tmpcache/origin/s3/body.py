@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from http.client import HTTPResponse
 
-from ...common.interruption import raise_if_interrupted
+from ...common.interruption import reraise_from_handler
 from .. import Reply
 from . import timeouts
 from .errors import named, refuses_condition, status_of, translated
@@ -119,7 +119,7 @@ class Body:
             self._left -= count
             return buffer[:count]
         except Exception as error:
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             if self._deadline is not None and self._deadline.remaining() <= 0:
                 raise self._deadline.exceeded(named(self._subject)) from error
             raise translated(error, self._subject) from error
@@ -129,7 +129,7 @@ class Body:
         try:
             self._stream._raw_stream._fp.fp.raw._sock.shutdown(socket.SHUT_RDWR)
         except (AttributeError, OSError) as error:  # the body has ended
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
 
     def close(self) -> None:
         """Give up the connection, whether the body has been read or not."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 import sys
 
-from ...common.interruption import raise_if_interrupted
+from ...common.interruption import reraise_from_handler
 from ...errors import ConfigError, OriginUnavailableError
 from . import timeouts
 from .errors import named, no_client
@@ -70,7 +70,7 @@ def make_client(endpoint: Endpoint | None = None) -> Any:
         session = boto3.Session(botocore_session=botocore.session.Session())
         client = session.client("s3", config=config, **client_options)
     except Exception as error:
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         raise no_client(error) from error
     _check_trust(client)
     _wait_by_deadline(client)
@@ -86,7 +86,7 @@ def _check_trust(client: Any) -> None:
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(verify)
         except OSError as error:
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             raise ConfigError(
                 f"the CA bundle {verify} cannot be read ({error}): let AWS_CA_BUNDLE name a file "
                 "of PEM certificates, or unset it"
@@ -135,7 +135,7 @@ def _stop_at_interrupt(caught_exception: Exception | None = None, **_: object) -
     while frame is not None and frame.f_globals.get("__package__") != __package__:
         frame = frame.f_back
     if frame is not None and caught_exception is not None:  # the request is tmpcache's
-        raise_if_interrupted(caught_exception, frame)
+        reraise_from_handler(caught_exception, frame)
 
 
 def repair(client: Any) -> None:

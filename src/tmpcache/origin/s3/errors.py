@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 
-from ...common.interruption import raise_if_interrupted
+from ...common.interruption import reraise_from_handler
 from ...common.objects import ObjectName
 from ...errors import (
     TOO_MANY_FILES,
@@ -127,7 +127,7 @@ def translated(
     `permission` is what the credentials need for the request, and `scope` is theirs. An exception
     of a signal handler is raised as it is, and so is one of a hook of the caller's.
     """
-    raise_if_interrupted(error, sys._getframe(1))
+    reraise_from_handler(error, sys._getframe(1))
     if not is_of_the_client(error):
         raise error
     translation = _translated(error, subject, permission)

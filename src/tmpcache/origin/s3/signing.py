@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from threading import local
 
-from ...common.interruption import raise_if_interrupted
+from ...common.interruption import reraise_from_handler
 from ..scope import ANONYMOUS
 
 TYPE_CHECKING = False
@@ -57,7 +57,7 @@ class Signer:
             credentials = self.client._request_signer._credentials
             return None if self._needs_refresh(credentials) else _frozen(credentials)
         except Exception as error:  # no credentials, or of a class that we do not know
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             return None
 
     def of(self, request: Any) -> Credentials | None:
@@ -73,7 +73,7 @@ class Signer:
         try:
             frozen = _frozen(self.client._request_signer._credentials)
         except Exception as error:
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             return None
         if frozen is None or token != frozen[2]:
             return None

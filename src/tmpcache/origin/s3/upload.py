@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...common.interruption import raise_if_interrupted
+from ...common.interruption import reraise_from_handler
 from .parameters import options_for
 
 TYPE_CHECKING = False
@@ -60,7 +60,7 @@ def upload(
                 **target, **options_for(client, "AbortMultipartUpload", options)
             )
         except Exception as error:  # raised is why the upload is aborted
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
         raise
     return answer.get("ETag", ""), answer.get("VersionId")
 

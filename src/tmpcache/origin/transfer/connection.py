@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from ...common.deadline import Deadline
     from .. import Reply
+    from .backoff import Backoff
     from .byte_ranges import ByteRange
-    from .retry_limit import RetryLimit
     from .state import TransferState
 
 #: The speed of the leading connection is measured over this many seconds, again and again (what
@@ -47,11 +47,11 @@ class Connection:
     def __init__(
         self,
         state: TransferState,
-        retry_limit: RetryLimit,
+        backoff: Backoff,
         deadline: Deadline | None,
         split: Callable[[ByteRange], None] | None = None,
     ) -> None:
-        self._state, self._retry_limit, self._deadline = state, retry_limit, deadline
+        self._state, self._backoff, self._deadline = state, backoff, deadline
         self._split = split
         self._range: ByteRange | None = None
         self._reply: Reply | None = None
@@ -124,7 +124,7 @@ class Connection:
                     raise HaltedError from error
                 if byte_range.at == byte_range.end:
                     return None
-                state.pause(self._retry_limit, error)
+                state.pause(self._backoff, error)
 
     def _read_body(self, byte_range: ByteRange, reply: Reply) -> None:
         """Read up to the end of the range, which `split` may move meanwhile."""

@@ -17,11 +17,11 @@ from ...common.deadline import deadline_within
 from ...common.threads import Worker, join_all
 from ...errors import OriginUnavailableError
 from .. import UNSAID, Reply
+from .backoff import Backoff
 from .byte_ranges import RangePlan
 from .conditional_requests import is_strong, request_object
 from .connection import Connection, open_connections
 from .errors import HaltedError, UnusableRangeError
-from .retry_limit import RetryLimit
 from .state import TransferState
 
 TYPE_CHECKING = False
@@ -63,7 +63,7 @@ class Transfer:
         self._plan = RangePlan(allows_helpers=allows_helpers)
         self._state = TransferState(origin, name, sink, deadline, self._plan)
         self._helpers: list[Worker] = []
-        self._retry_limit = RetryLimit(name, deadline)
+        self._backoff = Backoff(name, deadline)
 
     def run(self, reply: Reply | None) -> tuple[str, str | None, str | None]:
         """Download all that is missing; return the ETag, version id and scope of the object."""
@@ -131,14 +131,14 @@ class Transfer:
             try:
                 return request_object(self._origin, self._name, self._deadline)
             except OriginUnavailableError as error:
-                self._state.pause(self._retry_limit, error)
+                self._state.pause(self._backoff, error)
 
     def _work(self, reply: Reply | None) -> None:
         """Run the leading connection, wait for the helpers, and raise the first error there was."""
         state = self._state
         try:
             while self._plan.gaps:  # again, if a helper gave its range back
-                Connection(state, self._retry_limit, self._deadline, self._split).work(reply)
+                Connection(state, self._backoff, self._deadline, self._split).work(reply)
                 self._join_helpers()
                 reply = None
         except BaseException as error:
@@ -168,8 +168,8 @@ class Transfer:
         """Start up to `count` helpers: as many as this process may have, and has threads for."""
         deadline = deadline_within(self._deadline, asks_once=True)
         for _ in range(count):
-            budget = RetryLimit(self._name, deadline, _MAX_HELPER_BREAKS)
-            connection = Connection(self._state, budget, deadline)
+            backoff = Backoff(self._name, deadline, _MAX_HELPER_BREAKS)
+            connection = Connection(self._state, backoff, deadline)
             # Counted before the check: of two transfers that check at the same time, at least one
             # sees too many.
             connection.register()

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from ...common.objects import ObjectName
     from ...errors import OriginUnavailableError
     from .. import Origin, Reply
+    from .backoff import Backoff
     from .byte_ranges import ByteRange, RangePlan
-    from .retry_limit import RetryLimit
     from .sink import Sink
 
 
@@ -55,15 +55,15 @@ class TransferState:
         self.scope = self.scope or reply.scope
         return reply
 
-    def pause(self, retry_limit: RetryLimit, error: OriginUnavailableError) -> None:
+    def pause(self, backoff: Backoff, error: OriginUnavailableError) -> None:
         """Wait before the next retry, until all connections must end at the latest.
 
-        Raises if the budget is used up.
+        Raises if it broke too often.
         """
         size = self.sink.size
         missing = sum(end - start for start, end in self.sink.gaps())
         received = self.sink.received if size is None else size - missing
-        until = time.monotonic() + retry_limit.pause(error, received, size)
+        until = time.monotonic() + backoff.pause(error, received, size)
         while not self.halted and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, LOOK))
 

@@ -42,7 +42,7 @@ import sqlite3
 import time
 from threading import RLock
 
-from ...common.interruption import raise_if_interrupted
+from ...common.interruption import reraise_from_handler
 from ...errors import (
     QuotaExceededError,
     TmpCacheError,
@@ -50,7 +50,7 @@ from ...errors import (
     is_out_of_files,
     too_many_files,
 )
-from ..commit_marks import CommitMarks
+from ..commit_counters import CommitCounters
 from ..content import crash_recovery, eviction
 from ..content.checked_values import totals
 from ..content.quota import FULL, Quota
@@ -98,7 +98,7 @@ class RecoveringIndex:
         #: The thread that is in a transaction, 0 for none.
         self.writer = 0
         #: None until the index is opened for the first time.
-        self.changes: CommitMarks | None = None
+        self.changes: CommitCounters | None = None
         self.quota = Quota(root, quota, min_free, statvfs)
         self._index: Index | None = None
         #: The inode of the index that was opened last, or could not be opened.
@@ -123,7 +123,7 @@ class RecoveringIndex:
                 except sqlite3.Error as error:
                     self._recover_from(error, is_last=is_last)
                 except OSError as error:
-                    raise_if_interrupted(error)
+                    reraise_from_handler(error)
                     if not self._recover_from_os_error(error, is_last=is_last):
                         raise
         raise AssertionError("the last attempt returns or raises")
@@ -194,7 +194,7 @@ class RecoveringIndex:
                 self._remove_damaged()
         self.close()
 
-    def _recover_from_lost_changes(self, changes: CommitMarks) -> None:
+    def _recover_from_lost_changes(self, changes: CommitCounters) -> None:
         """Open index and ``changes`` again: the latter was deleted, replaced or closed."""
         if changes.is_open:
             self.close()
@@ -250,7 +250,7 @@ class RecoveringIndex:
         self.root.prepare()
         with self._wait.lock_directory():
             if self.changes is None or not self.changes.is_in_place:
-                self.changes = CommitMarks(self.root.changes)
+                self.changes = CommitCounters(self.root.changes)
             self._last_inode = files.inode(self.root.index)
             index = Index(self.root.index, quota=self.quota.quota, busy_timeout=BUSY_TIMEOUT)
             self._last_inode = index.inode
@@ -266,7 +266,7 @@ class RecoveringIndex:
         self.root.remove_unused_formats()
         return index
 
-    def _bring_up_to_date(self, index: Index, changes: CommitMarks) -> bool:
+    def _bring_up_to_date(self, index: Index, changes: CommitCounters) -> bool:
         """Rebuild a new index, and one whose last change was not committed; return whether it was.
 
         Check one of an earlier boot.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 
-from ...common.interruption import raise_if_interrupted
+from ...common.interruption import reraise_from_handler
 from ...errors import (
     DeadlineExceededError,
     OriginUnavailableError,
@@ -133,7 +133,7 @@ class Downloads:
         try:
             lock = download_lock.try_acquire(path)
         except OSError as error:
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             return None
         if lock is None or lock.status.st_size:
             return None

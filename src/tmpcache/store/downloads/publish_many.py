@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...common.interruption import raise_if_interrupted
+from ...common.interruption import reraise_from_handler
 from ...errors import TmpCacheError
 from ..content import blobs
 from ..filesystem.files import inode
@@ -48,7 +48,7 @@ def publish_many(database: Database, arrivals: Sequence[Arrival]) -> list[Publis
         try:
             count = database.write(lambda index: _publish(index, database, rest))  # noqa: B023
         except (TmpCacheError, OSError) as error:  # alone, the one that fails gets the error
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             break
         for item in rest[:count]:
             item.partial.published = item.copy is not None

@@ -19,7 +19,7 @@ import stat
 import sys
 from functools import partial
 
-from ...common.interruption import raise_if_interrupted
+from ...common.interruption import reraise_from_handler
 from ...errors import TmpCacheError, UnsafeRootError
 
 TYPE_CHECKING = False
@@ -50,7 +50,7 @@ def spare_descriptors(kept: int = _KEPT_DESCRIPTORS) -> int:
     try:
         opened = len(os.listdir("/dev/fd"))
     except OSError as error:  # not even the directory may be opened
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         return 0
     return sys.maxsize if limit == resource.RLIM_INFINITY else max(0, limit - opened - kept)
 
@@ -92,7 +92,7 @@ class Descriptor:
         try:
             return inode(path) == self.status.st_ino and self._is_ours()
         except PermissionError as error:  # on a directory above it
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             return False
 
     def close(self) -> None:
@@ -104,7 +104,7 @@ class Descriptor:
         except IndexError:  # none is left
             return
         except OSError as error:
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
 
     #: Kept here, as modules may be empty already when the interpreter ends and collects objects.
     _close = staticmethod(os.close)
@@ -118,7 +118,7 @@ class Descriptor:
         try:
             now = self._fstat(self.fd)
         except OSError as error:
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             return False
         return (now.st_dev, now.st_ino) == (self.status.st_dev, self.status.st_ino)
 
@@ -143,7 +143,7 @@ def open_file(path: str, flags: int = os.O_RDONLY, *, dir_fd: int | None = None)
     except PermissionError as error:
         raise ForeignFileError(error.errno, "not to be opened by this user", path) from error
     except OSError as error:
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         if isinstance(error, FileNotFoundError) or not _is_foreign(path, dir_fd):
             raise
         raise ForeignFileError(error.errno, "not a file of ours", path) from error
@@ -160,7 +160,7 @@ def _is_foreign(path: str, dir_fd: int | None) -> bool:
     try:
         return not stat.S_ISREG(os.lstat(path, dir_fd=dir_fd).st_mode)
     except OSError as error:
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         return False
 
 
@@ -250,7 +250,7 @@ def allocated_in(directory: str, is_excluded: Callable[[str], object]) -> int:
                 except FileNotFoundError:
                     continue
     except OSError as error:  # it is gone, or may not be read
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         return total
     return total
 

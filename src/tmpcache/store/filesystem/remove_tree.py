@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from ...common.interruption import raise_if_interrupted
+from ...common.interruption import reraise_from_handler
 from .files import DIRECTORY, Descriptor
 
 
@@ -23,7 +23,7 @@ def remove_tree(path: str) -> bool:
     except FileNotFoundError:
         return True
     except OSError as error:  # a symbolic link, a file, or another user's directory
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         return False
     try:
         kept: set[str] = set()
@@ -34,7 +34,7 @@ def remove_tree(path: str) -> bool:
     try:
         os.rmdir(path)
     except OSError as error:
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         return False
     return True
 
@@ -54,7 +54,7 @@ def _open_directory(name: str, directory: int | None = None) -> Descriptor:
     try:
         os.fchmod(opened.fd, 0o700)
     except OSError as error:
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         opened.close()
         raise
     return opened
@@ -68,7 +68,7 @@ def _remove_entry(top: int, name: str) -> bool:
             return True
         directory = _open_directory(name, top)
     except OSError as error:
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         return False
     try:
         for inner in os.listdir(directory.fd):
@@ -82,12 +82,12 @@ def _remove_entry(top: int, name: str) -> bool:
                 else:
                     os.unlink(inner, dir_fd=directory.fd)
             except OSError as error:
-                raise_if_interrupted(error)
+                reraise_from_handler(error)
                 continue
         os.rmdir(name, dir_fd=top)
         return True
     except OSError as error:
-        raise_if_interrupted(error)
+        reraise_from_handler(error)
         return False
     finally:
         directory.close()

@@ -7,8 +7,8 @@ from __future__ import annotations
 SCOPES_KEPT = 8
 
 # `superseded`: no object refers to the blob any more. `boot`: the boot during which the blob was
-# last known to be whole. `ledger.changes`: see :mod:`.commit_marks`. The triggers update the rest
-# of `ledger`, and `superseded`, in the same transaction as what they are derived from.
+# last known to be whole. `ledger.changes`: see :mod:`..commit_counters`. The triggers update the
+# rest of `ledger`, and `superseded`, in the same transaction as what they are derived from.
 SCHEMA = (
     """CREATE TABLE blobs (
         id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size INTEGER NOT NULL,

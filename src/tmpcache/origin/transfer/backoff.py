@@ -18,7 +18,7 @@ _PROGRESS = 1024 * 1024
 _PAUSE = 0.1
 
 
-class RetryLimit:
+class Backoff:
     """Counts how often a transfer breaks without progress, and ends it after `max_breaks`."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The commit marks: two numbers in the file ``changes``, and one in the index.
+"""The commit counters: two numbers in the file ``changes``, and one in the index.
 
 A write transaction takes the next number. It writes that to the file before it changes anything,
 into the index (``ledger.changes``) as part of the transaction, and to the file once more, as the
@@ -28,7 +28,7 @@ from __future__ import annotations
 import os
 from sys import byteorder
 
-from ..common.interruption import raise_if_interrupted
+from ..common.interruption import reraise_from_handler
 from .filesystem import files
 
 TYPE_CHECKING = False
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _WORD, _SIZE, _LIMIT = 8, 16, 2**62
 
 
-class CommitMarks:
+class CommitCounters:
     """The number of the last change begun, and that of the last change committed.
 
     The file is read and written, not mapped: to read from a mapping is a SIGBUS if somebody has
@@ -89,7 +89,7 @@ class CommitMarks:
         try:
             begun, ended = self._read()
         except OSError as error:  # the program has closed all descriptors
-            raise_if_interrupted(error)
+            reraise_from_handler(error)
             return -1
         return begun if begun == ended else -1
 
