@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from ...cached_file import CachedFile, Outcome
 from ...common.deadline import deadline_within
+from ...common.interruption import reraise_from_handler
 from ...common.objects import ObjectName
 from ...errors import ConfigError, ObjectNotFoundError
 from ...invocations.context import current_deadline
@@ -114,6 +115,7 @@ def _prepare(into: str | os.PathLike[str]) -> None:
             os.makedirs(into, exist_ok=True)
             os.chmod(into, os.stat(into).st_mode | 0o700)  # whatever the umask
     except (OSError, ValueError) as error:
+        reraise_from_handler(error)
         raise ConfigError(f"into={os.fspath(into)!r} cannot be made: {error}") from error
 
 
