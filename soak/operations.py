@@ -132,7 +132,8 @@ def scratch(worker: Worker) -> None:
 
 def evict(worker: Worker) -> None:
     """Evict one object, now and then all."""
-    worker.cache.evict(BUCKET, _key(worker) if worker.dice.random() < 0.95 else None)
+    key = _key(worker) if worker.dice.random() < 0.95 else None
+    worker.cache.evict(BUCKET, key, whole_bucket=key is None)
 
 
 def clear(worker: Worker) -> None:

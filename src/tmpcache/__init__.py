@@ -18,23 +18,62 @@ from . import errors
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable
-    from typing import Any, BinaryIO, TypeVar, overload
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any, TypeVar
 
-    from .cache import Cache
+    from .cache import Cache, Source
     from .cached_file import CachedFile, Outcome
+    from .errors import (
+        AccessDeniedError,
+        ConfigError,
+        DeadlineExceededError,
+        FetchManyError,
+        IntegrityError,
+        ObjectChangedError,
+        ObjectNotFoundError,
+        OriginError,
+        OriginUnavailableError,
+        QuotaExceededError,
+        ReadOnlyError,
+        TmpCacheError,
+        TooManyFilesError,
+        UnsafeRootError,
+    )
+    from .fetching.many.fetch_many import Progress
     from .fetching.many.fetch_prefix import CachedPrefix
     from .fetching.many.warm import Manifest
-    from .invocations.decorator import Starter
+    from .invocations.decorator import Invocation, Starter
     from .invocations.scratch import Scratch
-    from .reports import Warming
+    from .reports import Entry, Stats, Usage, Verification, Warming
 
     T = TypeVar("T")
 
 __all__ = [
+    "AccessDeniedError",
     "Cache",
     "CachedFile",
+    "CachedPrefix",
+    "ConfigError",
+    "DeadlineExceededError",
+    "Entry",
+    "FetchManyError",
+    "IntegrityError",
+    "Invocation",
+    "ObjectChangedError",
+    "ObjectNotFoundError",
+    "OriginError",
+    "OriginUnavailableError",
     "Outcome",
+    "QuotaExceededError",
+    "ReadOnlyError",
+    "Scratch",
+    "Stats",
+    "TmpCacheError",
+    "TooManyFilesError",
+    "UnsafeRootError",
+    "Usage",
+    "Verification",
+    "Warming",
     "configure",
     "default_cache",
     "errors",
@@ -50,92 +89,158 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
+#: Where the classes are. Each is imported at its first use, as that takes time.
+_MODULES = {
+    "Cache": "cache",
+    "CachedFile": "cached_file",
+    "CachedPrefix": "fetching.many.fetch_prefix",
+    "Entry": "reports",
+    "Invocation": "invocations.decorator",
+    "Outcome": "cached_file",
+    "Scratch": "invocations.scratch",
+    "Stats": "reports",
+    "Usage": "reports",
+    "Verification": "reports",
+    "Warming": "reports",
+}
+
 _default: Cache | None = None
 _lock = _Lock()
 
-
-if TYPE_CHECKING:
-
-    @overload
-    def fetch(
-        url: str,
-        /,
-        *,
-        max_age: float | None = None,
-        stale_if_error: float | None = None,
-        version_id: str | None = None,
-    ) -> CachedFile: ...
-
-    @overload
-    def fetch(
-        bucket: str,
-        key: str,
-        *,
-        max_age: float | None = None,
-        stale_if_error: float | None = None,
-        version_id: str | None = None,
-    ) -> CachedFile: ...
-
-
-def fetch(
-    bucket: str,
-    key: str | None = None,
-    *,
-    max_age: float | None = None,
-    stale_if_error: float | None = None,
-    version_id: str | None = None,
-) -> CachedFile:
-    """Return the local path of a whole, current copy of an object; see :meth:`Cache.fetch`."""
-    cache = _default or default_cache()
-    return cache.fetch(
-        bucket,
-        key,  # type: ignore[arg-type]
-        max_age=max_age,
-        stale_if_error=stale_if_error,
-        version_id=version_id,
-    )
-
-
-def fetch_many(bucket: str, keys: Iterable[str], **options: Any) -> list[CachedFile]:
-    """Return the paths of many objects; see :meth:`Cache.fetch_many`."""
-    return default_cache().fetch_many(bucket, keys, **options)
-
-
-def fetch_prefix(bucket: str, prefix: str, **options: Any) -> CachedPrefix:
-    """Return the paths of all objects below a prefix, by key; see :meth:`Cache.fetch_prefix`."""
-    return default_cache().fetch_prefix(bucket, prefix, **options)
-
-
-def load(bucket: str, key: str, loader: Callable[[CachedFile], T], **options: Any) -> T:
-    """Return what `loader` makes of the object, and keep it; see :meth:`Cache.load`."""
-    return default_cache().load(bucket, key, loader, **options)
-
-
-def put(
-    bucket: str, key: str, source: str | os.PathLike[str] | bytes | BinaryIO, **options: Any
-) -> CachedFile:
-    """Upload an object and put a copy into the cache; see :meth:`Cache.put`."""
-    return default_cache().put(bucket, key, source, **options)
-
-
-def manifest() -> str:
-    """List all objects, last used first, for :func:`warm` elsewhere; see :meth:`Cache.manifest`."""
-    return default_cache().manifest()
-
-
-def warm(manifest: Manifest, **options: Any) -> Warming:
-    """Fetch what a manifest names, as far as it fits; see :meth:`Cache.warm`."""
-    return default_cache().warm(manifest, **options)
-
-
-def scratch() -> Scratch:
-    """Make a private directory, removed at the end of ``with``; see :meth:`Cache.scratch`."""
-    return default_cache().scratch()
-
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # type checkers see the methods' own signatures, overloads and all
+    _cache = Cache()
+    fetch = _cache.fetch
+    fetch_many = _cache.fetch_many
+    fetch_prefix = _cache.fetch_prefix
+    load = _cache.load
+    put = _cache.put
+    manifest = _cache.manifest
+    warm = _cache.warm
+    scratch = _cache.scratch
     invocation: Starter
 else:
+
+    def fetch(
+        bucket: str,
+        key: str | None = None,
+        *,
+        max_age: float | None = None,
+        stale_if_error: float | None = None,
+        version_id: str | None = None,
+    ) -> CachedFile:
+        """Return the local path of a whole, current copy of an object; see :meth:`Cache.fetch`."""
+        return (_default or default_cache()).fetch(
+            bucket, key, max_age=max_age, stale_if_error=stale_if_error, version_id=version_id
+        )
+
+    def fetch_many(
+        bucket: str | Iterable[str],
+        keys: Iterable[str] | None = None,
+        *,
+        max_age: float | None = None,
+        stale_if_error: float | None = None,
+        threads: int | None = None,
+        return_exceptions: bool = False,
+        progress: Progress | None = None,
+    ) -> list[CachedFile]:
+        """Return the paths of many objects; see :meth:`Cache.fetch_many`."""
+        return default_cache().fetch_many(
+            bucket,
+            keys,
+            max_age=max_age,
+            stale_if_error=stale_if_error,
+            threads=threads,
+            return_exceptions=return_exceptions,
+            progress=progress,
+        )
+
+    def fetch_prefix(
+        bucket: str,
+        prefix: str | None = None,
+        *,
+        into: Scratch | str | os.PathLike[str] | None = None,
+        links: str = "hard",
+        stale_if_error: float | None = None,
+        threads: int | None = None,
+        return_exceptions: bool = False,
+        progress: Progress | None = None,
+    ) -> CachedPrefix:
+        """Return the paths of all objects below a prefix; see :meth:`Cache.fetch_prefix`."""
+        return default_cache().fetch_prefix(
+            bucket,
+            prefix,
+            into=into,
+            links=links,
+            stale_if_error=stale_if_error,
+            threads=threads,
+            return_exceptions=return_exceptions,
+            progress=progress,
+        )
+
+    def load(
+        bucket: str,
+        key: str | Callable[[CachedFile], T],
+        loader: Callable[[CachedFile], T] | None = None,
+        *,
+        max_age: float | None = None,
+        stale_if_error: float | None = None,
+        version_id: str | None = None,
+    ) -> T:
+        """Return what `loader` makes of the object, and keep it; see :meth:`Cache.load`."""
+        return default_cache().load(
+            bucket,
+            key,
+            loader,
+            max_age=max_age,
+            stale_if_error=stale_if_error,
+            version_id=version_id,
+        )
+
+    def put(
+        bucket: str,
+        key: str | Source,
+        source: Source | None = None,
+        *,
+        if_match: str | None = None,
+        if_none_match: str | None = None,
+        content_type: str | None = None,
+        request_options: Mapping[str, str] | None = None,
+    ) -> CachedFile:
+        """Upload an object and put a copy into the cache; see :meth:`Cache.put`."""
+        return default_cache().put(
+            bucket,
+            key,
+            source,
+            if_match=if_match,
+            if_none_match=if_none_match,
+            content_type=content_type,
+            request_options=request_options,
+        )
+
+    def manifest() -> str:
+        """List all objects for :func:`warm` elsewhere; see :meth:`Cache.manifest`."""
+        return default_cache().manifest()
+
+    def warm(
+        manifest: Manifest,
+        *,
+        max_bytes: int | str | None = None,
+        max_seconds: float | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Warming:
+        """Fetch what a manifest names, as far as it fits; see :meth:`Cache.warm`."""
+        return default_cache().warm(
+            manifest,
+            max_bytes=max_bytes,
+            max_seconds=max_seconds,
+            threads=threads,
+            progress=progress,
+        )
+
+    def scratch() -> Scratch:
+        """Make a private directory, removed at the end of ``with``; see :meth:`Cache.scratch`."""
+        return default_cache().scratch()
 
     def invocation(target: Any = None, **options: Any) -> Any:
         """Decorator of a function's handler, and context manager; see :class:`Invocation`.
@@ -179,13 +284,14 @@ def default_cache() -> Cache:
 
 
 def __getattr__(name: str) -> Any:
-    # Imported at the first use, as it takes time.
-    if name == "Cache":
-        from .cache import Cache
+    if name in _MODULES:
+        from importlib import import_module
 
-        return Cache
-    if name in ("CachedFile", "Outcome"):
-        from . import cached_file
-
-        return getattr(cached_file, name)
+        return getattr(import_module(f".{_MODULES[name]}", __name__), name)
+    if name in __all__:
+        return getattr(errors, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -10,8 +10,8 @@ import os
 import time
 
 from .common.objects import ObjectName
-from .config import Settings, checked_call, checked_client, refuse_root
-from .errors import ConfigError
+from .config import Settings, checked_call, checked_client, refuse_root, split_url_before
+from .errors import ConfigError, TmpCacheError, brief
 from .fetching.administration import Administration
 from .fetching.fetcher import Fetcher
 from .fetching.loaded_objects import LoadedObjects
@@ -23,7 +23,7 @@ from .store import Store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any, BinaryIO, Self, TypeVar, overload
+    from typing import Any, BinaryIO, Self, TypeVar
 
     from .cached_file import CachedFile
     from .invocations.decorator import Starter
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from .origin import Origin
 
     T = TypeVar("T")
+    #: What can be put: a path, bytes, or an open binary file.
+    Source = str | os.PathLike[str] | bytes | BinaryIO
 
 
 class Cache(ManyObjects, Administration):
@@ -120,30 +122,6 @@ class Cache(ManyObjects, Administration):
 
     # ---- fetching ----------------------------------------------------------------------------
 
-    if TYPE_CHECKING:
-
-        @overload
-        def fetch(
-            self,
-            url: str,
-            /,
-            *,
-            max_age: float | None = None,
-            stale_if_error: float | None = None,
-            version_id: str | None = None,
-        ) -> CachedFile: ...
-
-        @overload
-        def fetch(
-            self,
-            bucket: str,
-            key: str,
-            *,
-            max_age: float | None = None,
-            stale_if_error: float | None = None,
-            version_id: str | None = None,
-        ) -> CachedFile: ...
-
     def fetch(
         self,
         bucket: str,
@@ -180,7 +158,10 @@ class Cache(ManyObjects, Administration):
         >>> path.outcome, path.size, path.suffix                            # doctest: +SKIP
         (<Outcome.FETCHED: 'fetched'>, 53248, '.npz')
         """
-        return self._fetcher.fetch(bucket, key, version_id, max_age, stale_if_error)
+        try:
+            return self._fetcher.fetch(bucket, key, version_id, max_age, stale_if_error)
+        except TmpCacheError as error:
+            raise brief(error) from error.__cause__
 
     # ---- the life of an invocation -----------------------------------------------------------
 
@@ -205,8 +186,8 @@ class Cache(ManyObjects, Administration):
     def load(
         self,
         bucket: str,
-        key: str,
-        loader: Callable[[CachedFile], T],
+        key: str | Callable[[CachedFile], T],
+        loader: Callable[[CachedFile], T] | None = None,
         *,
         max_age: float | None = None,
         stale_if_error: float | None = None,
@@ -214,10 +195,11 @@ class Cache(ManyObjects, Administration):
     ) -> T:
         """Return what `loader` makes of the object's path, and keep that in memory.
 
-        The object is fetched as by :meth:`fetch`, so freshness and permissions are the same. It is
-        loaded again exactly when its content has changed. If several threads want it, one loads it
-        and the others wait. If the loader raises, nothing is kept. Give the same function each
-        time: a new lambda is a new loader.
+        The object is given as a bucket and a key, or as one URL, and is fetched as by
+        :meth:`fetch`, so freshness and permissions are the same. It is loaded again exactly when
+        its content has changed. If several threads want it, one loads it and the others wait. If
+        the loader raises, nothing is kept. Give the same function each time: a new lambda is a new
+        loader.
 
         The file stays as long as the value is kept, so a loader may read it later (``np.load`` of
         an archive, a memory map, a lazy table). Values are dropped, least recently used first, when
@@ -225,9 +207,10 @@ class Cache(ManyObjects, Administration):
 
         >>> model = cache.load("models", "micr/e13b.npz", np.load, max_age=300)  # doctest: +SKIP
         """
+        bucket, name, loader = split_url_before(bucket, key, loader, "loader")
         checked_call("loader", loader)
         file = self.fetch(
-            bucket, key, max_age=max_age, stale_if_error=stale_if_error, version_id=version_id
+            bucket, name, max_age=max_age, stale_if_error=stale_if_error, version_id=version_id
         )
         value: T = self._loaded.load(file, loader)
         return value
@@ -235,8 +218,8 @@ class Cache(ManyObjects, Administration):
     def put(
         self,
         bucket: str,
-        key: str,
-        source: str | os.PathLike[str] | bytes | BinaryIO,
+        key: str | Source,
+        source: Source | None = None,
         *,
         if_match: str | None = None,
         if_none_match: str | None = None,
@@ -245,7 +228,8 @@ class Cache(ManyObjects, Administration):
     ) -> CachedFile:
         """Upload a file, bytes or an open binary file, and put a copy into the cache.
 
-        The copy has the ETag of S3's answer, so the next fetch is a hit or a 304. Large sources are
+        The object is named by a bucket and a key, or by one URL; then the source comes second. The
+        copy has the ETag of S3's answer, so the next fetch is a hit or a 304. Large sources are
         uploaded in parts. `if_match` (an ETag) and `if_none_match` (``"*"``) are for writers that
         race: the one that loses gets :class:`~tmpcache.errors.ObjectChangedError`. An upload that
         fails changes nothing, in S3 or in the cache. `request_options` (``ServerSideEncryption``,
@@ -253,15 +237,25 @@ class Cache(ManyObjects, Administration):
         """
         from .fetching.put import put
 
-        return put(
-            self._fetcher,
-            ObjectName(self._origin.name, bucket, key),
-            source,
-            if_match=if_match,
-            if_none_match=if_none_match,
-            content_type=content_type,
-            request_options=request_options,
-        )
+        bucket, name, source = split_url_before(bucket, key, source, "source")
+        try:
+            return put(
+                self._fetcher,
+                ObjectName(self._origin.name, bucket, name),
+                source,
+                if_match=if_match,
+                if_none_match=if_none_match,
+                content_type=content_type,
+                request_options=request_options,
+            )
+        except TmpCacheError as error:
+            raise brief(error) from error.__cause__
+
+    def __repr__(self) -> str:
+        from humanize import naturalsize
+
+        quota = naturalsize(self._store.database.quota.quota)
+        return f"<{type(self).__name__} {self.root} of at most {quota}>"
 
     def close(self) -> None:
         """Close files and connections. Paths that were returned stay protected while they are held.

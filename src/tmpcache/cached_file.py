@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import Enum
 from pathlib import Path, PosixPath
 
+from .common.objects import ObjectName
+from .errors import ReadOnlyError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from types import TracebackType
-    from typing import Any, Protocol, Self
+    from typing import IO, Any, Protocol, Self
 
     from .common.objects import Copy
 
@@ -24,6 +29,27 @@ if TYPE_CHECKING:
             """End the lease. May be called again."""
 
 
+if TYPE_CHECKING:
+
+    class PathOfPlainPaths(PosixPath):
+        """A path whose derived paths are plain ones, as type checkers see it."""
+
+        parent: Path  # type: ignore[assignment]
+        parents: Sequence[Path]  # type: ignore[assignment]
+
+        joinpath: Callable[..., Path]  # type: ignore[assignment]
+        with_name: Callable[[str], Path]  # type: ignore[assignment]
+        with_stem: Callable[[str], Path]  # type: ignore[assignment]
+        with_suffix: Callable[[str], Path]  # type: ignore[assignment]
+        absolute: Callable[[], Path]  # type: ignore[assignment]
+        resolve: Callable[..., Path]  # type: ignore[assignment]
+
+        def __truediv__(self, other: str | os.PathLike[str]) -> Path: ...  # type: ignore[override]
+
+else:
+    PathOfPlainPaths = PosixPath
+
+
 class Outcome(Enum):
     """How a fetch was answered."""
 
@@ -36,12 +62,15 @@ class Outcome(Enum):
     STALE = "stale"  #: the origin could not be asked; ``stale_if_error`` allowed the copy
 
 
-class CachedFile(PosixPath):
+class CachedFile(PathOfPlainPaths):
     """The local path of a whole, read-only copy of exactly one version of an object.
 
     While this object lives, no process evicts the file. The lease ends when the object is
     garbage-collected, at :meth:`release`, or at the end of ``with``. Paths derived from it
     (``path.parent``), pickled and copied ones are plain Paths without a lease.
+
+    Methods that would change the file raise :class:`~tmpcache.errors.ReadOnlyError`. A copy that
+    ``scratch().fetch(…, writable=True)`` made may be changed.
 
     Only tmpcache makes these.
     """
@@ -97,6 +126,51 @@ class CachedFile(PosixPath):
         """End the lease: from now on the file may be evicted. May be called again."""
         self._lease.release()
 
+    def open(self, mode: str = "r", *args: Any, **kwargs: Any) -> IO[Any]:  # type: ignore[override]
+        """Open the file to read it, as :meth:`pathlib.Path.open` does."""
+        if not {*mode} <= {*"rbtU"}:
+            self._refuse_changes()
+        return super().open(mode, *args, **kwargs)
+
+    def chmod(self, mode: int, *, follow_symlinks: bool = True) -> None:
+        """Refuse to change the mode, unless this is a writable copy."""
+        self._refuse_changes()
+        super().chmod(mode, follow_symlinks=follow_symlinks)
+
+    def touch(self, mode: int = 0o666, exist_ok: bool = True) -> None:
+        """Refuse to change the times, unless this is a writable copy."""
+        self._refuse_changes()
+        super().touch(mode, exist_ok)
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        """Refuse to delete a cached file; in a scratch directory delete it."""
+        self._refuse_to_leave()
+        super().unlink(missing_ok)
+
+    def rename(self, target: str | os.PathLike[str]) -> Path:  # type: ignore[override]
+        """Refuse to move a cached file; in a scratch directory move it."""
+        self._refuse_to_leave()
+        return super().rename(target)
+
+    def replace(self, target: str | os.PathLike[str]) -> Path:  # type: ignore[override]
+        """Refuse to move a cached file; in a scratch directory move it."""
+        self._refuse_to_leave()
+        return super().replace(target)
+
+    def _refuse_to_leave(self) -> None:
+        """Raise an error if this is the cached file itself, not one in a scratch directory."""
+        if str(self).endswith(f"/blobs/{self._copy.name}"):
+            self._refuse_changes()
+
+    def _refuse_changes(self) -> None:
+        """Raise an error if the file may not be changed: root could, whatever its mode says."""
+        if not os.stat(self).st_mode & 0o200:
+            raise ReadOnlyError(
+                f"{self.bucket}/{self.key} is a cached file, which others read, and cannot be "
+                "changed: get a copy with scratch().fetch(…, writable=True), or forget the object "
+                "with evict()"
+            )
+
     def __enter__(self) -> Self:
         return self
 
@@ -110,6 +184,16 @@ class CachedFile(PosixPath):
 
     def __reduce__(self) -> tuple[type[Path], tuple[str]]:
         return PosixPath, (str(self),)
+
+    def __repr__(self) -> str:
+        from humanize import naturalsize
+
+        name = ObjectName(self._copy.identity[3], *self._copy.identity[:3])
+        directory, file = str(self).rsplit("/", 2)[1:]
+        if len(file) > 24:
+            file = f"{file[:12]}…{self.suffix}"
+        size, outcome = naturalsize(self.size), self.outcome.name
+        return f"<{type(self).__name__} {name} {size} {outcome} …/{directory}/{file}>"
 
 
 if sys.version_info >= (3, 12):

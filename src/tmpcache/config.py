@@ -196,7 +196,51 @@ def split_url(url: str) -> tuple[str, str]:
     >>> split_url("s3://models/micr/e13b.npz")
     ('models', 'micr/e13b.npz')
     """
-    bucket, _, key = url[5:].partition("/") if isinstance(url, str) else ("", "", "")
-    if not bucket or not key or not url.startswith("s3://"):
+    bucket, key = split_prefix_url(url)
+    if not key:
         raise ConfigError(f"{url!r} names no object: give a bucket and a key, or 's3://bucket/key'")
     return bucket, key
+
+
+def split_prefix_url(url: str) -> tuple[str, str]:
+    """Return bucket and prefix of ``s3://bucket/prefix``. The prefix may be empty.
+
+    >>> split_prefix_url("s3://models/micr/"), split_prefix_url("s3://models")
+    (('models', 'micr/'), ('models', ''))
+    """
+    bucket, _, prefix = url[5:].partition("/") if isinstance(url, str) else ("", "", "")
+    if not bucket or not url.startswith("s3://"):
+        raise ConfigError(f"{url!r} names no object: give a bucket and a key, or 's3://bucket/key'")
+    return bucket, prefix
+
+
+def bucket_and_keys(bucket: Any, keys: Any) -> tuple[str, Any]:
+    """Return a bucket and keys as they were given, or, if there are no keys, those of URLs.
+
+    >>> bucket_and_keys(["s3://models/a.npz", "s3://models/b.npz"], None)
+    ('models', ['a.npz', 'b.npz'])
+    """
+    if keys is not None:
+        return bucket, keys
+    if isinstance(bucket, str) or not hasattr(bucket, "__iter__"):
+        raise ConfigError(f"{bucket!r} is no list of URLs: give a bucket and keys, or URLs")
+    names = [split_url(url) for url in bucket]
+    buckets = {name for name, _ in names}
+    if len(buckets) > 1:
+        raise ConfigError(f"these URLs name {len(buckets)} buckets: make a call for each of them")
+    return (names[0][0] if names else "no bucket", [key for _, key in names])
+
+
+def split_url_before(bucket: str, key: Any, argument: Any, name: str) -> tuple[str, Any, Any]:
+    """Return bucket, key and the argument called `name` of a call ``f(bucket, key, argument)``.
+
+    Where the call was ``f(url, argument)``, the argument came in the place of the key.
+
+    >>> split_url_before("s3://models/e13b.npz", len, None, "loader")
+    ('models', 'e13b.npz', <built-in function len>)
+    """
+    if argument is not None:
+        return bucket, key, argument
+    if not isinstance(bucket, str) or not bucket.startswith("s3://"):
+        raise ConfigError(f"no {name} was given: give bucket, key and {name}, or a URL and {name}")
+    return *split_url(bucket), key

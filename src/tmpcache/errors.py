@@ -5,6 +5,7 @@
     TmpCacheError
     ├── ConfigError (ValueError)                a setting or an argument is not valid
     ├── UnsafeRootError (PermissionError)       the root is not private to this user
+    ├── ReadOnlyError (PermissionError)         a cached file would be changed
     ├── QuotaExceededError (OSError, ENOSPC)    no room, even after evicting
     ├── TooManyFilesError (OSError, EMFILE)     this process may open no more files
     ├── IntegrityError                          the bytes are not what the origin says they are
@@ -17,11 +18,16 @@
         └── OriginUnavailableError (ConnectionError)
 
 Every error survives pickling, so that it can cross a process pool.
+
+Tracebacks are brief: they end at the public method that raised. ``__cause__`` is what the origin's
+library raised. With ``TMPCACHE_TRACEBACKS=full`` both have all frames.
 """
 
 from __future__ import annotations
 
 import errno
+import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,6 +51,14 @@ class ConfigError(TmpCacheError, ValueError):
 
 class UnsafeRootError(TmpCacheError, PermissionError):
     """The cache directory is not private to this user; it was not touched."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.errno = errno.EPERM
+
+
+class ReadOnlyError(TmpCacheError, PermissionError):
+    """A cached file would be changed, which other callers read; nothing was done."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -86,6 +100,28 @@ def is_out_of_files(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def brief(error: TmpCacheError) -> TmpCacheError:
+    """Drop the frames of an error, its causes and its parts; return it.
+
+    A public method raises it then, so that a traceback shows the caller's code and the message, and
+    keeps no local variable alive. The environment can ask for all frames. What the caller was
+    handling when it called keeps its frames: they begin in a frame that is still running.
+    """
+    if os.environ.get("TMPCACHE_TRACEBACKS") != "full":
+        frame, callers = sys._getframe(1).f_back, []
+        while frame is not None:
+            callers.append(frame)
+            frame = frame.f_back
+        errors: list[BaseException] = [error]
+        for each in errors:  # grows: causes, and parts of a group
+            frames = each.__traceback__
+            if frames is None or frames.tb_frame not in callers:
+                each.__traceback__ = None
+                linked = (each.__cause__, each.__context__, *getattr(each, "exceptions", ()))
+                errors += [one for one in linked if one is not None and one not in errors]
+    return error
 
 
 class IntegrityError(TmpCacheError):

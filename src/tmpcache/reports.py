@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from humanize import intcomma, naturalsize
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +33,7 @@ class Entry:
     used_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Usage:
     """Where the bytes are. All sizes in bytes, as allocated on disk (what ``du`` counts)."""
 
@@ -55,8 +57,16 @@ class Usage:
         """Bytes left under the quota without evicting anything."""
         return max(0, self.quota - self.used)
 
+    def __repr__(self) -> str:
+        used, quota, leased = map(naturalsize, (self.used, self.quota, self.leased))
+        objects = f"{intcomma(self.objects)} object{'s' * (self.objects != 1)}"
+        return (
+            f"<Usage {used} of {quota} by {objects}, {leased} leased, "
+            f"{naturalsize(self.disk_free)} free on the disk>"
+        )
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Stats:
     """What this cache object has done in this process so far."""
 
@@ -73,6 +83,14 @@ class Stats:
     #: Damaged blobs and indexes that were discarded, by reason: "missing", "truncated", "changed",
     #: "corrupt", "index".
     damaged: Mapping[str, int] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(
+            f"{intcomma(getattr(self, name))} {name}"
+            for name in ("hits", "revalidated", "fetched", "stale", "asked", "evicted")
+        )
+        damaged = "".join(f", {count} {reason}" for reason, count in self.damaged.items())
+        return f"<Stats {counts}, {naturalsize(self.bytes_fetched)} received{damaged}>"
 
 
 @dataclass(frozen=True, slots=True)

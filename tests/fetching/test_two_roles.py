@@ -129,7 +129,7 @@ def test_what_one_may_not_read_is_not_had_from_the_other(roles: Roles) -> None:
     assert outcomes == [Outcome.FETCHED, Outcome.HIT]
     for options in LENIENT:
         with pytest.raises(AccessDeniedError, match="s3://models/private"):
-            guest.fetch(BUCKET, "private", **options)  # type: ignore[call-overload]
+            guest.fetch(BUCKET, "private", **options)  # type: ignore[arg-type]
         with pytest.raises(AccessDeniedError, match="s3://models/private"):
             guest.load(BUCKET, "private", never, **options)  # type: ignore[arg-type]
     assert roles.answers == {

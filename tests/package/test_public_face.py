@@ -239,7 +239,7 @@ def test_arguments_that_cannot_be(
     cache: tmpcache.Cache, bucket_name: object, key: object, options: dict[str, object]
 ) -> None:
     with pytest.raises(ConfigError):
-        cache.fetch(bucket_name, key, **options)  # type: ignore[call-overload]
+        cache.fetch(bucket_name, key, **options)  # type: ignore[arg-type]
     assert cache.usage().blobs == 0
 
 

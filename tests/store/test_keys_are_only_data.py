@@ -134,7 +134,7 @@ def test_a_key_that_cannot_be_is_refused_before_anything_is_asked(
 @pytest.mark.parametrize("key", [b"a", 7, Path("a")], ids=repr)
 def test_a_key_is_text(bucket: Bucket, cache: Cache, key: object) -> None:
     with pytest.raises(ConfigError, match="key="):
-        cache.fetch("models", key)  # type: ignore[call-overload]
+        cache.fetch("models", key)  # type: ignore[arg-type]
 
 
 def test_a_nul_does_not_end_a_key(bucket: Bucket, cache: Cache) -> None:

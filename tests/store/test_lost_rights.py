@@ -27,7 +27,7 @@ _USES: dict[str, Callable[[tmpcache.Cache], object]] = {
     "many": lambda cache: cache.fetch_many("b", ["10-c", "300000-c"]),
     "scratch": lambda cache: cache.scratch().remove(),
     "gc": lambda cache: cache.gc(),
-    "evict": lambda cache: cache.evict("b"),
+    "evict": lambda cache: cache.evict("b", whole_bucket=True),
     "usage": lambda cache: cache.usage(),
     "verify": lambda cache: cache.verify(),
     "make_room": lambda cache: cache.make_room("7 MiB"),

@@ -82,7 +82,7 @@ def test_what_is_staged_is_listed(staged: Cache) -> None:
     ("clean", "left"),
     [
         (lambda cache: cache.evict("models", "a"), {"b", "c.txt"}),
-        (lambda cache: cache.evict("models"), set()),
+        (lambda cache: cache.evict("models", whole_bucket=True), set()),
         (lambda cache: cache.clear(), set()),
         (lambda cache: cache.gc(), {"a", "b", "c.txt"}),
         (lambda cache: cache.verify(), {"a", "b", "c.txt"}),

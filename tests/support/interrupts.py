@@ -223,7 +223,7 @@ class Target:
 
     def _forget(self) -> None:
         self.cache.fetch("models", "11").release()
-        self.cache.evict("models")
+        self.cache.evict("models", whole_bucket=True)
         self.cache._loaded.clear()
         gc.collect()
 

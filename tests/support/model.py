@@ -190,7 +190,7 @@ class Model(Expectations):
 
     @rule(name=caches, key=st.none() | keys)
     def evict(self, name: str, key: str | None) -> None:
-        self.opened[name].cache.evict(BUCKET, key)
+        self.opened[name].cache.evict(BUCKET, key, whole_bucket=key is None)
 
     @rule(name=caches)
     def clear(self, name: str) -> None:
@@ -317,7 +317,7 @@ def _attempt(cache: Cache, what: str, key: str, body: bytes) -> None:
         elif what == "put":
             cache.put(BUCKET, key, body)
         elif what == "evict":
-            cache.evict(BUCKET, key)
+            cache.evict(BUCKET, key, whole_bucket=key is None)
         elif what == "fetch_many":
             cache.fetch_many(BUCKET, KEYS, threads=2, return_exceptions=True)
         elif what == "clear":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ..common.objects import ObjectName
+from ..config import split_url
+from ..errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,14 +56,34 @@ class Administration:
 
         return maintenance.verify(self._store)
 
-    def evict(self, bucket: str, key: str | None = None, version_id: str | None = None) -> int:
-        """Forget one object, or a whole bucket. Return the bytes that this freed.
+    def evict(
+        self,
+        bucket: str,
+        key: str | None = None,
+        version_id: str | None = None,
+        *,
+        whole_bucket: bool = False,
+    ) -> int:
+        """Forget one object, given as bucket and key or as a URL. Return the bytes that this freed.
 
-        Leased files stay until they are released and room is needed.
+        Without a version, all versions are meant. With `whole_bucket` and no key, all objects of
+        the bucket are. Leased files stay until they are released and room is needed.
+
+        Raises :class:`~tmpcache.errors.ConfigError` if the key is missing and the cache has objects
+        of that bucket.
+
+        >>> cache.evict("models", "micr/e13b.npz")                          # doctest: +SKIP
+        >>> cache.evict("models", whole_bucket=True)                        # doctest: +SKIP
         """
         from ..store import maintenance
 
+        if key is None and isinstance(bucket, str) and bucket.startswith("s3://"):
+            bucket, key = split_url(bucket)
         ObjectName("", bucket, "*" if key is None else key, version_id)  # refuses what is no name
+        if key is None and not whole_bucket and maintenance.has_copies(self._store, bucket):
+            raise ConfigError(
+                f"evict({bucket!r}) names no key: give one, or whole_bucket=True for all objects"
+            )
         self._fetcher.known.clear()
         return maintenance.evict(self._store, bucket, key, version_id)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from ..config import checked_call
-from ..errors import ConfigError
+from ..config import bucket_and_keys, checked_call, split_prefix_url
+from ..errors import ConfigError, TmpCacheError, brief
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
+    from typing import Literal, overload
 
     from ..cached_file import CachedFile
     from ..invocations.scratch import Scratch
@@ -27,19 +28,48 @@ class ManyObjects:
 
     _fetcher: Fetcher
 
+    if TYPE_CHECKING:
+
+        @overload
+        def fetch_many(
+            self,
+            bucket: str | Iterable[str],
+            keys: Iterable[str] | None = None,
+            *,
+            max_age: float | None = None,
+            stale_if_error: float | None = None,
+            threads: int | None = None,
+            return_exceptions: Literal[False] = False,
+            progress: Progress | None = None,
+        ) -> list[CachedFile]: ...
+
+        @overload
+        def fetch_many(
+            self,
+            bucket: str | Iterable[str],
+            keys: Iterable[str] | None = None,
+            *,
+            max_age: float | None = None,
+            stale_if_error: float | None = None,
+            threads: int | None = None,
+            return_exceptions: bool,
+            progress: Progress | None = None,
+        ) -> list[CachedFile | Exception]: ...
+
     def fetch_many(
         self,
-        bucket: str,
-        keys: Iterable[str],
+        bucket: str | Iterable[str],
+        keys: Iterable[str] | None = None,
         *,
         max_age: float | None = None,
         stale_if_error: float | None = None,
         threads: int | None = None,
         return_exceptions: bool = False,
         progress: Progress | None = None,
-    ) -> list[CachedFile]:
+    ) -> list[CachedFile] | list[CachedFile | Exception]:
         """Return the paths of many objects, in the order of the keys. Several threads fetch them.
 
+        The objects are given as a bucket and keys, or as URLs, ``s3://bucket/key``, of one bucket.
         Each object is fetched once; a key that is given again gets a path of its own. All paths
         are leased, so the quota must have room for all. `threads` (default 32, at most 64) end with
         the call; fresh copies need none. This thread calls `progress` with the number of objects
@@ -53,16 +83,20 @@ class ManyObjects:
         """
         from .many.fetch_many import fetch_many
 
+        bucket, keys = bucket_and_keys(bucket, keys)
         if not hasattr(keys, "__iter__"):
             raise ConfigError(f"keys={keys!r} is not a list of keys")
         _check_progress(progress)
         options = max_age, stale_if_error, threads, return_exceptions, progress
-        return fetch_many(self._fetcher, bucket, keys, *options)
+        try:
+            return fetch_many(self._fetcher, bucket, keys, *options)
+        except TmpCacheError as error:
+            raise brief(error) from error.__cause__
 
     def fetch_prefix(
         self,
         bucket: str,
-        prefix: str,
+        prefix: str | None = None,
         *,
         into: Scratch | str | os.PathLike[str] | None = None,
         links: str = "hard",
@@ -72,6 +106,8 @@ class ManyObjects:
         progress: Progress | None = None,
     ) -> CachedPrefix:
         """Return all objects whose keys begin with `prefix`: key to path, in the order of the keys.
+
+        They are given as a bucket and a prefix, or as one URL, ``s3://bucket/prefix``.
 
         One listing request for 1,000 keys confirms the copies that S3 has given these credentials
         before. All other objects are fetched as by :meth:`fetch_many`, which says what is raised.
@@ -89,8 +125,13 @@ class ManyObjects:
         from .many.fetch_prefix import fetch_prefix
 
         _check_progress(progress)
+        if prefix is None:
+            bucket, prefix = split_prefix_url(bucket)
         options = stale_if_error, threads, return_exceptions, progress
-        return fetch_prefix(self._fetcher, bucket, prefix, into, *options, links)
+        try:
+            return fetch_prefix(self._fetcher, bucket, prefix, into, *options, links)
+        except TmpCacheError as error:
+            raise brief(error) from error.__cause__
 
     def manifest(self) -> str:
         """Return a JSON text that lists all objects, last used first, for :meth:`warm` elsewhere.

@@ -15,7 +15,7 @@ from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path, PosixPath
 
-from ..cached_file import CachedFile, cached_file
+from ..cached_file import CachedFile, PathOfPlainPaths, cached_file
 from ..common.interruption import reraise_from_handler
 from ..errors import ConfigError, QuotaExceededError
 from ..store.content.quota import FULL
@@ -40,7 +40,7 @@ NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.EACCE
 _MAX_RETRIES = 64
 
 
-class Scratch(PosixPath):
+class Scratch(PathOfPlainPaths):
     """A directory of mode 0700 under the cache's root, itself a Path; use it with ``with``.
 
     At the end of ``with`` it is removed with all in it, whatever that is. If the process dies
@@ -142,6 +142,9 @@ class Scratch(PosixPath):
 
     def __reduce__(self) -> tuple[type[Path], tuple[str]]:
         return PosixPath, (str(self),)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self}>"
 
 
 def new_scratch(

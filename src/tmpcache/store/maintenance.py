@@ -125,6 +125,13 @@ def _fingerprints(index: Index) -> list[tuple[Any, ...]]:
     return rows
 
 
+def has_copies(store: Store, bucket: str) -> bool:
+    """Return whether the index has an object of the bucket."""
+    return store.database.write(
+        lambda index: bool(index.rows("SELECT 1 FROM objects WHERE bucket = ? LIMIT 1", bucket))
+    )
+
+
 def evict(store: Store, bucket: str, key: str | None, version: str | None) -> int:
     """Evict one object, or all of a bucket; return the bytes freed."""
     where, values = "bucket = ?", [bucket]
