@@ -23,25 +23,11 @@ if TYPE_CHECKING:
 
     from .cache import Cache, Source
     from .cached_file import CachedFile, Outcome
-    from .errors import (
-        AccessDeniedError,
-        ConfigError,
-        DeadlineExceededError,
-        FetchManyError,
-        IntegrityError,
-        ObjectChangedError,
-        ObjectNotFoundError,
-        OriginError,
-        OriginUnavailableError,
-        QuotaExceededError,
-        ReadOnlyError,
-        TmpCacheError,
-        TooManyFilesError,
-        UnsafeRootError,
-    )
+    from .errors import *  # noqa: F403
     from .fetching.many.fetch_many import Progress
     from .fetching.many.fetch_prefix import CachedPrefix
     from .fetching.many.warm import Manifest
+    from .fetching.progress import ByteProgress
     from .invocations.decorator import Invocation, Starter
     from .invocations.scratch import Scratch
     from .reports import Entry, Stats, Usage, Verification, Warming
@@ -49,28 +35,14 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 __all__ = [
-    "AccessDeniedError",
     "Cache",
     "CachedFile",
     "CachedPrefix",
-    "ConfigError",
-    "DeadlineExceededError",
     "Entry",
-    "FetchManyError",
-    "IntegrityError",
     "Invocation",
-    "ObjectChangedError",
-    "ObjectNotFoundError",
-    "OriginError",
-    "OriginUnavailableError",
     "Outcome",
-    "QuotaExceededError",
-    "ReadOnlyError",
     "Scratch",
     "Stats",
-    "TmpCacheError",
-    "TooManyFilesError",
-    "UnsafeRootError",
     "Usage",
     "Verification",
     "Warming",
@@ -83,10 +55,12 @@ __all__ = [
     "invocation",
     "load",
     "manifest",
+    "peek",
     "put",
     "scratch",
     "warm",
 ]
+__all__ += errors.__all__
 __version__ = "0.1.0"
 
 #: Where the classes are. Each is imported at its first use, as that takes time.
@@ -110,6 +84,7 @@ _lock = _Lock()
 if TYPE_CHECKING:  # type checkers see the methods' own signatures, overloads and all
     _cache = Cache()
     fetch = _cache.fetch
+    peek = _cache.peek
     fetch_many = _cache.fetch_many
     fetch_prefix = _cache.fetch_prefix
     load = _cache.load
@@ -127,11 +102,25 @@ else:
         max_age: float | None = None,
         stale_if_error: float | None = None,
         version_id: str | None = None,
+        sha256: str | None = None,
+        progress: ByteProgress | bool | None = None,
     ) -> CachedFile:
         """Return the local path of a whole, current copy of an object; see :meth:`Cache.fetch`."""
         return (_default or default_cache()).fetch(
-            bucket, key, max_age=max_age, stale_if_error=stale_if_error, version_id=version_id
+            bucket,
+            key,
+            max_age=max_age,
+            stale_if_error=stale_if_error,
+            version_id=version_id,
+            sha256=sha256,
+            progress=progress,
         )
+
+    def peek(
+        bucket: str, key: str | None = None, *, version_id: str | None = None
+    ) -> CachedFile | None:
+        """Return the path of a copy without asking S3, None if none; see :meth:`Cache.peek`."""
+        return default_cache().peek(bucket, key, version_id=version_id)
 
     def fetch_many(
         bucket: str | Iterable[str],
@@ -288,7 +277,7 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return getattr(import_module(f".{_MODULES[name]}", __name__), name)
-    if name in __all__:
+    if name in errors.__all__:
         return getattr(errors, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

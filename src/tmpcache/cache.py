@@ -10,7 +10,7 @@ import os
 import time
 
 from .common.objects import ObjectName
-from .config import Settings, checked_call, checked_client, refuse_root, split_url_before
+from .config import Settings, checked_call, checked_client, refuse_root, split_url, split_url_before
 from .errors import ConfigError, TmpCacheError, brief
 from .fetching.administration import Administration
 from .fetching.fetcher import Fetcher
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO, Self, TypeVar
 
     from .cached_file import CachedFile
+    from .fetching.progress import ByteProgress
     from .invocations.decorator import Starter
     from .invocations.scratch import Scratch
     from .origin import Origin
@@ -62,8 +63,10 @@ class Cache(ManyObjects, Administration):
             plain keys, proxies, mocks, tracers). ``"boto3"``. ``"obstore"``, an extra
             (``tmpcache[fast]``). Or an object that fits :class:`tmpcache.origin.Origin`, from which
             objects come instead of S3.
+        offline: send no request; serve every copy that S3 has given these credentials before,
+            however old it is, and raise :class:`~tmpcache.errors.NotCachedError` for other objects.
 
-    The first five, `lock_timeout` and `origin` also come from the environment, as
+    The first five, `lock_timeout`, `origin` and `offline` also come from the environment, as
     ``TMPCACHE_ROOT``, ``TMPCACHE_QUOTA`` and so on.
 
     Raises:
@@ -90,10 +93,11 @@ class Cache(ManyObjects, Administration):
         loaded_weight: float | None = None,
         clock: Callable[[], float] = time.time,
         origin: Origin | str | None = None,
+        offline: bool | None = None,
     ) -> None:
-        settings = Settings(root, quota, min_free, max_age, stale_if_error, lock_timeout)
+        settings = Settings(root, quota, min_free, max_age, stale_if_error, lock_timeout, offline)
         self._clock = checked_call("clock", clock)
-        self._origin = chosen(origin, checked_client(client), request_options)
+        self._origin = chosen(origin, checked_client(client), request_options, settings.offline)
         try:
             self._store = Store(
                 settings.root, settings.quota, settings.min_free, clock, time_left=time_left
@@ -104,8 +108,7 @@ class Cache(ManyObjects, Administration):
         self._loaded = LoadedObjects(loaded_most, loaded_weigher, loaded_weight, self._store.lease)
         self._fetcher.unload = self._loaded.unload
         #: The arguments from which another process makes the same cache.
-        self._settings: dict[str, Any] = {
-            **{name: getattr(settings, name) for name in settings.__slots__},
+        self._settings = {name: getattr(settings, name) for name in settings.__slots__} | {
             **{"client": client, "origin": origin, "request_options": request_options},
             **{"loaded_most": loaded_most, "loaded_weigher": loaded_weigher},
             **{"loaded_weight": loaded_weight, "clock": clock},
@@ -114,10 +117,8 @@ class Cache(ManyObjects, Administration):
     def __reduce__(self) -> tuple[object, ...]:
         given = "client" if self._settings["client"] is not None else "origin"
         if not isinstance(self._settings[given], (str, type(None))):
-            raise ConfigError(
-                f"a cache that was given {given}= cannot be pickled, as what was given belongs to "
-                f"this process: leave {given}= out, or make the cache in the other process"
-            )
+            what = f"a cache that was given {given}= cannot be pickled, as that is of this process"
+            raise ConfigError(f"{what}: leave it out, or make the cache in the other process")
         return _with_settings, (type(self), self._settings)
 
     # ---- fetching ----------------------------------------------------------------------------
@@ -130,6 +131,8 @@ class Cache(ManyObjects, Administration):
         max_age: float | None = None,
         stale_if_error: float | None = None,
         version_id: str | None = None,
+        sha256: str | None = None,
+        progress: ByteProgress | bool | None = None,
     ) -> CachedFile:
         """Return the local path of a whole, current copy of an object.
 
@@ -138,10 +141,14 @@ class Cache(ManyObjects, Administration):
         (seconds) override the cache's. With `version_id` the copy never goes stale, as versions do
         not change. Only ``"null"``, which an unversioned bucket overwrites, ages as any object.
 
+        With `sha256`, 64 hexadecimal digits, the content must have that hash. A copy that has it
+        never goes stale; an object that has another one raises an error, and is not kept.
+        `progress` is called with the bytes received so far and the size of the object, while it is
+        downloaded. True draws a bar on the terminal if tqdm or rich is installed.
+
         S3 is not asked while the copy is fresh. So if the right to read an object is withdrawn, or
-        the object is deleted, this call does not notice it within `max_age`, and with a
-        `version_id` it never does. To have S3 asked, give `max_age=0`, or for a version call
-        :meth:`evict` first.
+        the object is deleted, this call does not notice it within `max_age`, and with `version_id`
+        or `sha256` it never does. To have S3 asked, give `max_age=0`, or call :meth:`evict` first.
 
         A hit usually makes one system call, a stat, and locks and writes no file. If 30 seconds
         have passed since the last write to the index, a hit also writes which copies were used.
@@ -152,16 +159,34 @@ class Cache(ManyObjects, Administration):
             DeadlineExceededError: the invocation has no time left for it.
             QuotaExceededError: there is no room, even after evicting all that may be evicted.
             ObjectChangedError: the object was replaced twice while it was read.
-            IntegrityError: the bytes do not have S3's checksum or length.
+            IntegrityError: the bytes do not have S3's checksum or length, or not that `sha256`.
 
         >>> path = cache.fetch("models", "micr/e13b.npz", max_age=300)      # doctest: +SKIP
         >>> path.outcome, path.size, path.suffix                            # doctest: +SKIP
         (<Outcome.FETCHED: 'fetched'>, 53248, '.npz')
         """
         try:
-            return self._fetcher.fetch(bucket, key, version_id, max_age, stale_if_error)
+            if sha256 is None and not progress:
+                return self._fetcher.fetch(bucket, key, version_id, max_age, stale_if_error)
+            from .fetching.single_object import fetch
+
+            ages = max_age, stale_if_error
+            return fetch(self._fetcher, bucket, key, version_id, ages, sha256, progress)
         except TmpCacheError as error:
             raise brief(error) from error.__cause__
+
+    def peek(
+        self, bucket: str, key: str | None = None, *, version_id: str | None = None
+    ) -> CachedFile | None:
+        """Return the path of a copy without asking S3; None if there is no copy.
+
+        The copy is one that S3 has given these credentials before, however long ago.
+        """
+        from .fetching.single_object import peek
+
+        if key is None:
+            bucket, key = split_url(bucket)
+        return peek(self._fetcher, ObjectName(self._origin.name, bucket, key, version_id))
 
     # ---- the life of an invocation -----------------------------------------------------------
 
@@ -195,11 +220,10 @@ class Cache(ManyObjects, Administration):
     ) -> T:
         """Return what `loader` makes of the object's path, and keep that in memory.
 
-        The object is given as a bucket and a key, or as one URL, and is fetched as by
-        :meth:`fetch`, so freshness and permissions are the same. It is loaded again exactly when
-        its content has changed. If several threads want it, one loads it and the others wait. If
-        the loader raises, nothing is kept. Give the same function each time: a new lambda is a new
-        loader.
+        The object (bucket and key, or one URL) is fetched as by :meth:`fetch`, so freshness and
+        permissions are the same. It is loaded again exactly when its content has changed. If
+        several threads want it, one loads it and the others wait. If the loader raises, nothing is
+        kept. Give the same function each time: a new lambda is a new loader.
 
         The file stays as long as the value is kept, so a loader may read it later (``np.load`` of
         an archive, a memory map, a lazy table). Values are dropped, least recently used first, when
@@ -228,12 +252,11 @@ class Cache(ManyObjects, Administration):
     ) -> CachedFile:
         """Upload a file, bytes or an open binary file, and put a copy into the cache.
 
-        The object is named by a bucket and a key, or by one URL; then the source comes second. The
-        copy has the ETag of S3's answer, so the next fetch is a hit or a 304. Large sources are
-        uploaded in parts. `if_match` (an ETag) and `if_none_match` (``"*"``) are for writers that
-        race: the one that loses gets :class:`~tmpcache.errors.ObjectChangedError`. An upload that
-        fails changes nothing, in S3 or in the cache. `request_options` (``ServerSideEncryption``,
-        ``ACL``, …) are for this upload, beside the cache's own.
+        The object is named by bucket and key, or by one URL. The copy has the ETag of S3's answer,
+        so the next fetch is a hit or a 304. Large sources are uploaded in parts. `if_match` (an
+        ETag) and `if_none_match` (``"*"``) are for writers that race: the one that loses gets
+        :class:`~tmpcache.errors.ObjectChangedError`. An upload that fails changes nothing, in S3 or
+        in the cache. `request_options` (``ACL``, …) are for this upload, beside the cache's own.
         """
         from .fetching.put import put
 

@@ -24,10 +24,21 @@ LARGEST_DEFAULT_QUOTA = 10 * 1024 * MIB
 _SIZE = r"(?i)(\d+(?:\.\d+)?)\s*(?:([kmgtp]?)(i?)b?|(%))"  # compiled when the first text is parsed
 
 
+_ON, _OFF = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
+
+
 class Settings:
     """The settings of one cache. Sizes are parsed later, as they depend on the file system."""
 
-    __slots__ = ("lock_timeout", "max_age", "min_free", "quota", "root", "stale_if_error")
+    __slots__ = (
+        "lock_timeout",
+        "max_age",
+        "min_free",
+        "offline",
+        "quota",
+        "root",
+        "stale_if_error",
+    )
 
     def __init__(
         self,
@@ -37,7 +48,9 @@ class Settings:
         max_age: float | str | None = None,
         stale_if_error: float | str | None = None,
         lock_timeout: float | str | None = None,
+        offline: bool | None = None,
     ) -> None:
+        self.offline = _switch("offline", offline)
         self.root = _root(root if root is not None else os.environ.get("TMPCACHE_ROOT"))
         self.quota = _given("quota", quota, None)
         self.min_free = _given("min_free", min_free, 0)
@@ -122,6 +135,18 @@ def checked_quota(value: float | str | None, *, total: int, free: int, cached: i
 def _given(name: str, value: Any, default: Any) -> Any:
     """Return the argument, else the variable if it is not empty, else the default."""
     return value if value is not None else os.environ.get(f"TMPCACHE_{name.upper()}") or default
+
+
+def _switch(name: str, value: bool | None) -> bool:
+    """Return the argument, else what the variable says: 1, true, yes or on, or the opposite."""
+    if isinstance(value, bool):
+        return value
+    variable = f"TMPCACHE_{name.upper()}"
+    text = os.environ.get(variable, "").lower()
+    if value is not None or text not in {*_ON, *_OFF}:
+        what = f"{name}={value!r}" if value is not None else f"{variable}={text!r}"
+        raise ConfigError(f"{what} is neither on nor off: give 1 or 0")
+    return text in _ON
 
 
 def _root(root: str | os.PathLike[str] | None) -> str:

@@ -16,6 +16,7 @@
         ├── AccessDeniedError (PermissionError)
         ├── ObjectChangedError                  replaced while it was read, twice
         └── OriginUnavailableError (ConnectionError)
+            └── NotCachedError                  the cache is offline and has no copy
 
 Every error survives pickling, so that it can cross a process pool.
 
@@ -28,6 +29,24 @@ from __future__ import annotations
 import errno
 import os
 import sys
+
+__all__ = [
+    "AccessDeniedError",
+    "ConfigError",
+    "DeadlineExceededError",
+    "FetchManyError",
+    "IntegrityError",
+    "NotCachedError",
+    "ObjectChangedError",
+    "ObjectNotFoundError",
+    "OriginError",
+    "OriginUnavailableError",
+    "QuotaExceededError",
+    "ReadOnlyError",
+    "TmpCacheError",
+    "TooManyFilesError",
+    "UnsafeRootError",
+]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -193,3 +212,7 @@ class ObjectChangedError(OriginError):
 
 class OriginUnavailableError(OriginError, ConnectionError):
     """The origin could not be reached, throttles, or fails: the one case for `stale_if_error`."""
+
+
+class NotCachedError(OriginUnavailableError):
+    """The cache is offline, and has no copy that the origin has given these credentials."""

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from ..common.deadline import Deadline
     from ..common.objects import Copy, ObjectName
     from ..origin import Origin, Reply
+    from ..origin.transfer.sink import Sink
     from ..store import Store
     from ..store.downloads.partial_file import Partial
     from ..store.downloads.publish import Arrival
     from ..store.leases.session import Lease
     from .origin_requests import OriginRequests
+    from .progress import ByteProgress
     from .tally import Tally
 
     #: The copy that a fetch is answered with, how the fetch came by it, and its lease.
@@ -35,13 +37,25 @@ _MAX_DOWNLOADS = 2
 class Downloader:
     """Brings the copies of single objects up to date."""
 
-    def __init__(self, requests: OriginRequests, store: Store, lock_timeout: float) -> None:
+    def __init__(
+        self,
+        requests: OriginRequests,
+        store: Store,
+        lock_timeout: float,
+        progress: ByteProgress | None = None,
+    ) -> None:
+        """`progress` is called with what is received of an object."""
         self.requests, self._store, self._lock_timeout = requests, store, lock_timeout
+        self._progress = progress
 
     def with_origin(self, origin: Origin, tally: Tally) -> Downloader:
         """Return a copy of this object that sends through `origin`, and counts in `tally`."""
         requests = self.requests.with_origin(origin, tally)
         return Downloader(requests, self._store, self._lock_timeout)
+
+    def with_progress(self, progress: ByteProgress) -> Downloader:
+        """Return a copy of this object that reports what it receives."""
+        return Downloader(self.requests, self._store, self._lock_timeout, progress)
 
     def revalidate_or_download(
         self, name: ObjectName, copy: Copy | None, deadline: Deadline | None
@@ -153,7 +167,12 @@ class Downloader:
                     partial.rewind()
             if reply is None:
                 tally.add(requests=1)
-            etag, version_id, scope = download(requests.origin, name, reply, partial, deadline)
+            sink: Sink = partial
+            if self._progress is not None:
+                from .progress import ReportingPartial
+
+                sink = ReportingPartial(partial, self._progress)
+            etag, version_id, scope = download(requests.origin, name, reply, sink, deadline)
             return Arrival(
                 partial, name, etag, version_id, asked_at, scope_of(requests.origin, scope)
             )

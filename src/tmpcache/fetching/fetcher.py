@@ -18,6 +18,8 @@ the traceback would keep it, with the frames it came through.
 
 from __future__ import annotations
 
+from math import inf
+
 from ..cached_file import CachedFile, Outcome, cached_file
 from ..common.forking import reset_in_children
 from ..common.interruption import reraise_from_handler
@@ -57,7 +59,7 @@ class Fetcher:
     ) -> None:
         self.store, self.origin, self.clock = store, origin, clock
         self._max_age, self._stale_if_error = settings.max_age, settings.stale_if_error
-        self.lock_timeout = settings.lock_timeout
+        self.lock_timeout, self.is_offline = settings.lock_timeout, settings.offline
         self.known, self.tally = KnownCopies(), Tally()
         self._downloader: Downloader | None = None
         #: Give up values that `load` keeps, until their files have so many bytes; False if there
@@ -82,10 +84,7 @@ class Fetcher:
         return self._downloader
 
     def with_origin(self, origin: Origin) -> Fetcher:
-        """Return a copy of this object that sends through `origin`, with a tally of its own.
-
-        `origin` is another way to ask the same origin.
-        """
+        """Return a copy of this object that asks the same origin through `origin`, and tallies."""
         from copy import copy as shallow_copy
 
         other = shallow_copy(self)
@@ -279,7 +278,8 @@ class Fetcher:
         """Return both in seconds, the cache's where None is given, or raise `ConfigError`."""
         age = self._max_age if max_age is None else max_age
         grace = self._stale_if_error if stale_if_error is None else stale_if_error
-        return seconds("max_age", age), seconds("stale_if_error", grace)
+        grace = seconds("stale_if_error", grace)
+        return seconds("max_age", age), inf if self.is_offline else grace
 
     def retry_unloading(
         self, call: Callable[P, T], /, *arguments: P.args, **options: P.kwargs

@@ -20,9 +20,24 @@ _INSTALL = "pip install 'tmpcache[fast]'"
 
 
 def chosen(
+    origin: Origin | str | None,
+    client: Any,
+    request_options: Mapping[str, str] | None,
+    offline: bool,
+) -> Origin:
+    """Return the origin for these arguments of a cache; if it is offline, one that never asks."""
+    online = _chosen(origin, client, request_options)
+    if not offline:
+        return online
+    from .offline import OfflineOrigin
+
+    return OfflineOrigin(online)
+
+
+def _chosen(
     origin: Origin | str | None, client: Any, request_options: Mapping[str, str] | None
 ) -> Origin:
-    """Return the origin for these arguments of a cache.
+    """Return the origin that asks.
 
     An argument must work, or :class:`ConfigError` is raised. The environment variable falls back:
     where ``obstore`` is not installed or cannot send the `request_options`, a warning says so, and

@@ -7,13 +7,15 @@ from __future__ import annotations
 SCOPES_KEPT = 8
 
 # `superseded`: no object refers to the blob any more. `boot`: the boot during which the blob was
-# last known to be whole. `ledger.changes`: see :mod:`..commit_counters`. The triggers update the
-# rest of `ledger`, and `superseded`, in the same transaction as what they are derived from.
+# last known to be whole. `sha256`: of the content, if a caller has asked for that.
+# `ledger.changes`: see :mod:`..commit_counters`. The triggers update the rest of `ledger`, and
+# `superseded`, in the same transaction as what they are derived from.
 SCHEMA = (
     """CREATE TABLE blobs (
         id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size INTEGER NOT NULL,
         allocated INTEGER NOT NULL, inode INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-        used_at REAL NOT NULL, superseded INTEGER NOT NULL DEFAULT 0, boot TEXT NOT NULL)""",
+        used_at REAL NOT NULL, superseded INTEGER NOT NULL DEFAULT 0, boot TEXT NOT NULL,
+        sha256 TEXT)""",
     "CREATE INDEX blobs_by_use ON blobs (superseded DESC, used_at)",
     """CREATE TABLE objects (
         id INTEGER PRIMARY KEY, origin TEXT NOT NULL, bucket TEXT NOT NULL, key TEXT NOT NULL,
