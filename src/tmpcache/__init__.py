@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any, TypeVar
 
-    from .cache import Cache, Source
+    from .cache import Cache
     from .cached_file import CachedFile, Outcome
+    from .common.objects import Source
     from .errors import *  # noqa: F403
     from .fetching.many.fetch_many import Progress
     from .fetching.many.fetch_prefix import CachedPrefix
@@ -46,6 +47,10 @@ __all__ = [
     "Usage",
     "Verification",
     "Warming",
+    "afetch",
+    "afetch_many",
+    "aload",
+    "aput",
     "configure",
     "default_cache",
     "errors",
@@ -63,7 +68,7 @@ __all__ = [
 __all__ += errors.__all__
 __version__ = "0.1.0"
 
-#: Where the classes are. Each is imported at its first use, as that takes time.
+#: Where classes and coroutines are. Each is imported at its first use, as that takes time.
 _MODULES = {
     "Cache": "cache",
     "CachedFile": "cached_file",
@@ -76,6 +81,10 @@ _MODULES = {
     "Usage": "reports",
     "Verification": "reports",
     "Warming": "reports",
+    "afetch": "coroutines",
+    "afetch_many": "coroutines",
+    "aload": "coroutines",
+    "aput": "coroutines",
 }
 
 _default: Cache | None = None
@@ -92,6 +101,10 @@ if TYPE_CHECKING:  # type checkers see the methods' own signatures, overloads an
     manifest = _cache.manifest
     warm = _cache.warm
     scratch = _cache.scratch
+    afetch = _cache.afetch
+    afetch_many = _cache.afetch_many
+    aload = _cache.aload
+    aput = _cache.aput
     invocation: Starter
 else:
 

@@ -1,6 +1,6 @@
 """The class :class:`Cache`: settings, and the methods for one object.
 
-The methods for many objects are in :mod:`.fetching.many_objects`, those for looking and cleaning in
+Other methods are in :mod:`.fetching.many_objects`, :mod:`.fetching.coroutines` and
 :mod:`.fetching.administration`. How a fetch is answered is in :mod:`.fetching.fetcher`.
 """
 
@@ -13,6 +13,7 @@ from .common.objects import ObjectName
 from .config import Settings, checked_call, checked_client, refuse_root, split_url, split_url_before
 from .errors import ConfigError, TmpCacheError, brief
 from .fetching.administration import Administration
+from .fetching.coroutines import Coroutines
 from .fetching.fetcher import Fetcher
 from .fetching.loaded_objects import LoadedObjects
 from .fetching.many_objects import ManyObjects
@@ -23,20 +24,19 @@ from .store import Store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any, BinaryIO, Self, TypeVar
+    from typing import Any, Self, TypeVar
 
     from .cached_file import CachedFile
+    from .common.objects import Source
     from .fetching.progress import ByteProgress
     from .invocations.decorator import Starter
     from .invocations.scratch import Scratch
     from .origin import Origin
 
     T = TypeVar("T")
-    #: What can be put: a path, bytes, or an open binary file.
-    Source = str | os.PathLike[str] | bytes | BinaryIO
 
 
-class Cache(ManyObjects, Administration):
+class Cache(ManyObjects, Coroutines, Administration):
     """Keeps S3 objects as local files in one directory, which any number of processes may share.
 
     Args:

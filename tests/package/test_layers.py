@@ -41,6 +41,7 @@ LAYERS = """
     fetching
     cache
     __init__
+    coroutines
     testing
 """
 LEVELS = {

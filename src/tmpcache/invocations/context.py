@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 _current: ContextVar[Run | None] = ContextVar("tmpcache invocation", default=None)
 _running: list[Run] = []
+#: The deadline of one call, which ends when its coroutine is cancelled.
+call_deadline: ContextVar[Deadline | None] = ContextVar("tmpcache call", default=None)
 
 #: Later than any confirmation: stands for the start of an invocation where there is none.
 NEVER = math.inf
@@ -55,7 +57,10 @@ def current() -> Run | None:
 
 
 def current_deadline() -> Deadline | None:
-    """Return the deadline of the invocation under way, None without one."""
+    """Return the deadline of the call or the invocation under way, None without one."""
+    deadline = call_deadline.get()
+    if deadline is not None:
+        return deadline
     run = current()
     return run.deadline if run is not None else None
 

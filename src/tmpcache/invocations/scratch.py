@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shutil
 import sys
 from contextlib import suppress
 from itertools import chain, count
@@ -19,6 +18,7 @@ from ..cached_file import CachedFile, PathOfPlainPaths, cached_file
 from ..common.interruption import reraise_from_handler
 from ..errors import ConfigError, QuotaExceededError
 from ..store.content.quota import FULL
+from ..store.filesystem.copies import fill
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,9 @@ _MAX_RETRIES = 64
 
 
 class Scratch(PathOfPlainPaths):
-    """A directory of mode 0700 under the cache's root, itself a Path; use it with ``with``.
+    """A directory of mode 0700 under the cache's root, itself a Path.
+
+    Use it with ``with``, in a coroutine with ``async with``.
 
     At the end of ``with`` it is removed with all in it, whatever that is. If the process dies
     first, another process removes it. Paths derived from it are plain Paths.
@@ -132,6 +134,20 @@ class Scratch(PathOfPlainPaths):
         traceback: TracebackType | None,
     ) -> None:
         self.remove()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        from asyncio import get_running_loop, shield
+
+        # In a thread, as a large tree takes a while; to its end, also when the task is cancelled.
+        await shield(get_running_loop().run_in_executor(None, self.remove))
 
     def remove(self) -> None:
         """Remove the directory now, and release the leases it holds. May be called again."""
@@ -267,24 +283,3 @@ def _copy(found: CachedFile, wanted: str, writable: bool) -> str:
             raise
         return str(path)
     raise AssertionError("there is always another name")
-
-
-def fill(target: int, found: CachedFile, mode: int) -> None:
-    """Copy a cached file into a new, open file, and close that."""
-    with open(target, "wb") as copy, open(found, "rb") as source:
-        if not reflink(source.fileno(), target):
-            shutil.copyfileobj(source, copy, 1024 * 1024)
-        os.fchmod(target, mode)  # whatever the umask
-
-
-def reflink(source: int, target: int) -> bool:
-    """Have a file share the blocks of another. Return False if the file system cannot."""
-    import fcntl
-
-    ficlone = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)
-    try:
-        fcntl.ioctl(target, ficlone, source)
-    except OSError as error:
-        reraise_from_handler(error)
-        return False
-    return True

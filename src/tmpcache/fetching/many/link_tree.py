@@ -14,7 +14,8 @@ from functools import partial
 from ...cached_file import CachedFile, cached_file
 from ...common.interruption import reraise_from_handler
 from ...errors import QuotaExceededError
-from ...invocations.scratch import NO_LINK, Scratch, fill, on_disk, retry_evicting
+from ...invocations.scratch import NO_LINK, Scratch, on_disk, retry_evicting
+from ...store.filesystem.copies import fill
 from ...store.filesystem.files import DIRECTORY, Descriptor
 
 TYPE_CHECKING = False
