@@ -37,7 +37,7 @@ def test_a_cold_start_is_another_process_on_the_same_disk(root: Path, bucket: Bu
     assert type(path) is type(Path())
     assert (path.read_bytes(), path.suffix) == (b"a", ".npz")
     assert cold_start(os.getpid) != os.getpid()
-    assert cold_start(fetched, "a.npz", after=59) == path
+    assert cold_start(fetched, "a.npz", after=58) == path
     assert len(bucket.gets("a.npz")) == 1
     cold_start(fetched, "a.npz", after=1)
     assert [get.status for get in bucket.gets("a.npz")] == [200, 304]
@@ -112,6 +112,22 @@ def test_a_warm_start_keeps_the_memory_and_drops_what_nobody_holds(
         assert warm_start(lambda: cache.fetch("models", "a", max_age=60).outcome.name) == "HIT"
         later = warm_start(lambda: cache.fetch("models", "a", max_age=60).outcome.name, after=60)
         assert later == "REVALIDATED"
+
+
+def test_time_passes_between_starts_although_no_test_says_how_much(
+    root: Path, bucket: Bucket
+) -> None:
+    """A function without a ``max_age`` asks at each start, in tests as in production."""
+    bucket.put("a.npz", b"a")
+    clock = Clock()
+    began = clock.now
+    ColdStart({"root": root, "clock": clock})("import tmpcache; tmpcache.fetch('models', 'a.npz')")
+    with tmpcache.Cache(root, clock=clock) as cache:
+        handler = cache.invocation(lambda event, context: cache.fetch("models", "a.npz").size)
+        for _ in range(2):
+            WarmStart(clock)(handler, {}, None)
+    assert [get.status for get in bucket.gets("a.npz")] == [200, 304, 304]
+    assert clock.now == began + 3
 
 
 def test_time_passes_only_where_there_is_a_clock() -> None:

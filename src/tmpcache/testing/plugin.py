@@ -4,7 +4,7 @@
 ``tmpcache_root``          a directory of the test's own for the cache, in ``TMPCACHE_ROOT``
 ``tmpcache_cache``         the cache behind ``tmpcache.fetch`` during the test
 ``tmpcache_settings``      its settings, which a test module may override
-``tmpcache_clock``         its clock, which stands still until a test advances it
+``tmpcache_clock``         its clock; a start advances it by a second, a test by more
 ``tmpcache_s3``            an S3 on loopback that records requests and fails on demand
 ``tmpcache_cold_start``    calls a function in a new process on the same disk
 ``tmpcache_warm_start``    calls a function in this process, as its next invocation
@@ -46,7 +46,7 @@ def tmpcache_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def tmpcache_clock() -> Clock:
-    """The clock of ``tmpcache_cache`` and of cold starts: ``.now``, ``.advance(seconds)``.
+    """The clock of ``tmpcache_cache`` and of starts: ``.now``, ``.advance(seconds)``.
 
     ``tmpcache_lambda`` uses the real time.
     """

@@ -26,6 +26,10 @@ child.main(sys.argv[2])
 """
 
 
+#: Seconds between two starts if a test does not say.
+_PAUSE = 1.0
+
+
 class ColdStartError(Exception):
     """A process ended without a result, or with one that cannot be pickled."""
 
@@ -52,10 +56,10 @@ class ColdStart:
         self,
         work: Callable[..., Any] | str,
         *args: Any,
-        after: float = 0.0,
+        after: float | None = None,
         timeout: float = 60.0,
     ) -> Any:
-        """Advance the clock by `after` seconds; return the result of ``work(*args)``.
+        """Advance the clock by `after` seconds, by default 1; return the result of ``work(*args)``.
 
         `work` is importable by name (a function at the top of a module), or source text: the body
         of a function, which has the variable `args` and may ``return``. Arguments and results are
@@ -100,8 +104,8 @@ class WarmStart:
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock
 
-    def __call__(self, work: Callable[..., T], *args: Any, after: float = 0.0) -> T:
-        """Advance the clock by `after` seconds; return the result of ``work(*args)``.
+    def __call__(self, work: Callable[..., T], *args: Any, after: float | None = None) -> T:
+        """Advance the clock by `after` seconds, by default 1; return the result of ``work(*args)``.
 
         Raises what `work` raises.
         """
@@ -110,12 +114,16 @@ class WarmStart:
         return work(*args)
 
 
-def _advance(clock: Clock | None, seconds: float) -> None:
-    """Advance the clock; raise if time has to pass and there is no clock."""
-    if seconds:
-        if clock is None:
-            raise ValueError("after= needs a clock to turn: none was given")
-        clock.advance(seconds)
+def _advance(clock: Clock | None, seconds: float | None) -> None:
+    """Advance the clock; raise if so many seconds were asked for and there is no clock.
+
+    Time passes between two starts in any case. If it stood still, a copy would be as fresh as when
+    it was fetched, and a function that forgets its ``max_age`` would seem to need no request.
+    """
+    if clock is not None:
+        clock.advance(_PAUSE if seconds is None else seconds)
+    elif seconds:
+        raise ValueError("after= needs a clock to turn: none was given")
 
 
 def _run(task: bytes, timeout: float) -> bytes:
