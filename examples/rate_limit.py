@@ -24,6 +24,7 @@ BUCKET, KEY = os.environ.get("LIMITS_BUCKET", ""), "limits.json"
 MAX_AGE = 30.0
 #: Callers that are remembered. One that is forgotten has its whole burst again.
 MAX_CALLERS = 10_000
+now = time.monotonic
 
 
 def parse(file: tmpcache.CachedFile) -> dict[str, dict[str, float]]:
@@ -63,6 +64,6 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     caller = event["requestContext"]["authorizer"]["principalId"]
     limits = tmpcache.load(BUCKET, KEY, parse, max_age=MAX_AGE, stale_if_error=86_400)
     limit = limits.get(caller, limits["default"])
-    if not limiter.allows(caller, limit["rate"], limit["burst"], time.monotonic()):
+    if not limiter.allows(caller, limit["rate"], limit["burst"], now()):
         return {"statusCode": 429, "headers": {"retry-after": "1"}, "body": ""}
     return {"statusCode": 200, "body": "hello"}

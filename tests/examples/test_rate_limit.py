@@ -19,7 +19,7 @@ def clock(root: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Clock:
     bucket.put("limits.json", limits(default=2))
     monkeypatch.setattr(rate_limit, "BUCKET", "models")
     monkeypatch.setattr(rate_limit, "limiter", rate_limit.Limiter())
-    monkeypatch.setattr("time.monotonic", clock)
+    monkeypatch.setattr(rate_limit, "now", clock)
     monkeypatch.setattr(tmpcache, "_default", tmpcache.Cache(root, clock=clock))
     return clock
 
