@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: demo test lint bench soak clean
+.PHONY: demo test lint bench soak docs clean
 
 demo: $(VENV)/demo.stamp
 	$(RUN) -m examples.check_scanner
@@ -24,8 +24,12 @@ bench: $(VENV)/test.stamp
 soak: $(VENV)/test.stamp
 	$(RUN) -m soak
 
+# The site, in build/site; `make docs && python3 -m http.server -d build/site` to read it.
+docs: $(VENV)/docs.stamp
+	$(RUN) -m mkdocs build --strict --site-dir build/site
+
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/%.stamp: pyproject.toml
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)

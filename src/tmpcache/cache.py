@@ -55,8 +55,8 @@ class Cache(ManyObjects, Coroutines, Administration):
         lock_timeout: seconds. When another process downloads the object and makes no progress for
             so long, this process downloads it itself; default 10.
         loaded_most: how many objects :meth:`load` keeps in memory; default 32.
-        loaded_weigher, loaded_weight: a function that returns the weight of a loaded object, and
-            the weight that all of them may have together. Give both or none, in any unit.
+        loaded_weigher: a function that returns the weight of a loaded object, in any unit.
+        loaded_weight: the weight that all of them may have together. Give both or none.
         clock: a function that returns the time in seconds since the epoch; for tests.
         origin: what asks S3. ``"auto"`` (the default) and ``"direct"`` send requests without boto3
             where boto3 would send the same, and through boto3 elsewhere (credentials that are not

@@ -40,8 +40,9 @@ class S3Server:
     >>> client = server.client()  # as the code under test would make it
     >>> client.get_object(Bucket="models", Key="e13b.npz")["ETag"] == etag
     True
-    >>> [(get.status, get.sent) for get in models.gets("e13b.npz")]
-    [(200, 8)]
+    >>> get, = models.gets("e13b.npz")
+    >>> get.status, get.sent
+    (200, 8)
     >>> client.close()
     >>> server.stop()
     """
