@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import boto3
 
@@ -70,15 +71,16 @@ def run(client: "Client", uploads: Iterable[Upload], tally: Tally) -> None:
     """Have all uploads processed and entered in ``tally``.
 
     An upload whose mail is just being sent is tried again until whoever sends it is done, or must
-    be dead.
+    be dead. What this run decides is not what was decided before it, however often a task is run.
     """
-    busy = list(_round(client, _counted(uploads, tally), tally, 0))
+    this = uuid4().hex
+    busy = list(_round(client, _counted(uploads, tally), tally, this, 0))
     deadline = time.monotonic() + LEASE + _PAUSE
     attempt = 0
     while busy and time.monotonic() < deadline:
         time.sleep(_PAUSE)
         attempt += 1
-        busy = list(_round(client, busy, tally, attempt))
+        busy = list(_round(client, busy, tally, this, attempt))
     for upload in busy:
         tally.add(upload, Outcome(FAILED, reason="another process keeps sending its mail."))
 
@@ -97,11 +99,11 @@ def ready() -> None:
     services().reader()
 
 
-def work(upload: Upload) -> Outcome:
-    """Process one upload on a worker; what is worth another try is raised."""
+def work(upload: Upload, by: str) -> Outcome:
+    """Process one upload on a worker, for the run ``by``; what is worth another try is raised."""
     with tmpcache.invocation():
         try:
-            result = process(upload, services())
+            result = process(upload, services(), by)
         except BusyError as error:
             return Outcome(BUSY, reason=str(error))
     return Outcome(result.decision.value, result.repeated)
@@ -114,7 +116,7 @@ def _counted(uploads: Iterable[Upload], tally: Tally) -> Iterator[Upload]:
 
 
 def _round(
-    client: "Client", uploads: Iterable[Upload], tally: Tally, attempt: int
+    client: "Client", uploads: Iterable[Upload], tally: Tally, by: str, attempt: int
 ) -> Iterator[Upload]:
     """Submit uploads as others get done, enter what became of them; yields those that are busy."""
     from distributed import as_completed
@@ -125,9 +127,9 @@ def _round(
 
     def submit(count: int) -> "list[Future[Outcome]]":
         some = list(islice(waiting, count))
-        keys = [f"check-{upload.id}-{attempt}" for upload in some]
+        keys = [f"check-{by}-{upload.id}-{attempt}" for upload in some]
         asked.update(zip(keys, some, strict=True))
-        futures: list[Future[Outcome]] = client.map(work, some, key=keys, retries=_RETRIES)
+        futures: list[Future[Outcome]] = client.map(work, some, by=by, key=keys, retries=_RETRIES)
         return futures
 
     under_way = as_completed(submit(window))

@@ -18,7 +18,7 @@ import boto3
 import psutil
 import pytest
 from moto.s3.models import s3_backends
-from support.cloud import BUCKET, MODELS, PREFIX, SENDER, Cloud, running
+from support.cloud import BUCKET, MODELS, PREFIX, SENDER, Cloud, Late, running
 from support.processes import spawn
 from werkzeug.wrappers import Response
 
@@ -231,6 +231,28 @@ def test_a_batch_that_was_killed_goes_on_and_one_after_that_finds_nothing_to_do(
     assert not [call for call in cloud.calls if BUCKET in call and call != f"GET /{BUCKET}"]
 
 
+def test_the_account_of_a_batch_that_was_killed_twice_is_true_though_answers_are_late(
+    cloud: Cloud, samples: list[specimen.Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """boto3 waits 8 s for an answer, then sends the same again, which finds the decision made."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
+    uploads = fill(cloud, samples)
+    app = cloud.app
+    for _ in range(2):
+        trap = Trap(app, is_decision, 4, lambda _: os.killpg(process.pid, signal.SIGKILL))
+        cloud.app = trap
+        with start("--workers", "2") as process:
+            assert process.wait(120) == -signal.SIGKILL
+    cloud.app = app
+    before = {row["id"] for row in cloud.table("audited") if row["progress"] != "received"}
+    left = {uploads[key].id for key in cloud.objects(INCOMING) if key != INCOMING}
+    cloud.late = {f"POST {call}": Late() for call in ("TransactWriteItems", "UpdateItem")}
+    status, counts, told = finish(start("--workers", "2"))
+    assert all(late.sent_again.is_set() for late in cloud.late.values())
+    assert (status, counts["all"], counts["before"]) == (0, len(left), len(left & before)), told
+    assert_each_is_done_once(cloud, uploads)
+
+
 # ---- its parts -------------------------------------------------------------------------------
 
 
@@ -253,7 +275,7 @@ def test_an_upload_whose_mail_is_being_sent_is_busy_and_not_failed(cloud: Cloud)
     key = f"{INCOMING}ann@example.com^1234^19.99^1.png"
     upload = Upload(BUCKET, key, cloud.put(key, b"no picture"), 10)
     sending(upload, since=1.0)
-    assert batch.work(upload).state == BUSY
+    assert batch.work(upload, "this run").state == BUSY
     assert cloud.mails() == []
 
 
@@ -263,7 +285,7 @@ def sending(upload: Upload, since: float) -> None:
     entry = records.receive(upload, time.time())
     verdict = Verdict(State.REJECTED, "For this test.")
     findings = Findings(verdict=verdict, email="ann@example.com", copies={"original": "kept"})
-    entry, _ = records.decide(entry, findings, time.time())
+    entry = records.decide(entry, findings, "another run", time.time())
     assert records.claim_mail(entry, time.time() - since, LEASE)
 
 
@@ -300,7 +322,7 @@ def test_the_scheduler_knows_of_a_few_uploads_only_however_many_there_are() -> N
                 ahead.append(tally.listed - tally.done)
                 yield Upload("b", f"incoming/{number}", str(number), 1)
 
-        batch.work = lambda upload: Outcome("processed")
+        batch.work = lambda upload, by: Outcome("processed")
         with Client(processes=False, threads_per_worker=2, dashboard_address=None) as client:
             batch.run(client, endless(), tally)
         say([max(ahead), tally.listed, tally.counts["processed"]])
