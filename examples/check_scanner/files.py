@@ -16,9 +16,9 @@ from typing import Any
 from PIL import Image
 
 from examples.check_scanner import reader
+from examples.check_scanner.effort import open_upload
 from examples.check_scanner.errors import BadImageError
 from examples.check_scanner.money import dollars
-from examples.check_scanner.picture import open_picture
 from examples.check_scanner.reader import ReadLine
 from examples.check_scanner.reading import Decision
 
@@ -50,7 +50,7 @@ def look(names: list[str], read_line: ReadLine) -> Iterator[dict[str, Any]]:
     """One line per file; a file that cannot be read is a rejected one, never an error."""
     for name in names:
         try:
-            picture = open_picture(Path(name))
+            picture = open_upload(Path(name))
         except BadImageError as error:
             yield _line(name, Decision.REJECT, str(error))
         except (OSError, ValueError) as error:  # ValueError: a null character in the name
