@@ -39,6 +39,7 @@ def decision(findings: Findings, verdict: Verdict, by: str, now: str) -> Item:
         "progress": DECIDED,
         "decision": verdict.state.value,
         "reason": verdict.reason,
+        "told": verdict.told or verdict.reason,
         "decided_at": now,
         "decided_by": by,
         "email": findings.email,

@@ -15,6 +15,7 @@ the step was itself. (DynamoDB's ``ClientRequestToken`` does so for ten minutes,
 transactions only.)
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -29,6 +30,9 @@ from examples.check_scanner.result import Findings, State
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+# Not which upload was first: that is its sender's business.
+_TOLD_OF_A_DUPLICATE = "The same check was sent in before."
 
 
 class Records:
@@ -84,7 +88,8 @@ class Records:
                 if len(writes) - 1 not in lost or not presents:
                     raise
                 first = self.get("presented", check or "", key="check")
-                verdict, presents = duplicate(first["id"]), False
+                verdict = replace(duplicate(first["id"]), told=_TOLD_OF_A_DUPLICATE)
+                presents = False
             else:
                 return decided
 

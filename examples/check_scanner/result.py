@@ -21,10 +21,14 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A state and, in a sentence or two for people, why."""
+    """A state and, in a sentence or two for people, why.
+
+    ``told`` is the reason for the uploader, where that must not have all of it.
+    """
 
     state: State
     reason: str
+    told: str = ""
 
 
 @dataclass(slots=True)

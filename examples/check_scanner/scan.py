@@ -50,6 +50,7 @@ def scan(upload: Upload, services: Services, watch: Stopwatch) -> Findings:
         except RejectedCheckError as error:
             findings.verdict = Verdict(State.REJECTED, str(error))
             if isinstance(error, BadNameError):
+                findings.verdict = Verdict(State.REJECTED, str(error), error.told)
                 findings.email = error.email
         else:
             with watch("copies"):

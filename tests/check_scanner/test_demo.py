@@ -121,7 +121,7 @@ def test_an_upload_in_no_table_is_noticed(played: Played) -> None:
 
 def test_a_second_deposit_of_one_check_is_noticed(played: Played) -> None:
     again = [replace(case, state=State.PROCESSED) for case in played.cases]
-    assert "No check is deposited twice." in played.broken(cases=again)
+    assert "No check is accepted twice." in played.broken(cases=again)
 
 
 def test_a_mail_too_many_is_noticed(played: Played) -> None:
@@ -170,7 +170,7 @@ def test_a_deposit_that_was_not_read_as_printed_is_noticed(played: Played, what:
         "claim": replace(one, deposit={**(one.deposit or {}), "amount_cents": 1}),
     }[what]
     others = [*played.cases[:number], wrong, *played.cases[number + 1 :]]
-    assert played.broken(cases=others) == ["What is deposited was read as it is printed."]
+    assert played.broken(cases=others) == ["What is accepted was read as it is printed."]
 
 
 def test_what_is_wrong_on_purpose_must_not_be_deposited(played: Played) -> None:

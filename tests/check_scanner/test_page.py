@@ -26,6 +26,7 @@ from examples.check_scanner.demo.cloud import Mail, Visit
 from examples.check_scanner.demo.promises import Promise
 from examples.check_scanner.demo.uploads import Sent
 from examples.check_scanner.page import Story, picture
+from examples.check_scanner.quoted import quoted
 from examples.check_scanner.result import State
 
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}"
@@ -177,10 +178,20 @@ def test_what_strangers_wrote_is_text_and_nothing_else(parsed: Parsed, source: s
     assert not parsed.all("script")
     assert not [name for _, a in parsed.tags for name in a if name.startswith("on")]
     text = "".join(parsed.text)
-    assert text.count(HOSTILE) >= 5  # name, ledger, promise, mail's subject and body
+    assert text.count(HOSTILE) >= 4  # ledger, promise, mail's subject and body
+    assert quoted(f"{HOSTILE}.jpg", 120) in text
     assert REASON in text
     assert HOSTILE not in source
     assert REASON not in source
+
+
+def test_a_long_name_with_line_breaks_is_one_short_line(story: Story) -> None:
+    sent = Sent("incoming/\u202eevil\r\n" + "x" * 1000, b"no image", "odd")
+    source = page.render(replace(story, cases=[*story.cases[1:], case(1, State.REJECTED, sent)]))
+    (shown,) = re.findall(r"<code>(&#39;.u202e.*?)</code>", source)
+    assert html.unescape(shown) == quoted("\u202eevil\r\n" + "x" * 1000, 120)
+    assert shown.isprintable()
+    assert len(shown) < 200
 
 
 def test_every_picture_says_what_it_is(parsed: Parsed) -> None:

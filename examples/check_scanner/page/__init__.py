@@ -1,7 +1,8 @@
 """The page that shows what a run of the demo did: one HTML file that needs nothing else.
 
 Pictures are inside it as data URIs, the filter is CSS, there is no script at all, and its content
-security policy forbids any: names and mails come from strangers. Jinja escapes whatever is put in.
+security policy forbids any: names and mails come from strangers. Jinja escapes whatever is put in, and
+names are quoted and cut.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from examples.check_scanner.demo.table import milliseconds, size
 from examples.check_scanner.money import dollars
 from examples.check_scanner.page import chart
 from examples.check_scanner.page.picture import shot
+from examples.check_scanner.quoted import quoted
 from examples.check_scanner.result import State
 
 _LABELS = {
@@ -58,7 +60,10 @@ def render(story: Story) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        dollars=lambda cents: dollars(int(cents)), size=size, milliseconds=milliseconds
+        dollars=lambda cents: dollars(int(cents)),
+        milliseconds=milliseconds,
+        quoted=quoted,
+        size=size,
     )
     numbers = {case.id: number for number, case in enumerate(story.cases, 1)}
     sums = {state: _sum(story.ledger[state]) for state in State}
