@@ -15,7 +15,8 @@ from typing import Any
 import boto3
 import pytest
 
-from examples.check_scanner import demo, specimen
+from examples.check_scanner import specimen
+from examples.check_scanner.__main__ import FEWEST, main
 from examples.check_scanner.demo import show, uploads
 from examples.check_scanner.demo.acts import Play, play
 from examples.check_scanner.demo.cases import Case, cases
@@ -89,7 +90,7 @@ class Played:
 @pytest.fixture(scope="module")
 def played() -> Iterator[Played]:
     before = dict(os.environ)
-    checks = list(uploads.checks(demo.FEWEST))
+    checks = list(uploads.checks(FEWEST))
     os.environ["PYTHONPATH"] = _path()
     try:
         with running() as cloud:
@@ -256,9 +257,9 @@ def test_too_few_checks_are_a_mistake_in_the_command(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["demo", "--checks", "1"])
     with pytest.raises(SystemExit) as exit:
-        demo.main()
+        main()
     assert exit.value.code == 2
-    assert "at least 5" in capsys.readouterr().err
+    assert "x>=5" in capsys.readouterr().err
 
 
 def test_the_same_number_draws_the_same_checks() -> None:

@@ -1,7 +1,7 @@
 """The page that shows what a run of the demo did: one HTML file that needs nothing else.
 
 Pictures are inside it as data URIs, the filter is CSS, there is no script at all, and its content
-security policy forbids any: names and mails come from strangers. Jinja escapes whatever is put in, and
+security policy forbids any: names and mails come from strangers. Jinja escapes whatever is put in;
 names are quoted and cut.
 """
 
