@@ -21,6 +21,7 @@ from examples.check_scanner.demo import show, uploads
 from examples.check_scanner.demo.acts import Play, play
 from examples.check_scanner.demo.cases import Case, cases
 from examples.check_scanner.demo.cloud import CHECKS, PREFIX, SENDER, Cloud, running
+from examples.check_scanner.demo.large import starts
 from examples.check_scanner.demo.promises import Promise, promises
 from examples.check_scanner.page import Story
 from examples.check_scanner.result import State
@@ -104,6 +105,15 @@ def played() -> Iterator[Played]:
 def test_its_promises_are_kept(played: Played) -> None:
     assert played.broken() == []
     assert len(promises(played.play, played.cases, played.cloud)) == 15
+
+
+def test_a_large_model_is_downloaded_once_and_then_neither_after_a_restart_nor_unchanged(
+    played: Played,
+) -> None:
+    cold, restarted, asked, warm = starts(played.cloud)
+    assert cold.requests >= 1
+    assert (restarted.requests, asked.requests, warm.requests) == (0, 1, 0)
+    assert min(one.seconds for one in (cold, restarted, asked, warm)) > 0
 
 
 def test_an_upload_in_two_tables_is_noticed(played: Played) -> None:

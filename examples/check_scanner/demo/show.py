@@ -12,8 +12,10 @@ from examples.check_scanner.demo import uploads
 from examples.check_scanner.demo.acts import play
 from examples.check_scanner.demo.cases import cases
 from examples.check_scanner.demo.cloud import running
+from examples.check_scanner.demo.distance import LATENCY
+from examples.check_scanner.demo.large import SIZE, starts
 from examples.check_scanner.demo.promises import promises
-from examples.check_scanner.demo.table import WIDTH, size, table
+from examples.check_scanner.demo.table import WIDTH, milliseconds, size, table
 from examples.check_scanner.demo.uploads import Sent
 from examples.check_scanner.page import Story, write
 from examples.check_scanner.result import State
@@ -41,6 +43,8 @@ def show(count: int, output: Path) -> int:
     console.width = max(console.width, WIDTH)
     console.print(table(story.acts), end="\n")
     print()
+    print(f"A model of {size(SIZE)} from an S3 {1000 * LATENCY:.0f} ms away is ready in", end=" ")
+    print(", ".join(f"{milliseconds(one.seconds)} {one.title}" for one in story.starts) + ".\n")
     for promise in story.promises:
         print(
             f"NOT KEPT: {promise.text} {promise.broken}" if promise.broken else f"✓ {promise.text}"
@@ -56,4 +60,5 @@ def told(checks: list[Sent], odd: list[Sent], progress: Callable[[int], None]) -
         played = play(cloud, checks, odd, progress)
         known = cases(played, cloud)
         ledger = {state: cloud.table(state) for state in State}
-        return Story(played.acts, known, promises(played, known, cloud), ledger, cloud.mails())
+        kept = promises(played, known, cloud)
+        return Story(played.acts, known, kept, ledger, cloud.mails(), starts(cloud))

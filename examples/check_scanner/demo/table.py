@@ -58,8 +58,10 @@ def size(count: int) -> str:
 def milliseconds(seconds: float) -> str:
     """A short time for people.
 
-    >>> milliseconds(0.0001234), milliseconds(0.0987)
-    ('0.12 ms', '99 ms')
+    >>> milliseconds(0.0001234), milliseconds(0.0987), milliseconds(1.2)
+    ('0.12 ms', '99 ms', '1.20 s')
     """
+    if seconds >= 1:
+        return f"{seconds:.2f} s"
     thousandths = 1000 * seconds
     return f"{thousandths:.0f} ms" if thousandths >= 10 else f"{thousandths:.2f} ms"

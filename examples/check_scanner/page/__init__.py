@@ -15,6 +15,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from examples.check_scanner.demo.acts import Act
 from examples.check_scanner.demo.cases import Case
 from examples.check_scanner.demo.cloud import Mail
+from examples.check_scanner.demo.distance import LATENCY, RATE
+from examples.check_scanner.demo.large import SIZE, Start
 from examples.check_scanner.demo.promises import Promise
 from examples.check_scanner.demo.table import milliseconds, size
 from examples.check_scanner.money import dollars
@@ -36,13 +38,18 @@ _SHORT = {"routing": "R", "account": "A", "serial": "S", "amount": "$", "courtes
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """All that the page tells; ``ledger`` has the items of the tables in which uploads end."""
+    """All that the page tells.
+
+    ``ledger`` has the items of the tables in which uploads end, ``starts`` how another function
+    came by a large model.
+    """
 
     acts: Sequence[Act]
     cases: Sequence[Case]
     promises: Sequence[Promise]
     ledger: Mapping[State, Sequence[Mapping[str, Any]]]
     mails: Sequence[Mail]
+    starts: Sequence[Start] = ()
 
 
 def write(story: Story, path: Path) -> None:
@@ -73,7 +80,10 @@ def render(story: Story) -> str:
         numbers=numbers,
         sums=sums,
         chart=chart,
-        panels=chart.panels(story.acts),
+        panels=chart.panels(story.acts, story.starts),
+        large=SIZE,
+        away=LATENCY,
+        rate=RATE,
         shots={case.id: shot(case) for case in story.cases},
     )
 
