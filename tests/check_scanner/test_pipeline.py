@@ -226,6 +226,7 @@ def test_a_reason_in_a_mail_is_one_short_line(scanner: Scanner) -> None:
     scanner.read_line = same_every_time(reading(decision=Decision.REVIEW, reason=long))
     scanner.process(scanner.upload(name()))
     (told,) = (line for line in scanner.cloud.mails()[0].body.splitlines() if "Odd:" in line)
+    assert told.startswith("Reason: Odd: Bcc: all@example.com [2Jxxx")
     assert told.isprintable()
     assert len(told) < 320
 
