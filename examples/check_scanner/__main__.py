@@ -1,31 +1,101 @@
-"""``python -m examples.check_scanner`` runs the demo; ``read`` and ``batch`` after it do a part."""
+"""``python -m examples.check_scanner``: the demo; a command after it does a part.
+
+Each command imports only what it needs: reading files from disk takes no AWS.
+"""
 
 import sys
+from pathlib import Path
 
-_USAGE = """\
-usage: python -m examples.check_scanner [OPTIONS]             the demo, on a local S3
-       python -m examples.check_scanner read [--json] FILE…   read check images from disk
-       python -m examples.check_scanner batch [OPTIONS]       process a whole prefix with Dask"""
+try:
+    import click
+except ModuleNotFoundError:
+    sys.exit("The commands need click and rich: pip install -e '.[demo]'.")
+
+from examples.check_scanner.receive import PREFIX
+
+#: Fewest checks that every act of the demo has some of.
+FEWEST = 5
 
 
-def main(argv: list[str]) -> int:
-    """Run what the first argument names; each imports only what it needs."""
-    command = argv[0] if argv else ""
-    if command == "read":
-        from examples.check_scanner.files import main as read
+@click.group(invoke_without_command=True)
+@click.option(
+    "--checks",
+    type=click.IntRange(FEWEST),
+    default=60,
+    show_default=True,
+    help="How many the demo draws.",
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="check-scanner.html",
+    show_default=True,
+    help="Where the demo's page goes.",
+)
+@click.pass_context
+def main(context: click.Context, checks: int, output: Path) -> None:
+    """Read, decide and record bank checks; without a command: the demo, on a local S3."""
+    if context.invoked_subcommand is None:
+        from examples.check_scanner.demo import run
 
-        return read(argv[1:])
-    if command == "batch":
-        from examples.check_scanner.batch import main as batch
+        context.exit(run(checks, output.absolute()))
 
-        return batch(argv[1:])
-    if command and not command.startswith("-"):
-        print(_USAGE, file=sys.stderr)
-        return 2
-    from examples.check_scanner.demo import main as demo
 
-    return demo()
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line, for programs.")
+@click.argument("file", nargs=-1, required=True)
+@click.pass_context
+def read(context: click.Context, as_json: bool, file: tuple[str, ...]) -> None:
+    """Read check images (JPEG, PNG, TIFF, BMP, GIF) from disk.
+
+    With --json: file, decision (accept, review, reject; error if the file cannot be opened),
+    reason, routing, account, serial, amount (cents in the MICR line, or null), confidence (0 to 1).
+
+    The exit status is 1 if a file could not be opened, else 0, whatever was found.
+    """
+    from examples.check_scanner.files import run
+
+    context.exit(run(file, as_json))
+
+
+def _incoming(_: click.Context, __: click.Parameter, prefix: str) -> str:
+    if not prefix.startswith(PREFIX):
+        raise click.BadParameter(f"{prefix!r} is not under {PREFIX!r}, where uploads are.")
+    return prefix
+
+
+@main.command()
+@click.option("--bucket", required=True, help="Where the uploads are.")
+@click.option("--prefix", default=PREFIX, show_default=True, callback=_incoming)
+@click.option("--scheduler", help="Of a Dask cluster, such as tcp://10.0.0.1:8786.")
+@click.option("--workers", type=click.IntRange(1), help="Processes here; default one per core.")
+@click.pass_context
+def batch(
+    context: click.Context, bucket: str, prefix: str, scheduler: str | None, workers: int | None
+) -> None:
+    """Process all uploads under a prefix, with Dask, on all cores or many machines.
+
+    Kill it and start it again, and it goes on with what is left. Settings come from the
+    environment, as in the function: MODEL_BUCKET, MAIL_FROM and more (services.py has them all).
+
+    The exit status is 1 if an upload is not done, else 0.
+    """
+    if scheduler and workers:
+        raise click.UsageError("Give --scheduler or --workers: a cluster has its own workers.")
+    from examples.check_scanner.batch import run_batch
+
+    context.exit(run_batch(bucket, prefix, scheduler, workers))
+
+
+@main.command()
+@click.option("--version", default="1", show_default=True, help="What readings name it.")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def model(version: str, file: Path) -> None:
+    """Draw the recogniser's model into FILE, for the bucket with models."""
+    from examples.check_scanner.model import PIXELS_PER_MODULE, build
+
+    file.write_bytes(build(version, PIXELS_PER_MODULE))
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    main(prog_name="python -m examples.check_scanner")

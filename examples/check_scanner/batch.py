@@ -9,22 +9,25 @@ whose workers have this package, and the settings (see `services`) in their envi
 reach a Dask scheduler can run code on its workers: keep it on loopback or behind TLS.
 """
 
-import argparse
 import logging
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
 
 import tmpcache
-from examples.check_scanner.errors import BusyError
+from examples.check_scanner.errors import BusyError, SettingsError
 from examples.check_scanner.handler import services
 from examples.check_scanner.notify import LEASE
 from examples.check_scanner.pipeline import process
 from examples.check_scanner.receive import PREFIX, Upload
+from examples.check_scanner.services import Settings
 from examples.check_scanner.tally import BUSY, FAILED, Outcome, Tally, say
 
 if TYPE_CHECKING:
@@ -42,19 +45,18 @@ _PAUSE = 2.0
 _PATIENCE = 60
 
 
-def main(argv: list[str]) -> int:
+def run_batch(bucket: str, prefix: str, scheduler: str | None, workers: int | None) -> int:
     """Process the backlog; 0 if every upload that was listed is done, 1 if one is not."""
-    arguments = _parser().parse_args(argv)
-    uploads = backlog(boto3.client("s3"), arguments.bucket, arguments.prefix)
-    with _cluster(arguments.scheduler, arguments.workers) as client:
-        _begin(client)
-        tally = Tally()
-        try:
-            run(client, uploads, tally)
-        except KeyboardInterrupt:
-            say("Interrupted; start again to go on with what is left.")
-        finally:
-            print(tally.table())
+    tally = Tally()
+    try:
+        if scheduler is None:  # a cluster's workers have settings of their own
+            Settings.from_environment()
+        uploads = backlog(boto3.client("s3"), bucket, prefix)
+        with _cluster(scheduler, workers) as client:
+            _begin(client)
+            _account(client, uploads, tally)
+    except (SettingsError, BotoCoreError, ClientError) as error:
+        raise SystemExit(f"The batch ended: {error}") from error
     return 1 if tally.counts[FAILED] or tally.missing else 0
 
 
@@ -70,17 +72,29 @@ def run(client: "Client", uploads: Iterable[Upload], tally: Tally) -> None:
     """Have all uploads processed and entered in ``tally``.
 
     An upload whose mail is just being sent is tried again until whoever sends it is done, or must
-    be dead.
+    be dead. What this run decides is not what was decided before it, however often a task is run.
     """
-    busy = list(_round(client, _counted(uploads, tally), tally, 0))
+    this = uuid4().hex
+    busy = list(_round(client, _counted(uploads, tally), tally, this, 0))
     deadline = time.monotonic() + LEASE + _PAUSE
     attempt = 0
     while busy and time.monotonic() < deadline:
         time.sleep(_PAUSE)
         attempt += 1
-        busy = list(_round(client, busy, tally, attempt))
+        busy = list(_round(client, busy, tally, this, attempt))
     for upload in busy:
         tally.add(upload, Outcome(FAILED, reason="another process keeps sending its mail."))
+
+
+def _account(client: "Client", uploads: Iterable[Upload], tally: Tally) -> None:
+    """Run, and print the account, however that ends."""
+    try:
+        with tally.shown():
+            run(client, uploads, tally)
+    except KeyboardInterrupt:
+        say("Interrupted; start again to go on with what is left.")
+    finally:
+        Console().print(tally.table())
 
 
 def _begin(client: "Client") -> None:
@@ -97,11 +111,11 @@ def ready() -> None:
     services().reader()
 
 
-def work(upload: Upload) -> Outcome:
-    """Process one upload on a worker; what is worth another try is raised."""
+def work(upload: Upload, by: str) -> Outcome:
+    """Process one upload on a worker, for the run ``by``; what is worth another try is raised."""
     with tmpcache.invocation():
         try:
-            result = process(upload, services())
+            result = process(upload, services(), by)
         except BusyError as error:
             return Outcome(BUSY, reason=str(error))
     return Outcome(result.decision.value, result.repeated)
@@ -114,7 +128,7 @@ def _counted(uploads: Iterable[Upload], tally: Tally) -> Iterator[Upload]:
 
 
 def _round(
-    client: "Client", uploads: Iterable[Upload], tally: Tally, attempt: int
+    client: "Client", uploads: Iterable[Upload], tally: Tally, by: str, attempt: int
 ) -> Iterator[Upload]:
     """Submit uploads as others get done, enter what became of them; yields those that are busy."""
     from distributed import as_completed
@@ -125,9 +139,9 @@ def _round(
 
     def submit(count: int) -> "list[Future[Outcome]]":
         some = list(islice(waiting, count))
-        keys = [f"check-{upload.id}-{attempt}" for upload in some]
+        keys = [f"check-{by}-{upload.id}-{attempt}" for upload in some]
         asked.update(zip(keys, some, strict=True))
-        futures: list[Future[Outcome]] = client.map(work, some, key=keys, retries=_RETRIES)
+        futures: list[Future[Outcome]] = client.map(work, some, by=by, key=keys, retries=_RETRIES)
         return futures
 
     under_way = as_completed(submit(window))
@@ -180,21 +194,3 @@ def _cluster(scheduler: str | None, workers: int | None) -> "Iterator[Client]":
         Client(cluster) as client,
     ):
         yield client
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m examples.check_scanner batch", description=__doc__
-    )
-    parser.add_argument("--bucket", required=True, help="where the uploads are")
-    parser.add_argument("--prefix", default=PREFIX, type=_prefix, help=f"default {PREFIX}")
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--scheduler", help="of a Dask cluster, such as tcp://10.0.0.1:8786")
-    where.add_argument("--workers", type=int, help="processes here; default one per core")
-    return parser
-
-
-def _prefix(text: str) -> str:
-    if not text.startswith(PREFIX):
-        raise argparse.ArgumentTypeError(f"{text!r} is not under {PREFIX!r}, where uploads are")
-    return text

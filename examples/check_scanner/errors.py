@@ -12,12 +12,13 @@ class RejectedCheckError(ValueError):
 class BadNameError(RejectedCheckError):
     """The object's name does not say whose check this is and over how much.
 
-    ``email`` is the address in it, if at least that can be used: to tell somebody.
+    ``email`` is the address in it, if at least that can be used, and ``told`` what to tell there:
+    without the name, for whoever chose it may have chosen somebody else's address.
     """
 
-    def __init__(self, message: str, email: str | None = None) -> None:
+    def __init__(self, message: str, email: str | None = None, told: str = "") -> None:
         super().__init__(message)
-        self.email = email
+        self.email, self.told = email, told
 
 
 class BadImageError(RejectedCheckError):
@@ -26,6 +27,10 @@ class BadImageError(RejectedCheckError):
 
 class GoneError(RejectedCheckError):
     """The object was deleted or replaced before anybody read it."""
+
+
+class SettingsError(RuntimeError):
+    """The environment lacks a setting, or has one that cannot be used."""
 
 
 class BusyError(RuntimeError):

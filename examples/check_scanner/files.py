@@ -1,14 +1,14 @@
 """``python -m examples.check_scanner read FILE…``: check images on disk, without any service.
 
 Says of each file what the recogniser made of it. With ``--json``, one object per line: ``file``,
-``decision`` (``accept``, ``review`` or ``reject``), ``reason``, ``routing``, ``account``,
-``serial``, ``amount`` (cents in the MICR line, or null) and ``confidence`` (0 to 1).
+``decision`` (``accept``, ``review`` or ``reject``; ``error`` if the file cannot be opened, for then
+no check was seen), ``reason``, ``routing``, ``account``, ``serial``, ``amount`` (cents in the MICR
+line, or null) and ``confidence`` (0 to 1).
 """
 
-import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from typing import Any
 from PIL import Image
 
 from examples.check_scanner import reader
+from examples.check_scanner.effort import open_upload
 from examples.check_scanner.errors import BadImageError
 from examples.check_scanner.money import dollars
-from examples.check_scanner.picture import open_picture
+from examples.check_scanner.quoted import quoted
 from examples.check_scanner.reader import ReadLine
 from examples.check_scanner.reading import Decision
 
@@ -31,31 +32,31 @@ _EMPTY: dict[str, Any] = {
 }
 
 
-def main(argv: list[str]) -> int:
-    """Look at every file named in ``argv``; 0 once that is done, whatever was found."""
-    parser = argparse.ArgumentParser(
-        prog="python -m examples.check_scanner read", description=__doc__
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object per line")
-    parser.add_argument("file", nargs="+", help="JPEG, PNG, TIFF, BMP or GIF")
-    arguments = parser.parse_args(argv)
+#: In place of a decision, where there was nothing to decide about.
+ERROR = "error"
+
+
+def run(names: Sequence[str], as_json: bool) -> int:
+    """Look at every file; 1 if one cannot be opened, else 0, whatever was found."""
     if isinstance(sys.stdout, TextIOWrapper):  # a file's name may be anything
         sys.stdout.reconfigure(errors="backslashreplace")
-    for line in look(arguments.file, reader.built_here()):
-        print(json.dumps(line) if arguments.json else describe(line), flush=True)
-    return 0
+    errors = 0
+    for line in look(names, reader.built_here()):
+        print(json.dumps(line) if as_json else describe(line), flush=True)
+        errors += line["decision"] == ERROR
+    return 1 if errors else 0
 
 
-def look(names: list[str], read_line: ReadLine) -> Iterator[dict[str, Any]]:
-    """One line per file; a file that cannot be read is a rejected one, never an error."""
+def look(names: Sequence[str], read_line: ReadLine) -> Iterator[dict[str, Any]]:
+    """One line per file, whatever is in it, and also if it cannot be opened."""
     for name in names:
         try:
-            picture = open_picture(Path(name))
+            picture = open_upload(Path(name))
         except BadImageError as error:
             yield _line(name, Decision.REJECT, str(error))
         except (OSError, ValueError) as error:  # ValueError: a null character in the name
             reason = getattr(error, "strerror", None) or str(error)
-            yield _line(name, Decision.REJECT, f"The file cannot be opened: {reason}.")
+            yield _line(name, ERROR, f"The file cannot be opened: {reason}.")
         else:
             yield _read(name, picture.image, read_line)
 
@@ -66,7 +67,8 @@ def describe(line: dict[str, Any]) -> str:
     >>> print(describe(_line("a.jpg", Decision.REJECT, "The file is empty.")))
     a.jpg: reject. The file is empty.
     """
-    head = f"{line['file']}: {line['decision']}"
+    name = line["file"] if line["file"].isprintable() else quoted(line["file"], most=4096)
+    head = f"{name}: {line['decision']}"
     parts = [f"{name} {line[name]}" for name in ("routing", "account", "serial") if line[name]]
     if line["amount"] is not None:
         parts.append(f"amount {dollars(line['amount'])}")
@@ -89,5 +91,5 @@ def _read(name: str, image: Image.Image, read_line: ReadLine) -> dict[str, Any]:
     )
 
 
-def _line(name: str, decision: Decision, reason: str, **found: Any) -> dict[str, Any]:
-    return {"file": name, "decision": decision.value, "reason": reason, **_EMPTY, **found}
+def _line(name: str, decision: str, reason: str, **found: Any) -> dict[str, Any]:
+    return {"file": name, "decision": str(decision), "reason": reason, **_EMPTY, **found}

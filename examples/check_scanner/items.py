@@ -31,7 +31,7 @@ def deposit_of(entry: Mapping[str, Any]) -> Deposit | None:
     return Deposit(plain["email"], plain["account"], int(plain["amount_cents"]), time)
 
 
-def decision(findings: Findings, verdict: Verdict, now: str) -> Item:
+def decision(findings: Findings, verdict: Verdict, by: str, now: str) -> Item:
     """What a decision adds to an upload's entry in ``audited``."""
     deposit = findings.deposit
     plain = {**asdict(deposit), "time": deposit.time.isoformat()} if deposit else None
@@ -39,7 +39,9 @@ def decision(findings: Findings, verdict: Verdict, now: str) -> Item:
         "progress": DECIDED,
         "decision": verdict.state.value,
         "reason": verdict.reason,
+        "told": verdict.told or verdict.reason,
         "decided_at": now,
+        "decided_by": by,
         "email": findings.email,
         "deposit": plain,
         "copies": findings.copies,

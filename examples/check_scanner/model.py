@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from examples.check_scanner import e13b
 from examples.check_scanner.micr.bank import MARGIN, Bank, prepare
 
+#: As fine as the recogniser can use.
+PIXELS_PER_MODULE = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Model:

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from examples.check_scanner import items
 from examples.check_scanner.errors import BusyError
 from examples.check_scanner.money import dollars
+from examples.check_scanner.quoted import one_line
 from examples.check_scanner.records import Records
 from examples.check_scanner.result import State
 
@@ -31,15 +32,18 @@ LEASE = 45.0
 _REFUSED = "InvalidParameterValue"
 
 _SUBJECTS = {
-    State.PROCESSED: "Your check has been deposited",
+    State.PROCESSED: "Your check has been accepted for deposit",
     State.REVIEW: "Your check is being looked at",
-    State.REJECTED: "Your check could not be deposited",
+    State.REJECTED: "Your check could not be accepted",
 }
 _LAST_WORDS = {
     State.PROCESSED: "Please keep the paper check until the deposit is on your statement.",
     State.REVIEW: "A person will look at it. You need not send it again.",
-    State.REJECTED: "Nothing was deposited. You may send the check again.",
+    State.REJECTED: "Nothing will be deposited. You may send the check again.",
 }
+
+#: Characters of a reason.
+_LONGEST = 300
 
 _log = logging.getLogger(__name__)
 
@@ -83,13 +87,17 @@ def _send(ses: "SESClient", entry: dict[str, Any], sender: str) -> str:
 
 
 def text(entry: dict[str, Any]) -> tuple[str, str]:
-    """Subject and body. Of the account, the last four digits have to be enough."""
+    """Subject and body. Of the account, the last four digits have to be enough.
+
+    The uploader chose the address and may not own it, so nothing else that the uploader wrote is in
+    the mail, and nothing of other uploads.
+    """
     state = State(entry["decision"])
     lines = [f"{_SUBJECTS[state]}.", ""]
     if deposit := entry["deposit"]:
         amount = dollars(int(deposit["amount_cents"]))
         lines += [f"Amount: {amount}", f"To account: …{deposit['account'][-4:]}"]
     if state is not State.PROCESSED:
-        lines.append(f"Reason: {entry['reason']}")
+        lines.append(f"Reason: {one_line(entry['told'], _LONGEST)}")
     lines += [f"Reference: {entry['id']}", "", _LAST_WORDS[state]]
     return _SUBJECTS[state], "\n".join(lines) + "\n"

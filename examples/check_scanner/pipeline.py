@@ -13,6 +13,7 @@ of processes, for the same upload at once.
 """
 
 from dataclasses import replace
+from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
@@ -26,30 +27,34 @@ from examples.check_scanner.scan import scan
 from examples.check_scanner.services import Services
 
 
-def process(upload: Upload, services: Services) -> Result:
+def process(upload: Upload, services: Services, by: str = "") -> Result:
     """See to it that ``upload`` is decided, on record, archived and its sender told.
 
     Anything raised means that it is not all done: call again with the same upload. Nothing is
-    deposited twice by that. Raises `BadEventError` for objects that are no uploads.
+    deposited twice by that. ``by`` is the name of the run that this call is a part of, by default
+    one of its own: a decision of that name is no repetition, whichever call of the run made it.
+    Raises `BadEventError` for objects that are no uploads.
     """
     if not upload.key.startswith(PREFIX):
         raise BadEventError(f"{upload.key!r} is not under {PREFIX!r}.")
+    by = by or uuid4().hex
     watch, records = Stopwatch(), services.records
     with watch("receive"):
         upload = identified(upload, services)
         entry = records.receive(upload, services.clock())
-    findings, decided_here = Findings(), False
+    findings = Findings()
     if entry["progress"] == RECEIVED:
         findings = scan(upload, services, watch)
         with watch("record"):
-            entry, decided_here = records.decide(entry, findings, services.clock())
+            entry = records.decide(entry, findings, by, services.clock())
     with watch("notify"):
         notify(services.ses, records, entry, services.settings.mail_from, services.clock())
     with watch("archive"):
         if "original" in entry["copies"]:
             remove_original(services.s3, upload)
     reading, courtesy = findings.reading, findings.courtesy
-    if not decided_here:
+    repeated = entry.get("decided_by") != by
+    if repeated or findings.verdict is None:
         with watch("record"):
             reading, courtesy = records.reading(upload.id)
     width, height = entry["size"] or (None, None)
@@ -66,7 +71,7 @@ def process(upload: Upload, services: Services) -> Result:
         size=(int(width), int(height)) if width and height else None,
         outcome=findings.outcome,
         timings=watch.seconds,
-        repeated=not decided_here,
+        repeated=repeated,
     )
 
 

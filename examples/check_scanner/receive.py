@@ -14,6 +14,7 @@ from urllib.parse import unquote_plus
 
 from examples.check_scanner.errors import BadEventError, BadNameError
 from examples.check_scanner.money import parse_dollars
+from examples.check_scanner.quoted import quoted
 
 PREFIX = "incoming/"
 
@@ -118,28 +119,35 @@ def parse_key(key: str) -> Deposit:
     1999
     """
     if not key.startswith(PREFIX):
-        raise BadNameError(f"{key!r} is not under {PREFIX!r}.")
+        raise BadNameError(f"{quoted(key)} is not under {PREFIX!r}.")
     name = key.removeprefix(PREFIX)
     email = address(name.partition("^")[0])
     stem, dot, suffix = name.rpartition(".")
     if not _SUFFIX.fullmatch(dot + suffix):
-        raise BadNameError(f"{name!r} does not end in .jpg, .png, .tif, .bmp or .gif.", email)
+        raise _bad(name, "does not end in .jpg, .png, .tif, .bmp or .gif", email)
     values = stem.split("^")
     if len(values) != 4:
-        raise BadNameError(f"{name!r} has {len(values)} parts; expected {_FORM}.", email)
+        raise _bad(name, f"has {len(values)} parts; expected {_FORM}", email)
     if email is None:
-        raise BadNameError(f"{name!r}: {values[0]!r} is no valid email address; expected {_FORM}.")
+        raise _bad(name, f"has no valid email address; expected {_FORM}", None)
     _, account, amount, time = values
     for label, value, pattern in (("account", account, _ACCOUNT), ("time", time, _TIME)):
         if not pattern.fullmatch(value):
-            raise BadNameError(f"{name!r}: {value!r} is no valid {label}; expected {_FORM}.", email)
+            raise _bad(name, f"has no valid {label}; expected {_FORM}", email)
     try:
         cents = parse_dollars(amount)
     except ValueError as error:
-        raise BadNameError(f"{name!r}: the amount {error}", email) from error
+        raise _bad(name, "has no amount in dollars and cents, such as 19.99", email) from error
     if not cents:
-        raise BadNameError(f"{name!r}: the amount must be more than zero.", email)
+        raise _bad(name, "has an amount that is not more than zero", email)
     return Deposit(email, account, cents, datetime.fromtimestamp(int(time), UTC))
+
+
+def _bad(name: str, fault: str, email: str | None) -> BadNameError:
+    """Make the error of a name: those who work here see it, quoted; in a mail is none of it."""
+    return BadNameError(
+        f"The file's name {fault}: {quoted(name)}.", email, f"The file's name {fault}."
+    )
 
 
 def address(text: str) -> str | None:

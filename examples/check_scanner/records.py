@@ -8,9 +8,16 @@ An upload's entry in ``audited`` is the only thing that ever changes::
 Each arrow is a conditional write, so of any number of processes that handle the same upload, or
 handle it again, one makes the step and the others find it made. ``received ──► decided`` is one
 transaction with all the other tables: a deposit is never half on record, and never there twice.
+
+A write whose answer is late is sent again by boto3, and the second finds the first one's work. So a
+writer signs what it writes: ``decided_by`` and ``mail_by`` tell a process whether the one that made
+the step was itself. (DynamoDB's ``ClientRequestToken`` does so for ten minutes, and for
+transactions only.)
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
@@ -23,6 +30,9 @@ from examples.check_scanner.result import Findings, State
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+# Not which upload was first: that is its sender's business.
+_TOLD_OF_A_DUPLICATE = "The same check was sent in before."
 
 
 class Records:
@@ -53,10 +63,11 @@ class Records:
             return self.get("audited", upload.id)
         return entry
 
-    def decide(self, entry: Item, findings: Findings, now: float) -> tuple[Item, bool]:
-        """Write everything down at once, if nobody else did; the entry, and whether this did.
+    def decide(self, entry: Item, findings: Findings, by: str, now: float) -> Item:
+        """Write everything down at once, if nobody else did; the entry as it is on record.
 
-        A check that another upload presented first goes to review, whatever ``findings`` say.
+        Its ``decided_by`` is ``by`` if this call, or another one of the same name, decided. A check
+        that another upload presented first goes to review, whatever ``findings`` say.
         """
         check = identity(findings.reading)
         if findings.verdict is None:
@@ -64,7 +75,7 @@ class Records:
         verdict = findings.verdict
         presents = check is not None and verdict.state is not State.REJECTED
         while True:
-            decided = {**entry, **items.decision(findings, verdict, items.iso(now))}
+            decided = {**entry, **items.decision(findings, verdict, by, items.iso(now))}
             writes = [self._move(decided), *self._puts(decided, findings)]
             if presents:
                 writes.append(self._present(check or "", entry["id"]))
@@ -73,28 +84,31 @@ class Records:
             except ClientError as error:
                 lost = _lost_writes(error)
                 if 0 in lost:
-                    return self.get("audited", entry["id"]), False
+                    return self.get("audited", entry["id"])
                 if len(writes) - 1 not in lost or not presents:
                     raise
                 first = self.get("presented", check or "", key="check")
-                verdict, presents = duplicate(first["id"]), False
+                verdict = replace(duplicate(first["id"]), told=_TOLD_OF_A_DUPLICATE)
+                presents = False
             else:
-                return decided, True
+                return decided
 
     def claim_mail(self, entry: Item, now: float, lease: float) -> bool:
         """Mark the mail as being sent; False if somebody else is sending it or has.
 
-        Whoever began more than ``lease`` seconds ago is taken for dead.
+        Whoever began more than ``lease`` seconds ago is taken for dead. Each call has a name of its
+        own, so a claim that is sent twice succeeds twice, and no other claim does.
         """
         return self._update(
             entry["id"],
-            "SET mail = :sending, mail_at = :now",
-            "mail = :pending OR (mail = :sending AND mail_at < :dead)",
+            "SET mail = :sending, mail_at = :now, mail_by = :me",
+            "mail = :pending OR (mail = :sending AND (mail_at < :dead OR mail_by = :me))",
             {
                 ":pending": PENDING,
                 ":sending": SENDING,
                 ":now": int(now),
                 ":dead": int(now - lease),
+                ":me": uuid4().hex,
             },
         )
 

@@ -21,10 +21,14 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A state and, in a sentence or two for people, why."""
+    """A state and, in a sentence or two for people, why.
+
+    ``told`` is the reason for the uploader, where that must not have all of it.
+    """
 
     state: State
     reason: str
+    told: str = ""
 
 
 @dataclass(slots=True)
@@ -51,7 +55,7 @@ class Result:
     ``150px.jpg``, ``check.tif``); ``size`` (pixels) is that of the image which was read, the one
     that ``reading``'s boxes refer to; ``outcome`` is how tmpcache had the image (``fetched``,
     ``hit``, …; empty if it was not fetched), ``timings`` are seconds per stage. ``repeated`` says
-    that the decision was on record already: this call merely saw to it that all is finished.
+    that another run made the decision: this call merely saw to it that all is finished.
     """
 
     bucket: str

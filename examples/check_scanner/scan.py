@@ -12,8 +12,9 @@ from examples.check_scanner import reader
 from examples.check_scanner.archive import keep_original, place
 from examples.check_scanner.copies import TYPES, write_copies
 from examples.check_scanner.decide import decide
+from examples.check_scanner.effort import open_upload
 from examples.check_scanner.errors import BadNameError, GoneError, RejectedCheckError
-from examples.check_scanner.picture import MAX_BYTES, open_picture, too_large
+from examples.check_scanner.picture import MAX_BYTES, too_large
 from examples.check_scanner.reading import Decision
 from examples.check_scanner.receive import Upload, parse_key
 from examples.check_scanner.result import Findings, State, Stopwatch, Verdict
@@ -44,11 +45,12 @@ def scan(upload: Upload, services: Services, watch: Stopwatch) -> Findings:
                 file = fetch(upload, work)
                 findings.outcome = file.outcome.value
             with watch("image"):
-                picture = open_picture(file)
+                picture = open_upload(file)
                 findings.size = picture.image.size
         except RejectedCheckError as error:
             findings.verdict = Verdict(State.REJECTED, str(error))
             if isinstance(error, BadNameError):
+                findings.verdict = Verdict(State.REJECTED, str(error), error.told)
                 findings.email = error.email
         else:
             with watch("copies"):

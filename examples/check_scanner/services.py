@@ -21,12 +21,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from examples.check_scanner import reader
+from examples.check_scanner.errors import SettingsError
 from examples.check_scanner.reader import ReadAmount, ReadLine
 from examples.check_scanner.records import Records
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_ses import SESClient
+
+_REQUIRED = {
+    "MODEL_BUCKET": "the bucket that has the recogniser's data",
+    "MAIL_FROM": "the address that mails come from",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,17 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
-        """Read the environment; raises ``KeyError`` for what is missing, ``ValueError``."""
+        """Read the environment; raises `SettingsError`, which tells what to set."""
+        missing = [f"{name} ({what})" for name, what in _REQUIRED.items() if not environ.get(name)]
+        if missing:
+            raise SettingsError(f"Set {' and '.join(missing)} in the environment.")
+        try:
+            return cls._of(environ)
+        except ValueError as error:
+            raise SettingsError(f"A setting in the environment is no number: {error}.") from error
+
+    @classmethod
+    def _of(cls, environ: Mapping[str, str]) -> "Settings":
         return cls(
             model_bucket=environ["MODEL_BUCKET"],
             mail_from=environ["MAIL_FROM"],

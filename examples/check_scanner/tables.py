@@ -4,7 +4,7 @@
 ``audited``   every upload, by its id: which object, how far it has come, what was decided
 ``archived``  where its original and its copies are
 ``parsed``    what was read off it
-``processed`` deposits: the only table that moves money
+``processed`` instructions to deposit: nothing else is one
 ``review``    uploads that wait for a person, and why
 ``rejected``  uploads that nobody can deposit as they are, and why
 ``presented`` every check that was read (routing/account/serial), and the upload that was first

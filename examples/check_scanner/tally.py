@@ -1,19 +1,23 @@
 """The account of a batch: how many uploads there were, and what became of each."""
 
-import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import humanize
+from rich.console import Console, Group
+from rich.table import Table
 
 from examples.check_scanner.receive import Upload
 from examples.check_scanner.result import State
 
 BUSY, FAILED = "busy", "failed"
 
-# Seconds between two lines of progress: on a terminal, and in a log.
-_OFTEN, _SELDOM = 0.2, 10.0
+# Seconds between two lines of progress in a log.
+_SELDOM = 10.0
+_people = Console(stderr=True, highlight=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,8 @@ class Tally:
     counts: Counter[str] = field(default_factory=Counter)
     repeated: int = 0
     _started: float = field(default_factory=time.monotonic)
-    _told: float = 0.0
+    _told: float = field(default_factory=time.monotonic)
+    _show: Callable[[str], None] = field(default=lambda _: None)
 
     def add(self, upload: Upload, outcome: Outcome) -> None:
         """Enter what became of ``upload``; failures are told at once, progress now and then."""
@@ -41,10 +46,10 @@ class Tally:
         self.repeated += outcome.repeated
         if outcome.state == FAILED:
             say(f"FAILED: {upload.key!r}: {outcome.reason}")
-        now = time.monotonic()
-        if now - self._told >= (_OFTEN if sys.stderr.isatty() else _SELDOM):
-            self._told = now
-            say(self.line(), passing=True)
+        self._show(self.line())
+        if not _people.is_terminal and time.monotonic() - self._told >= _SELDOM:
+            self._told = time.monotonic()
+            say(self.line())
 
     @property
     def done(self) -> int:
@@ -61,26 +66,34 @@ class Tally:
         parts = [f"{humanize.intcomma(n)} {state}" for state, n in sorted(self.counts.items())]
         return f"{humanize.intcomma(self.done)} done ({self._rate()}): {', '.join(parts)}"
 
-    def table(self) -> str:
-        """The account, one below the other, and its sum."""
+    def table(self) -> Group:
+        """The account, one below the other, its sum, and how long it took."""
         rows = [(state.value, self.counts[state]) for state in State]
         rows.append((FAILED, self.counts[FAILED]))
         if self.missing:
             rows.append(("not done", self.missing))
-        rows.append(("all", self.listed))
-        lines = [f"{name:<10}{humanize.intcomma(count):>12}" for name, count in rows]
-        lines.insert(-1, "─" * 22)
-        lines.append(f"{humanize.intcomma(self.repeated)} were decided before. {self._rate()}")
-        return "\n".join(lines)
+        table = Table.grid(padding=(0, 2))
+        table.add_column(min_width=12)
+        table.add_column(justify="right", min_width=10)
+        for name, count in rows:
+            table.add_row(name, humanize.intcomma(count))
+        table.add_row("all", humanize.intcomma(self.listed), style="bold")
+        return Group(
+            table, f"{humanize.intcomma(self.repeated)} were decided before. {self._rate()}"
+        )
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the progress: on a terminal all the time, in a log now and then."""
+        with _people.status("Listing …") as status:
+            self._show = status.update
+            yield
 
     def _rate(self) -> str:
         seconds = max(time.monotonic() - self._started, 0.001)
         return f"{seconds:.1f} s, {self.done / seconds:.1f}/s"
 
 
-def say(line: str, passing: bool = False) -> None:
-    """Tell people; on a terminal a ``passing`` line gives way to the next."""
-    if sys.stderr.isatty():
-        print(f"\r{line}\033[K", end="" if passing else "\n", file=sys.stderr, flush=True)
-    else:
-        print(line, file=sys.stderr, flush=True)
+def say(line: str) -> None:
+    """Tell people a line; there is no markup in it."""
+    _people.print(line, markup=False, soft_wrap=True)

@@ -18,11 +18,13 @@ import boto3
 import psutil
 import pytest
 from moto.s3.models import s3_backends
-from support.cloud import BUCKET, MODELS, PREFIX, SENDER, Cloud, running
+from rich.console import Console
+from support.cloud import BUCKET, MODELS, PREFIX, SENDER, Cloud, Late, running
 from support.processes import spawn
 from werkzeug.wrappers import Response
 
 from examples.check_scanner import batch, handler, model, specimen
+from examples.check_scanner.__main__ import main
 from examples.check_scanner.notify import LEASE
 from examples.check_scanner.receive import PREFIX as INCOMING
 from examples.check_scanner.receive import Upload
@@ -231,6 +233,28 @@ def test_a_batch_that_was_killed_goes_on_and_one_after_that_finds_nothing_to_do(
     assert not [call for call in cloud.calls if BUCKET in call and call != f"GET /{BUCKET}"]
 
 
+def test_the_account_of_a_batch_that_was_killed_twice_is_true_though_answers_are_late(
+    cloud: Cloud, samples: list[specimen.Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """boto3 waits 8 s for an answer, then sends the same again, which finds the decision made."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
+    uploads = fill(cloud, samples)
+    app = cloud.app
+    for _ in range(2):
+        trap = Trap(app, is_decision, 4, lambda _: os.killpg(process.pid, signal.SIGKILL))
+        cloud.app = trap
+        with start("--workers", "2") as process:
+            assert process.wait(120) == -signal.SIGKILL
+    cloud.app = app
+    before = {row["id"] for row in cloud.table("audited") if row["progress"] != "received"}
+    left = {uploads[key].id for key in cloud.objects(INCOMING) if key != INCOMING}
+    cloud.late = {f"POST {call}": Late() for call in ("TransactWriteItems", "UpdateItem")}
+    status, counts, told = finish(start("--workers", "2"))
+    assert all(late.sent_again.is_set() for late in cloud.late.values())
+    assert (status, counts["all"], counts["before"]) == (0, len(left), len(left & before)), told
+    assert_each_is_done_once(cloud, uploads)
+
+
 # ---- its parts -------------------------------------------------------------------------------
 
 
@@ -253,7 +277,7 @@ def test_an_upload_whose_mail_is_being_sent_is_busy_and_not_failed(cloud: Cloud)
     key = f"{INCOMING}ann@example.com^1234^19.99^1.png"
     upload = Upload(BUCKET, key, cloud.put(key, b"no picture"), 10)
     sending(upload, since=1.0)
-    assert batch.work(upload).state == BUSY
+    assert batch.work(upload, "this run").state == BUSY
     assert cloud.mails() == []
 
 
@@ -263,7 +287,7 @@ def sending(upload: Upload, since: float) -> None:
     entry = records.receive(upload, time.time())
     verdict = Verdict(State.REJECTED, "For this test.")
     findings = Findings(verdict=verdict, email="ann@example.com", copies={"original": "kept"})
-    entry, _ = records.decide(entry, findings, time.time())
+    entry = records.decide(entry, findings, "another run", time.time())
     assert records.claim_mail(entry, time.time() - since, LEASE)
 
 
@@ -300,7 +324,7 @@ def test_the_scheduler_knows_of_a_few_uploads_only_however_many_there_are() -> N
                 ahead.append(tally.listed - tally.done)
                 yield Upload("b", f"incoming/{number}", str(number), 1)
 
-        batch.work = lambda upload: Outcome("processed")
+        batch.work = lambda upload, by: Outcome("processed")
         with Client(processes=False, threads_per_worker=2, dashboard_address=None) as client:
             batch.run(client, endless(), tally)
         say([max(ahead), tally.listed, tally.counts["processed"]])
@@ -311,14 +335,15 @@ def test_the_scheduler_knows_of_a_few_uploads_only_however_many_there_are() -> N
     assert most < 40
 
 
-def test_an_account_tells_what_has_no_end_yet() -> None:
+def test_an_account_tells_what_has_no_end_yet(capsys: pytest.CaptureFixture[str]) -> None:
     tally = Tally(listed=1203)
     upload = Upload("b", "incoming/a", "1", 1)
     for state, times in (("processed", 1190), ("review", 7), ("rejected", 2), (FAILED, 1)):
         for _ in range(times):
             tally.add(upload, Outcome(state, repeated=state == "review"))
     assert tally.missing == 3
-    assert account(tally.table()) == {
+    Console(width=80).print(tally.table())
+    assert account(capsys.readouterr().out) == {
         "processed": 1190,
         "review": 7,
         "rejected": 2,
@@ -331,6 +356,41 @@ def test_an_account_tells_what_has_no_end_yet() -> None:
 
 def test_only_what_is_incoming_can_be_a_backlog(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        batch.main(["--bucket", BUCKET, "--prefix", "archived/"])
+        main(["batch", "--bucket", BUCKET, "--prefix", "archived/"])
     assert stop.value.code == 2
     assert "'archived/' is not under 'incoming/'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, "Set MODEL_BUCKET (the bucket that has the recogniser's data) and MAIL_FROM ("),
+        ({"MODEL_BUCKET": "models"}, "Set MAIL_FROM (the address that mails come from)"),
+        ({"MODEL_BUCKET": "m", "MAIL_FROM": "a@b.co", "MODEL_MAX_AGE": "soon"}, "'soon'"),
+    ],
+)
+def test_a_setting_that_is_missing_is_named_before_anything_is_begun(
+    environment: None, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], told: str
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    process = start()
+    printed, errors = process.communicate(timeout=60)
+    assert (process.returncode, printed) == (1, "")
+    assert told in errors
+    assert "Traceback" not in errors
+
+
+def test_a_bucket_that_is_not_there_is_told_in_a_line(cloud: Cloud) -> None:
+    process = start("--workers", "1", "--bucket", "nothing-here")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "The batch ended: An error occurred (NoSuchBucket)" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_name_in_the_account_is_text_and_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    upload = Upload("b", "incoming/[red]a[/nothing]\x1b[2J", "1", 1)
+    Tally(listed=1).add(upload, Outcome(FAILED, reason="[/b] is why"))
+    told = capsys.readouterr().err
+    assert "'incoming/[red]a[/nothing]\\x1b[2J': [/b] is why" in told

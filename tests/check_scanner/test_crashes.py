@@ -6,13 +6,16 @@ import io
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote_plus
 
+import boto3
 import pytest
+from botocore.config import Config
 from PIL import Image
-from support.cloud import BUCKET, MODELS, PREFIX, SENDER, Cloud, Trouble, running
+from support.cloud import BUCKET, MODELS, PREFIX, SENDER, Cloud, Late, Trouble, running
 from support.processes import crowd, release, spawn
 from support.scanner import Scanner, drawing, name, reading, same_every_time, scanner_on
 from support.wire import waits_for_the_body
@@ -23,6 +26,7 @@ from examples.check_scanner.errors import BusyError
 from examples.check_scanner.reading import Decision
 from examples.check_scanner.receive import PREFIX as INCOMING
 from examples.check_scanner.receive import Upload
+from examples.check_scanner.records import Records
 
 FINAL = ("processed", "review", "rejected")
 
@@ -116,6 +120,23 @@ def test_whichever_call_fails_nothing_is_lost_and_nothing_is_done_twice(
     for call in ("POST PutItem", "POST TransactWriteItems", "POST UpdateItem", "POST /"):
         assert call in failed
     assert len(scanner.cloud.table("processed")) == len(failed) * (decision == "processed")
+
+
+@pytest.mark.parametrize("call", ["PutItem", "TransactWriteItems", "UpdateItem"])
+def test_a_step_whose_answer_is_late_and_that_is_sent_again_is_known_for_ones_own(
+    scanner: Scanner, call: str
+) -> None:
+    """boto3 gives up waiting and asks again; the second request finds what the first one did."""
+    impatient = Config(read_timeout=0.5, retries={"max_attempts": 2})
+    dynamodb = boto3.resource("dynamodb", config=impatient).meta.client
+    scanner.services = replace(scanner.services, records=Records(dynamodb, PREFIX))
+    upload, body = case(scanner, "processed", 0)
+    scanner.cloud.late = {f"POST {call}": (late := Late())}
+    result = scanner.process(upload)
+    assert late.sent_again.is_set()
+    assert (result.decision, result.repeated) == ("processed", False)
+    assert len(assert_all_done(scanner, upload, "processed", body)) == 1
+    assert scanner.process(upload).repeated
 
 
 def test_an_upload_that_fails_at_another_call_each_time_gets_there_in_the_end(

@@ -15,11 +15,13 @@ from typing import Any
 import boto3
 import pytest
 
-from examples.check_scanner import demo, specimen
+from examples.check_scanner import specimen
+from examples.check_scanner.__main__ import FEWEST, main
 from examples.check_scanner.demo import show, uploads
 from examples.check_scanner.demo.acts import Play, play
 from examples.check_scanner.demo.cases import Case, cases
 from examples.check_scanner.demo.cloud import CHECKS, PREFIX, SENDER, Cloud, running
+from examples.check_scanner.demo.large import starts
 from examples.check_scanner.demo.promises import Promise, promises
 from examples.check_scanner.page import Story
 from examples.check_scanner.result import State
@@ -89,7 +91,7 @@ class Played:
 @pytest.fixture(scope="module")
 def played() -> Iterator[Played]:
     before = dict(os.environ)
-    checks = list(uploads.checks(demo.FEWEST))
+    checks = list(uploads.checks(FEWEST))
     os.environ["PYTHONPATH"] = _path()
     try:
         with running() as cloud:
@@ -103,6 +105,15 @@ def played() -> Iterator[Played]:
 def test_its_promises_are_kept(played: Played) -> None:
     assert played.broken() == []
     assert len(promises(played.play, played.cases, played.cloud)) == 15
+
+
+def test_a_large_model_is_downloaded_once_and_then_neither_after_a_restart_nor_unchanged(
+    played: Played,
+) -> None:
+    cold, restarted, asked, warm = starts(played.cloud)
+    assert cold.requests >= 1
+    assert (restarted.requests, asked.requests, warm.requests) == (0, 1, 0)
+    assert min(one.seconds for one in (cold, restarted, asked, warm)) > 0
 
 
 def test_an_upload_in_two_tables_is_noticed(played: Played) -> None:
@@ -121,7 +132,7 @@ def test_an_upload_in_no_table_is_noticed(played: Played) -> None:
 
 def test_a_second_deposit_of_one_check_is_noticed(played: Played) -> None:
     again = [replace(case, state=State.PROCESSED) for case in played.cases]
-    assert "No check is deposited twice." in played.broken(cases=again)
+    assert "No check is accepted twice." in played.broken(cases=again)
 
 
 def test_a_mail_too_many_is_noticed(played: Played) -> None:
@@ -170,7 +181,7 @@ def test_a_deposit_that_was_not_read_as_printed_is_noticed(played: Played, what:
         "claim": replace(one, deposit={**(one.deposit or {}), "amount_cents": 1}),
     }[what]
     others = [*played.cases[:number], wrong, *played.cases[number + 1 :]]
-    assert played.broken(cases=others) == ["What is deposited was read as it is printed."]
+    assert played.broken(cases=others) == ["What is accepted was read as it is printed."]
 
 
 def test_what_is_wrong_on_purpose_must_not_be_deposited(played: Played) -> None:
@@ -256,9 +267,9 @@ def test_too_few_checks_are_a_mistake_in_the_command(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["demo", "--checks", "1"])
     with pytest.raises(SystemExit) as exit:
-        demo.main()
+        main()
     assert exit.value.code == 2
-    assert "at least 5" in capsys.readouterr().err
+    assert "x>=5" in capsys.readouterr().err
 
 
 def test_the_same_number_draws_the_same_checks() -> None:

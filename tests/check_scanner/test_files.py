@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 from support.scanner import bomb, drawing, reading
 
-from examples.check_scanner import files, specimen
+from examples.check_scanner import files, model, specimen
 from examples.check_scanner.reading import Field
 
 ROOT = Path(__file__).parents[2]
@@ -38,14 +39,18 @@ def test_every_file_gets_its_line_however_bad_it_is(tmp_path: Path) -> None:
     (tmp_path / odd).write_bytes(drawing())
     paths = [*tmp_path.glob("*.*"), tmp_path / "missing.jpg"]
     done = run("read", "--json", *map(str, paths))
-    assert (done.returncode, done.stderr) == (0, b"")
+    assert (done.returncode, done.stderr) == (1, b"")
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["file"] for line in lines] == [str(path) for path in paths]
     found = {Path(line["file"]).name: line for line in lines}
     for line in lines:
         assert list(line) == KEYS
-        assert line["decision"] in ("accept", "review", "reject")
+        assert line["decision"] in ("accept", "review", "reject", "error")
         assert 0 <= line["confidence"] <= 1
+    for missing in ("missing.jpg", "directory.png"):  # no check was seen: none is rejected
+        line = found.pop(missing)
+        assert line["decision"] == "error"
+        assert "The file cannot be opened: " in line["reason"]
     good = found.pop("check.jpg")
     assert good["decision"] == "accept"
     assert good["routing"] == check.routing
@@ -56,24 +61,69 @@ def test_every_file_gets_its_line_however_bad_it_is(tmp_path: Path) -> None:
         "text.jpg": "no JPEG",
         "empty.png": "empty",
         "cut.jpg": "truncated",
-        "directory.png": "directory",
         "bomb.png": "more than 50,000,000 pixels",
-        "missing.jpg": "No such file",
     }.items():
         line = found.pop(name)
         assert line["decision"] == "reject"
         assert reason in line["reason"]
         assert line["routing"] is line["amount"] is None
     for line in found.values():  # pictures, but not of a check
-        assert line["decision"] != "accept"
+        assert line["decision"] in ("review", "reject")
         assert line["reason"]
     assert run("read", str(tmp_path / odd)).returncode == 0
 
 
 def test_without_a_file_the_usage_is_told() -> None:
     assert run("read").returncode == 2
-    assert b"usage" in (other := run("scan", "x.jpg")).stderr
+    assert b"Usage" in (other := run("scan", "x.jpg")).stderr
     assert other.returncode == 2
+
+
+def test_the_help_names_every_command() -> None:
+    help = run("--help")
+    assert help.returncode == 0
+    for command in ("read", "batch", "model"):
+        assert f"\n  {command} ".encode() in help.stdout
+        assert run(command, "--help").returncode == 0
+
+
+def test_the_commands_in_the_readme_run(tmp_path: Path) -> None:
+    """Each command of the sample's own, in turn; the demo has tests of its own."""
+    readme = (ROOT / "examples" / "check_scanner" / "README.md").read_text("utf-8")
+    commands = re.findall(
+        r"^\$ python -m examples.check_scanner(.*?)(?:#.*)?$", readme, re.MULTILINE
+    )
+    assert len(commands) == 5
+    assert "$ python -c" not in readme
+    path = os.pathsep.join([str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+    for command in commands:
+        words = command.split()
+        if not words:
+            continue
+        (tmp_path / "check.jpg").write_bytes(specimen.draw_jpeg(specimen.invent(1)))
+        done = subprocess.run(
+            [sys.executable, "-m", "examples.check_scanner", *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            timeout=120,
+        )
+        assert (done.returncode, done.stderr) == (0, b""), command
+    assert model.load(tmp_path / "e13b.npz").version == "1"
+
+
+def test_a_file_that_is_missing_is_an_error_and_a_bad_one_is_not(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_bytes(b"no image")
+    assert run("read", str(tmp_path / "text.jpg")).returncode == 0
+    missing = run("read", str(tmp_path / "missing.jpg"), str(tmp_path / "text.jpg"))
+    assert missing.returncode == 1
+    assert b"missing.jpg: error. The file cannot be opened: No such file" in missing.stdout
+    assert b"text.jpg: reject." in missing.stdout
+
+
+def test_a_name_that_would_command_the_terminal_is_quoted(tmp_path: Path) -> None:
+    (line,) = files.look([str(tmp_path / "\x1b[2J.jpg")], lambda _: reading())
+    assert files.describe(line).isprintable()
 
 
 def test_cents_and_words_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,7 +154,7 @@ def test_reading_files_needs_no_aws(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(drawing())
     code = (
         "import sys; from examples.check_scanner.__main__ import main; "
-        f"main(['read', {str(tmp_path / 'a.png')!r}]); "
+        f"main(['read', {str(tmp_path / 'a.png')!r}], standalone_mode=False); "
         "print([name for name in ('boto3', 'botocore', 'moto', 'dask') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True)

@@ -23,10 +23,13 @@ from examples.check_scanner import page, reader, specimen
 from examples.check_scanner.demo.acts import Act
 from examples.check_scanner.demo.cases import Case
 from examples.check_scanner.demo.cloud import Mail, Visit
+from examples.check_scanner.demo.large import Start
 from examples.check_scanner.demo.promises import Promise
 from examples.check_scanner.demo.uploads import Sent
 from examples.check_scanner.page import Story, picture
+from examples.check_scanner.quoted import quoted
 from examples.check_scanner.result import State
+from tmpcache.testing import Request
 
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}"
 REASON = "Bytes such as <b>these</b> & those."
@@ -99,6 +102,7 @@ def story() -> Story:
         promises=[Promise("Water is wet."), Promise("Pigs fly.", f"Not here: {HOSTILE}")],
         ledger=items,
         mails=[Mail("ann@example.com", HOSTILE, f"Dear {HOSTILE}\nBye")],
+        starts=[Start("cold", "downloaded", 1.25, 6), Start("restarted", "on disk", 0.05, 0)],
     )
 
 
@@ -177,10 +181,20 @@ def test_what_strangers_wrote_is_text_and_nothing_else(parsed: Parsed, source: s
     assert not parsed.all("script")
     assert not [name for _, a in parsed.tags for name in a if name.startswith("on")]
     text = "".join(parsed.text)
-    assert text.count(HOSTILE) >= 5  # name, ledger, promise, mail's subject and body
+    assert text.count(HOSTILE) >= 4  # ledger, promise, mail's subject and body
+    assert quoted(f"{HOSTILE}.jpg", 120) in text
     assert REASON in text
     assert HOSTILE not in source
     assert REASON not in source
+
+
+def test_a_long_name_with_line_breaks_is_one_short_line(story: Story) -> None:
+    sent = Sent("incoming/\u202eevil\r\n" + "x" * 1000, b"no image", "odd")
+    source = page.render(replace(story, cases=[*story.cases[1:], case(1, State.REJECTED, sent)]))
+    (shown,) = re.findall(r"<code>(&#39;.u202e.*?)</code>", source)
+    assert html.unescape(shown) == quoted("\u202eevil\r\n" + "x" * 1000, 120)
+    assert shown.isprintable()
+    assert len(shown) < 200
 
 
 def test_every_picture_says_what_it_is(parsed: Parsed) -> None:
@@ -189,7 +203,7 @@ def test_every_picture_says_what_it_is(parsed: Parsed) -> None:
     assert all(image["alt"] for image in images)
     assert "routing, account, serial outlined" in images[0]["alt"].replace(", amount", "")
     charts = [svg for svg in parsed.all("svg") if svg.get("role") == "img"]
-    assert len(charts) == 4
+    assert len(charts) == 3
     assert all("cold" in chart["aria-label"] for chart in charts)
 
 
@@ -220,6 +234,24 @@ def test_the_ledger_adds_up(story: Story, parsed: Parsed) -> None:
     assert cents > 0
     text = "".join(parsed.text)
     assert text.count(f"${cents // 100:,}.{cents % 100:02}") >= 3  # tile, summary, sum
+
+
+def test_what_a_large_model_costs_is_shown_with_where_it_came_from(parsed: Parsed) -> None:
+    text = " ".join("".join(parsed.text).split())
+    assert "a model of 50.0 MB, from an S3 20 ms away whose connections carry 90.0 MB" in text
+    assert "Cold downloaded 6 1.25 s" in text
+    assert "Restarted on disk 0 50 ms" in text
+
+
+def test_requests_are_counted_whole(story: Story) -> None:
+    """Not "0.17 requests a check": so many, in so many checks."""
+    (cold, _), visit = story.acts, story.acts[0].visits[0]
+    request = Request("GET", "/models/micr/e13b.npz", "", {}, 200, sent=22_000)
+    asked = replace(visit, requests=[request])
+    act = replace(cold, visits=[asked, *[visit] * 5])
+    source = page.render(replace(story, acts=[act]))
+    assert ">1 in 6 checks<" in source
+    assert ">22.0 kB<" in source
 
 
 def test_a_broken_promise_is_not_hidden(parsed: Parsed) -> None:
@@ -289,6 +321,8 @@ function look(frame) {
     images: [...page.images].map(i => i.complete && i.naturalWidth > 0),
     title: page.title,
     all: cards(),
+    sure: [...page.querySelectorAll(".fields td.number")].map(
+      e => e.textContent.trim() ? [e.offsetWidth, e.scrollWidth] : null).filter(e => e),
   };
   page.getElementById("show-review").click();
   found.review = cards();
@@ -336,6 +370,13 @@ def test_it_fits_a_phone_and_a_desk(seen: tuple[Any, str]) -> None:
     for look in seen[0]:
         assert look["overflow"] <= 0
         assert look["wide"] == []
+
+
+def test_how_sure_each_field_is_can_be_read_on_a_phone_too(seen: tuple[Any, str]) -> None:
+    phone, desk = seen[0]
+    assert len(phone["sure"]) == len(desk["sure"]) >= 9
+    for width, needed in (*phone["sure"], *desk["sure"]):
+        assert 0 < needed <= width
 
 
 def test_a_browser_shows_all_pictures_runs_nothing_and_has_no_complaints(

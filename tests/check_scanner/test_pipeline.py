@@ -60,7 +60,7 @@ def test_a_good_check_is_deposited_archived_and_its_sender_told(scanner: Scanner
     assert type(row["amount_cents"]) is Decimal
     (mail,) = scanner.cloud.mails()
     assert mail.destinations["ToAddresses"] == ["ann@example.com"]
-    assert mail.subject == "Your check has been deposited"
+    assert mail.subject == "Your check has been accepted for deposit"
     assert "$19.99" in mail.body
     assert "…5679" in mail.body
     assert "12345679" not in mail.body
@@ -114,7 +114,10 @@ def test_the_same_check_under_another_name_is_for_a_person(scanner: Scanner) -> 
     assert first.id in second.reason
     assert [row["id"] for row in scanner.cloud.table("processed")] == [first.id]
     assert [row["id"] for row in scanner.cloud.table("review")] == [second.id]
-    assert "look at it" in scanner.cloud.mails()[1].body
+    told = scanner.cloud.mails()[1].body
+    assert "look at it" in told
+    assert "sent in before" in told
+    assert first.id not in told  # that upload is somebody else's
 
 
 def test_a_check_that_waits_for_a_person_is_not_deposited_under_another_name(
@@ -175,6 +178,57 @@ def test_a_name_that_would_write_a_header_gets_no_mail(scanner: Scanner) -> None
     assert (result.decision, scanner.cloud.mails()) == ("rejected", [])
     (entry,) = scanner.cloud.table("audited")
     assert (entry["progress"], entry["mail"]) == ("done", "none")
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "^You won, see http://evil.example^2.00^3.png",
+        "^You won, see http://evil.example.png",
+        "^1^You won, see http://evil.example^3.png",
+        "^1^2.00^You won, see http://evil.example.png",
+        "^1^2.00^3.You won, see http://evil.example",
+        "^1^2.00^\r\nBcc: You won, see http://evil.example.png",
+        "^1^2.00^\u202eYou won, see http://evil.example.png",
+        "^1^2.00^" + "You won, see http://evil.example" * 20 + ".png",
+    ],
+)
+def test_a_stranger_cannot_have_the_bank_write_what_he_likes_to_whom_he_likes(
+    scanner: Scanner, rest: str
+) -> None:
+    """The name has the address and the text; in the mail is none of it, on record it is quoted."""
+    upload = Upload(BUCKET, f"incoming/victim@example.com{rest}", "5d41", 7)
+    result = scanner.process(upload)
+    (mail,) = scanner.cloud.mails()
+    for text in (mail.subject, mail.body):
+        assert "You won" not in text
+        assert "evil" not in text
+        assert "Bcc" not in text
+    assert "Reason: The file's name " in mail.body
+    assert "'victim@example.com^" in result.reason
+    assert result.reason.isprintable()
+    assert len(result.reason) < 200
+
+
+@pytest.mark.parametrize("decision", [*Decision])
+def test_no_mail_says_that_money_was_moved(scanner: Scanner, decision: Decision) -> None:
+    """What is processed is an instruction to deposit, and somebody else carries it out."""
+    scanner.read_line = same_every_time(reading(decision=decision, reason="So it is."))
+    scanner.process(scanner.upload(name()))
+    (mail,) = scanner.cloud.mails()
+    for text in (mail.subject, mail.body):
+        assert "deposited" not in text.replace("Nothing will be deposited", "")
+
+
+def test_a_reason_in_a_mail_is_one_short_line(scanner: Scanner) -> None:
+    """Whatever a decoder or a recogniser of somebody else's puts into its words."""
+    long = "Odd:\r\nBcc: all@example.com\x1b[2J" + "x" * 1000
+    scanner.read_line = same_every_time(reading(decision=Decision.REVIEW, reason=long))
+    scanner.process(scanner.upload(name()))
+    (told,) = (line for line in scanner.cloud.mails()[0].body.splitlines() if "Odd:" in line)
+    assert told.startswith("Reason: Odd: Bcc: all@example.com [2Jxxx")
+    assert told.isprintable()
+    assert len(told) < 320
 
 
 def test_what_is_too_large_is_rejected_without_downloading_it(

@@ -21,7 +21,7 @@ def record(bucket: str, key: str, **more: Any) -> dict[str, Any]:
     return {"s3": {"bucket": {"name": bucket}, "object": {"key": quote_plus(key, "/"), **more}}}
 
 
-@pytest.mark.parametrize("name", ["archive", "files", "money", "receive", "result"])
+@pytest.mark.parametrize("name", ["archive", "files", "money", "quoted", "receive", "result"])
 def test_the_examples_in_docstrings_run(name: str) -> None:
     module = importlib.import_module(f"examples.check_scanner.{name}")
     done = doctest.testmod(module)

@@ -12,7 +12,7 @@ import threading
 import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -47,6 +47,23 @@ class Trouble:
         return self.which == number if isinstance(self.which, int) else self.which in name
 
 
+@dataclass
+class Late:
+    """The first request of some name is carried out; its answer waits until it is sent again."""
+
+    call: str = ""
+    sent_again: threading.Event = field(default_factory=threading.Event)
+
+    def hold(self, call: str) -> bool:
+        """Return whether the answer to the request, known by its `call`, has to wait."""
+        if not self.call:
+            self.call = call
+            return True
+        if self.call == call:
+            self.sent_again.set()
+        return False
+
+
 class Cloud:
     """The three services as a test sees them; `calls` are those of the code under test."""
 
@@ -54,14 +71,17 @@ class Cloud:
         self.endpoint = ""
         self.calls: list[str] = []
         self.trouble: Trouble | None = None
+        #: What is late, by the name that it has in `calls`.
+        self.late: dict[str, Late] = {}
         self._counting = False
         self._lock = threading.RLock()
         self.app = moto()
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        """Answer one request, or do what `trouble` says."""
+        """Answer one request, or do what `trouble` and `late` say."""
         with self._lock:
             trouble, number = None, len(self.calls)
+            late = self.late.get(_name(environ)) if self._counting else None
             if self._counting:
                 self.calls.append(_name(environ))
                 if self.trouble and self.trouble.strikes(number, self.calls[-1]):
@@ -74,6 +94,9 @@ class Cloud:
                 if trouble.how == "kill":
                     os.kill(trouble.pid, signal.SIGKILL)
                 return _lost(environ, start)
+            held = late and late.hold(environ["HTTP_AMZ_SDK_INVOCATION_ID"])
+        if late and held:
+            late.sent_again.wait(60)
         return response(environ, start)
 
     # -- what tests do ------------------------------------------------------------------------
@@ -87,7 +110,7 @@ class Cloud:
                 self.s3.create_bucket(Bucket=bucket)
             tables.create(self.dynamodb, PREFIX)
             self.ses.verify_email_identity(EmailAddress=SENDER)
-        self.calls, self.trouble, self._counting = [], None, True
+        self.calls, self.trouble, self.late, self._counting = [], None, {}, True
 
     @contextmanager
     def unseen(self) -> Iterator[None]:

@@ -5,26 +5,14 @@ and SES on loopback, runs the function under Lambda's own runtime client, prints
 and writes one HTML page with everything. The exit status is 1 if a promise was not kept.
 """
 
-import argparse
 import importlib.util
 from pathlib import Path
 
-#: Fewest checks that every act has some of.
-FEWEST = 5
 
-
-def main() -> int:
-    """Run the demo."""
-    parser = argparse.ArgumentParser(prog="python -m examples.check_scanner")
-    parser.add_argument("--checks", type=int, default=60, help="how many to draw; default 60")
-    parser.add_argument(
-        "--output", type=Path, default=Path("check-scanner.html"), help="where the page goes"
-    )
-    arguments = parser.parse_args()
-    if arguments.checks < FEWEST:
-        parser.error(f"give at least {FEWEST} checks")
+def run(checks: int, output: Path) -> int:
+    """Run the demo with that many checks, and write its page."""
     if importlib.util.find_spec("awslambdaric") is None:
-        parser.error("the demo needs awslambdaric (Linux only): pip install -e '.[demo]'")
+        raise SystemExit("The demo needs awslambdaric (Linux only): pip install -e '.[demo]'.")
     from examples.check_scanner.demo.show import show
 
-    return show(arguments.checks, arguments.output.absolute())
+    return show(checks, output)

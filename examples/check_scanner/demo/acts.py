@@ -23,8 +23,6 @@ from examples.check_scanner.demo.uploads import Sent
 FIRST, SECOND = "e13b-1", "e13b-2"
 #: Seconds: the function's own default, and one that a demo can wait for.
 MAX_AGE, SHORT_MAX_AGE = 300.0, 1.0
-# As fine as the recogniser can use.
-_PIXELS_PER_MODULE = 4
 
 #: Is told how many invocations are done.
 Progress = Callable[[int], None]
@@ -114,7 +112,7 @@ def play(cloud: Cloud, checks: Sequence[Sent], odd: Sequence[Sent], progress: Pr
         done.append((sent, event))
         progress(len(done))
 
-    cloud.put_model(model.build(FIRST, _PIXELS_PER_MODULE))
+    cloud.put_model(model.build(FIRST, model.PIXELS_PER_MODULE))
     cold = Act("cold", "new process, empty disk")
     for sent in cold_checks[1:]:
         with function() as where:
@@ -144,7 +142,7 @@ def _new_model(
     visit: Callable[[Act, Function, Sent], None],
 ) -> Act:
     act = Act("new model", f"replaced, and max_age (here {SHORT_MAX_AGE:.0f} s) is over")
-    cloud.put_model(model.build(SECOND, _PIXELS_PER_MODULE))
+    cloud.put_model(model.build(SECOND, model.PIXELS_PER_MODULE))
     time.sleep(SHORT_MAX_AGE)
     with function(last.root, MODEL_MAX_AGE=str(SHORT_MAX_AGE)) as where:
         for sent in checks:

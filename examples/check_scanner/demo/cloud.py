@@ -80,9 +80,22 @@ class Cloud:
         tables.create(self._dynamodb, PREFIX)
         self.records = Records(self._dynamodb, PREFIX)
 
-    def put_model(self, body: bytes) -> None:
-        """Make ``body`` the recogniser's data."""
-        self._s3.put_object(Bucket=MODELS, Key=MODEL_KEY, Body=body)
+    @property
+    def endpoint(self) -> str:
+        """Where all services are."""
+        return self._server.endpoint
+
+    def forget(self) -> None:
+        """Forget the requests so far."""
+        self._server.forget()
+
+    def requests(self) -> "list[Request]":
+        """Those that reached S3 since then."""
+        return [one for one in self._server.requests if service(one) == "s3"]
+
+    def put_model(self, body: bytes, key: str = MODEL_KEY) -> None:
+        """Make ``body`` the recogniser's data, or that of another function."""
+        self._s3.put_object(Bucket=MODELS, Key=key, Body=body)
 
     def upload(self, sent: Sent) -> dict[str, Any]:
         """Put the object and return the event that S3 would send."""
@@ -97,11 +110,11 @@ class Cloud:
 
     def invoke(self, function: "Function", sent: Sent, event: dict[str, Any]) -> Visit:
         """Have ``function`` handle the event; raises `FunctionError` if it fails."""
-        self._server.forget()
+        self.forget()
         began = time.monotonic()
         answer = function.harness.invoke(event, timeout=60).result
         took = time.monotonic() - began
-        requests = [one for one in self._server.requests if service(one) == "s3"]
+        requests = self.requests()
         (result,) = answer["results"]
         return Visit(sent, result, took, requests, function.allocated(), function.scratch())
 
@@ -150,10 +163,12 @@ class Function:
 
 
 @contextmanager
-def function(root: Path | None = None, **environ: str) -> Iterator[Function]:
-    """Deploy the function; on a new disk, unless ``root`` is another one's cache."""
+def function(
+    root: Path | None = None, handler: str = _HANDLER, **environ: str
+) -> Iterator[Function]:
+    """Deploy a function; on a new disk, unless ``root`` is another one's cache."""
     given = {"TMPCACHE_ROOT": str(root)} if root else {}
-    with LambdaHarness(_HANDLER, directory=_SOURCES, environ=environ | given) as harness:
+    with LambdaHarness(handler, directory=_SOURCES, environ=environ | given) as harness:
         yield Function(harness, root or harness.tmp / f"tmpcache-{os.getuid()}")
 
 

@@ -39,7 +39,7 @@ def _bookkeeping(play: Play, cases: list[Case], cloud: Cloud) -> Iterator[tuple[
     )
     checks = Counter(identity(case.reading) for case in cases if case.state == State.PROCESSED)
     yield (
-        "No check is deposited twice.",
+        "No check is accepted twice.",
         _named({str(c) for c, times in checks.items() if times > 1}),
     )
     now = everything(cloud)
@@ -57,13 +57,13 @@ def _bookkeeping(play: Play, cases: list[Case], cloud: Cloud) -> Iterator[tuple[
 def _reading(cases: list[Case]) -> Iterator[tuple[str, str]]:
     accepted = [case for case in cases if case.state == State.PROCESSED]
     yield (
-        "What is deposited was read as it is printed.",
+        "What is accepted was read as it is printed.",
         _named({case.sent.key for case in accepted if not case.true}),
     )
     checks = [case for case in cases if case.sent.ends is None]
     enough = 2 * len(accepted) > len(checks)
     told = "" if enough else f"{len(accepted)} of {len(checks)}"
-    yield "Most checks are deposited without a person.", told
+    yield "Most checks are accepted without a person.", told
     elsewhere = {c.sent.key for c in cases if c.sent.ends not in (None, c.state)}
     yield "What is wrong on purpose is refused, or left to a person.", _named(elsewhere)
 

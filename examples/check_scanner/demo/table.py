@@ -3,34 +3,35 @@
 from collections.abc import Sequence
 
 import humanize
+from rich.table import Table
 
 from examples.check_scanner.demo.acts import Act
 from examples.check_scanner.result import State
 
-_HEAD = [
-    ("", "", "", "", "", "requests", "for the", "down-", "seconds", "model"),
-    (
-        "",
-        "uploads",
-        "processed",
-        "review",
-        "rejected",
-        "to S3",
-        "model",
-        "loaded",
-        "each",
-        "ready in",
-    ),
-]
+_HEAD = (
+    "",
+    "uploads",
+    "processed",
+    "review",
+    "rejected",
+    "requests\nto S3",
+    "for the\nmodel",
+    "down-\nloaded",
+    "seconds\neach",
+    "model\nready in",
+)
+#: Columns of a terminal that the table needs; where it is written to a file, it takes them.
+WIDTH = 100
 
 
-def table(acts: Sequence[Act]) -> str:
+def table(acts: Sequence[Act]) -> Table:
     """Lay the acts out, numbers to the right."""
-    rows = [*_HEAD, *map(cells, acts)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [_line(row, widths) for row in rows]
-    rule = "─" * sum(widths, 2 * (len(widths) - 1))
-    return "\n".join([*lines[: len(_HEAD)], rule, *lines[len(_HEAD) :], rule])
+    laid_out = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for number, head in enumerate(_HEAD):
+        laid_out.add_column(head, justify="right" if number else "left", vertical="bottom")
+    for act in acts:
+        laid_out.add_row(*cells(act))
+    return laid_out
 
 
 def cells(act: Act) -> tuple[str, ...]:
@@ -57,13 +58,10 @@ def size(count: int) -> str:
 def milliseconds(seconds: float) -> str:
     """A short time for people.
 
-    >>> milliseconds(0.0001234), milliseconds(0.0987)
-    ('0.12 ms', '99 ms')
+    >>> milliseconds(0.0001234), milliseconds(0.0987), milliseconds(1.2)
+    ('0.12 ms', '99 ms', '1.20 s')
     """
+    if seconds >= 1:
+        return f"{seconds:.2f} s"
     thousandths = 1000 * seconds
     return f"{thousandths:.0f} ms" if thousandths >= 10 else f"{thousandths:.2f} ms"
-
-
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    title, *numbers = map(str.rjust, row, widths)
-    return "  ".join([title.strip().ljust(widths[0]), *numbers]).rstrip()

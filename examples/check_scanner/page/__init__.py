@@ -1,7 +1,8 @@
 """The page that shows what a run of the demo did: one HTML file that needs nothing else.
 
 Pictures are inside it as data URIs, the filter is CSS, there is no script at all, and its content
-security policy forbids any: names and mails come from strangers. Jinja escapes whatever is put in.
+security policy forbids any: names and mails come from strangers. Jinja escapes whatever is put in;
+names are quoted and cut.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,11 +15,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from examples.check_scanner.demo.acts import Act
 from examples.check_scanner.demo.cases import Case
 from examples.check_scanner.demo.cloud import Mail
+from examples.check_scanner.demo.distance import LATENCY, RATE
+from examples.check_scanner.demo.large import SIZE, Start
 from examples.check_scanner.demo.promises import Promise
 from examples.check_scanner.demo.table import milliseconds, size
 from examples.check_scanner.money import dollars
 from examples.check_scanner.page import chart
 from examples.check_scanner.page.picture import shot
+from examples.check_scanner.quoted import quoted
 from examples.check_scanner.result import State
 
 _LABELS = {
@@ -34,13 +38,18 @@ _SHORT = {"routing": "R", "account": "A", "serial": "S", "amount": "$", "courtes
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """All that the page tells; ``ledger`` has the items of the tables in which uploads end."""
+    """All that the page tells.
+
+    ``ledger`` has the items of the tables in which uploads end, ``starts`` how another function
+    came by a large model.
+    """
 
     acts: Sequence[Act]
     cases: Sequence[Case]
     promises: Sequence[Promise]
     ledger: Mapping[State, Sequence[Mapping[str, Any]]]
     mails: Sequence[Mail]
+    starts: Sequence[Start] = ()
 
 
 def write(story: Story, path: Path) -> None:
@@ -58,7 +67,10 @@ def render(story: Story) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        dollars=lambda cents: dollars(int(cents)), size=size, milliseconds=milliseconds
+        dollars=lambda cents: dollars(int(cents)),
+        milliseconds=milliseconds,
+        quoted=quoted,
+        size=size,
     )
     numbers = {case.id: number for number, case in enumerate(story.cases, 1)}
     sums = {state: _sum(story.ledger[state]) for state in State}
@@ -68,7 +80,10 @@ def render(story: Story) -> str:
         numbers=numbers,
         sums=sums,
         chart=chart,
-        panels=chart.panels(story.acts),
+        panels=chart.panels(story.acts, story.starts),
+        large=SIZE,
+        away=LATENCY,
+        rate=RATE,
         shots={case.id: shot(case) for case in story.cases},
     )
 

@@ -1,13 +1,14 @@
 """What the cache saved, as bars: geometry here, SVG in the template."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from examples.check_scanner.demo.acts import Act
+from examples.check_scanner.demo.large import SIZE, Start
 from examples.check_scanner.demo.table import milliseconds, size
 
 #: Units of the drawing.
-WIDTH, ROW, LABEL, VALUE = 260, 26, 80, 58
+WIDTH, ROW, LABEL, VALUE = 290, 26, 86, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,42 +35,29 @@ class Panel:
         return ROW * len(self.bars)
 
 
-def panels(acts: Sequence[Act]) -> list[Panel]:
-    """Four measures, each per check: the median of times, the mean of counts."""
+def panels(acts: Sequence[Act], starts: Sequence[Start]) -> list[Panel]:
+    """How soon a large model is there, and what the scanner's own one cost, act by act."""
+    ready = [(one.title, one.seconds, milliseconds(one.seconds)) for one in starts]
+    used = [act for act in acts if act.model_seconds is not None]
+    asked = [(a.title, a.model_requests, _each(a.model_requests, a)) for a in used]
+    loaded = [(a.title, a.model_bytes, size(a.model_bytes)) for a in used]
     return [
-        _panel("Time per check", "with the start of the process", acts,
-               lambda act: act.seconds, lambda value: f"{value:.2f} s"),
-        _panel("Until the model is ready", "downloaded, parsed, prepared", acts,
-               lambda act: act.model_seconds, milliseconds),
-        _panel("Requests for the model", "per check", acts,
-               lambda act: _each(act, act.model_requests), lambda value: f"{value:.2g}"),
-        _panel("Model downloaded", "per check", acts,
-               lambda act: _each(act, act.model_bytes), lambda value: size(round(value))),
-    ]  # fmt: skip
+        _panel(f"Until a model of {size(SIZE)} is ready", "another function, see above", ready),
+        _panel("Requests for the model of the scanner", "in all checks of an act", asked),
+        _panel("Downloaded of the model of the scanner", "in all checks of an act", loaded),
+    ]
 
 
-def _panel(
-    title: str,
-    about: str,
-    acts: Sequence[Act],
-    measure: Callable[[Act], float | None],
-    text: Callable[[float], str],
-) -> Panel:
-    values = [measure(act) for act in acts]
-    most = max((value for value in values if value), default=1.0)
+def _panel(title: str, about: str, rows: Sequence[tuple[str, float, str]]) -> Panel:
+    most = max((value for _, value, _ in rows), default=0) or 1
     room = WIDTH - LABEL - VALUE
     bars = [
-        Bar(
-            act.title,
-            number * ROW,
-            round(room * (value or 0.0) / most, 1),
-            "not needed" if value is None else text(value) if value else "0",
-        )
-        for number, (act, value) in enumerate(zip(acts, values, strict=True))
+        Bar(name, number * ROW, round(room * value / most, 1), text)
+        for number, (name, value, text) in enumerate(rows)
     ]
     return Panel(title, about, bars)
 
 
-def _each(act: Act, total: int) -> float | None:
-    """Per check; None if the act needed no model."""
-    return None if act.model_seconds is None else total / len(act.visits)
+def _each(requests: int, act: Act) -> str:
+    checks = len(act.visits)
+    return f"{requests} in {checks} check{'s' if checks > 1 else ''}"

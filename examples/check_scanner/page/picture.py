@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from examples.check_scanner.demo.cases import FIELDS, Case
+from examples.check_scanner.effort import open_upload
 from examples.check_scanner.errors import BadImageError
-from examples.check_scanner.picture import open_picture
 
 #: Pixels that pictures on the page are wide, and that enlarged lines are at most.
 WIDTH, LINE_WIDTH = 680, 1_000
@@ -52,7 +52,7 @@ def shot(case: Case) -> Shot | None:
         path = Path(directory, "original")
         path.write_bytes(case.original)
         try:
-            image = open_picture(path).image
+            image = open_upload(path).image
         except BadImageError:
             return None
     found = _found(case)
