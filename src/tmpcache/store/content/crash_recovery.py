@@ -15,7 +15,7 @@ import os
 from ..filesystem.files import allocated, names, open_file, remove
 from ..index import DamagedIndexError
 from ..leases.file_lock import try_lock
-from ..staging import merge
+from ..staged_copies import merge
 from . import blobs, eviction
 
 TYPE_CHECKING = False

@@ -57,7 +57,7 @@ from ..content.quota import FULL, Quota
 from ..filesystem import files
 from ..index import Index, IndexTooLargeError, UnfitIndexError
 from ..root import boot_id, denied
-from ..staging import merge
+from ..staged_copies import merge
 from .index_wait import BUSY_TIMEOUT, IndexWait
 
 TYPE_CHECKING = False

@@ -41,7 +41,7 @@ from ...common.forking import here, recover_from_fork
 from ...errors import QuotaExceededError, TmpCacheError
 from ..content import crash_recovery
 from ..index import ReplacedError
-from ..staging import is_waiting, merge, record_uses
+from ..staged_copies import is_waiting, merge, record_uses
 from . import session_file
 
 TYPE_CHECKING = False

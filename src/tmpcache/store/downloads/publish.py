@@ -11,7 +11,7 @@ from ...common.objects import Copy
 from ..content import blobs
 from ..filesystem.files import inode
 from ..leases.session import lease_id
-from ..staging import merge, stage
+from ..staged_copies import merge, stage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from ...errors import TmpCacheError
 from ..content import blobs
 from ..filesystem.files import inode
 from ..leases.session import lease_id
-from ..staging import merge
+from ..staged_copies import merge
 from .publish import row_of
 
 TYPE_CHECKING = False

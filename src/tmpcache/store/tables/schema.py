@@ -26,7 +26,7 @@ SCHEMA = (
     """CREATE TABLE validations (
         object INTEGER NOT NULL, scope TEXT NOT NULL, validated_at REAL NOT NULL,
         PRIMARY KEY (object, scope)) WITHOUT ROWID""",
-    # Filled and emptied by :mod:`.staging`: one row is a new copy with its validation.
+    # Filled and emptied by :mod:`..staged_copies`: one row is a new copy with its validation.
     """CREATE TABLE staged (
         bucket TEXT NOT NULL, key TEXT NOT NULL, version TEXT NOT NULL, origin TEXT NOT NULL,
         etag TEXT NOT NULL, version_id TEXT, received_at REAL NOT NULL, scope TEXT,
