@@ -29,7 +29,7 @@ LAYERS = """
     store.leases
     store.tables
     store.index
-    store.staged_copies, store.commit_counters
+    store.staged_copies, store.changes
     store.root
     store.content, store.scratch_directories
     store.database

@@ -4,8 +4,8 @@ This package knows nothing of S3. An object's content lies in ``blobs/``, named 
 SQLite index records objects, blobs and reservations; :class:`.store.Store` is what others use.
 
 Each layer imports only those before it: `filesystem`, `leases`, `index` (with `tables`,
-`staged_copies` and `commit_counters`), `root`, `content` (blobs, quota, eviction), `database`,
-`downloads`, `store`, and beside each other `many_objects` and `maintenance`.
+`staged_copies` and `changes`), `root`, `content` (blobs, quota, eviction), `database`, `downloads`,
+`store`, and beside each other `many_objects` and `maintenance`.
 """
 
 from .store import Store

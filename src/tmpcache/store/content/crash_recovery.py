@@ -2,7 +2,7 @@
 
 * :func:`reclaim` removes session files and partials of dead processes, and their reservations.
 * :func:`reconcile` compares ``blobs/`` with the index, after a transaction changed files and did
-  not commit. :mod:`..commit_counters` tells that.
+  not commit. :mod:`..changes` tells that.
 * :func:`rebuild` fills a new index from the files on disk.
 
 All run inside a write transaction, so no live process has changed files and not committed yet.

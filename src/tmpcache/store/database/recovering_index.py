@@ -50,7 +50,7 @@ from ...errors import (
     is_out_of_files,
     too_many_files,
 )
-from ..commit_counters import CommitCounters
+from ..changes import Changes
 from ..content import crash_recovery, eviction
 from ..content.checked_values import totals
 from ..content.quota import FULL, Quota
@@ -98,7 +98,7 @@ class RecoveringIndex:
         #: The thread that is in a transaction, 0 for none.
         self.writer = 0
         #: None until the index is opened for the first time.
-        self.changes: CommitCounters | None = None
+        self.changes: Changes | None = None
         self.quota = Quota(root, quota, min_free, statvfs)
         self._index: Index | None = None
         #: The inode of the index that was opened last, or could not be opened.
@@ -194,7 +194,7 @@ class RecoveringIndex:
                 self._remove_damaged()
         self.close()
 
-    def _recover_from_lost_changes(self, changes: CommitCounters) -> None:
+    def _recover_from_lost_changes(self, changes: Changes) -> None:
         """Open index and ``changes`` again: the latter was deleted, replaced or closed."""
         if changes.is_open:
             self.close()
@@ -250,7 +250,7 @@ class RecoveringIndex:
         self.root.prepare()
         with self._wait.lock_directory():
             if self.changes is None or not self.changes.is_in_place:
-                self.changes = CommitCounters(self.root.changes)
+                self.changes = Changes(self.root.changes)
             self._last_inode = files.inode(self.root.index)
             index = Index(self.root.index, quota=self.quota.quota, busy_timeout=BUSY_TIMEOUT)
             self._last_inode = index.inode
@@ -266,7 +266,7 @@ class RecoveringIndex:
         self.root.remove_unused_formats()
         return index
 
-    def _bring_up_to_date(self, index: Index, changes: CommitCounters) -> bool:
+    def _bring_up_to_date(self, index: Index, changes: Changes) -> bool:
         """Rebuild a new index, and one whose last change was not committed; return whether it was.
 
         Check one of an earlier boot.

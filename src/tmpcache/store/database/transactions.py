@@ -22,7 +22,7 @@ recovers when it is damaged or the disk is full.
 
 * SQLite makes the rows of a transaction change all together or not at all. It cannot undo what the
   operation did to files.
-* So each transaction first writes a number into the file ``changes`` (:mod:`..commit_counters`) and
+* So each transaction first writes a number into the file ``changes`` (:mod:`..changes`) and
   the same number into the index. After a kill or an error the two differ. The next transaction,
   in whatever process, sees that and reconciles files and rows before it runs its own operation.
 * An operation that ends with :class:`QuotaExceededError` and has evicted nothing has changed no

@@ -8,7 +8,7 @@ SCOPES_KEPT = 8
 
 # `superseded`: no object refers to the blob any more. `boot`: the boot during which the blob was
 # last known to be whole. `sha256`: of the content, if a caller has asked for that.
-# `ledger.changes`: see :mod:`..commit_counters`. The triggers update the rest of `ledger`, and
+# `ledger.changes`: see :mod:`..changes`. The triggers update the rest of `ledger`, and
 # `superseded`, in the same transaction as what they are derived from.
 SCHEMA = (
     """CREATE TABLE blobs (

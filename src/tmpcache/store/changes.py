@@ -1,4 +1,4 @@
-"""The commit counters: two numbers in the file ``changes``, and one in the index.
+"""The file ``changes``: two numbers that tell whether the last change was committed.
 
 A write transaction takes the next number. It writes that to the file before it changes anything,
 into the index (``ledger.changes``) as part of the transaction, and to the file once more, as the
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _WORD, _SIZE, _LIMIT = 8, 16, 2**62
 
 
-class CommitCounters:
+class Changes:
     """The number of the last change begun, and that of the last change committed.
 
     The file is read and written, not mapped: to read from a mapping is a SIGBUS if somebody has
