@@ -42,7 +42,7 @@ from ...errors import QuotaExceededError, TmpCacheError
 from ..content import crash_recovery
 from ..index import ReplacedError
 from ..staged_copies import is_waiting, merge, record_uses
-from . import session_file
+from . import session_within_quota
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ class Transactions:
                 if unfinished:  # a transaction changed files and did not commit
                     crash_recovery.reconcile(index, self._root)
                 if self.session is not None:
-                    session_file.keep_visible(index, self._quota, self.session)
+                    session_within_quota.keep_visible(index, self._quota, self.session)
                 try:
                     result = operation(index)
                     self._quota.make_room_for_index(index)
