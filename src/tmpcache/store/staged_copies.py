@@ -15,10 +15,9 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
-    from ..common.objects import Copy
     from .index import Index
 
 #: Stages nothing if the tables know the object: its staged row must be the only one.
@@ -80,18 +79,3 @@ def merge(index: Index, rows: Sequence[tuple[Any, ...]] = ()) -> None:
 def _merge(index: Index) -> None:
     for statement in _MERGE:
         index.run(statement)
-
-
-def record_uses(index: Index, used: Mapping[tuple[str, str, str, str], tuple[Copy, float]]) -> None:
-    """Record when copies were used last, each under its object's identity."""
-    if not used:
-        return
-    index.run_many(
-        "UPDATE blobs SET used_at = max(used_at, ?) WHERE name = ?",
-        [(at, copy.name) for copy, at in used.values()],
-    )
-    index.run_many(
-        "UPDATE objects SET used_at = max(used_at, ?) "
-        "WHERE bucket = ? AND key = ? AND version = ? AND origin = ?",
-        [(at, *copy.identity) for copy, at in used.values()],
-    )

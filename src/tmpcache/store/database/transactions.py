@@ -41,12 +41,12 @@ from ...common.forking import here, recover_from_fork
 from ...errors import QuotaExceededError, TmpCacheError
 from ..content import crash_recovery
 from ..index import ReplacedError
-from ..staged_copies import is_waiting, merge, record_uses
+from ..staged_copies import is_waiting, merge
 from . import session_within_quota
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import TypeVar
 
     from ...common.objects import Copy
@@ -129,7 +129,7 @@ class Transactions:
         """In a transaction: merge staged copies into the tables, and record uses."""
         merge(index)
         uses, self.unrecorded_uses, self.flushed_at = self.unrecorded_uses, {}, self._clock()
-        record_uses(index, uses)
+        _record_uses(index, uses)
 
     def _run(self, operation: Callable[[Index], T], *, merge_first: bool) -> T:
         self._refuse_reentry()
@@ -210,3 +210,20 @@ class Transactions:
             self._index.use(lambda index: self._transact(index, remove, merge_first=True))
             self._index.close()
             self._index.use(lambda index: None)
+
+
+def _record_uses(
+    index: Index, used: Mapping[tuple[str, str, str, str], tuple[Copy, float]]
+) -> None:
+    """Record when copies were used last, each under its object's identity."""
+    if not used:
+        return
+    index.run_many(
+        "UPDATE blobs SET used_at = max(used_at, ?) WHERE name = ?",
+        [(at, copy.name) for copy, at in used.values()],
+    )
+    index.run_many(
+        "UPDATE objects SET used_at = max(used_at, ?) "
+        "WHERE bucket = ? AND key = ? AND version = ? AND origin = ?",
+        [(at, *copy.identity) for copy, at in used.values()],
+    )
