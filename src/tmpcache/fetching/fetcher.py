@@ -30,7 +30,7 @@ from ..invocations.context import NEVER, current, current_deadline, current_star
 from ..origin import scope_of
 from ..store.store import is_safe
 from .freshness import is_always_stale, is_fresh, may_serve_stale
-from .known_copies import KnownCopies
+from .remembered_copies import RememberedCopies
 from .single_flight import SingleFlight
 from .tally import Tally
 
@@ -60,7 +60,7 @@ class Fetcher:
         self.store, self.origin, self.clock = store, origin, clock
         self._max_age, self._stale_if_error = settings.max_age, settings.stale_if_error
         self.lock_timeout, self.is_offline = settings.lock_timeout, settings.offline
-        self.known, self.tally = KnownCopies(), Tally()
+        self.remembered, self.tally = RememberedCopies(), Tally()
         self._downloader: Downloader | None = None
         #: Give up values that `load` keeps, until their files have so many bytes; False if there
         #: are none.
@@ -79,7 +79,9 @@ class Fetcher:
             from .downloader import Downloader
             from .origin_requests import OriginRequests
 
-            requests = OriginRequests(self.origin, self.store, self.known, self.tally, self.clock)
+            requests = OriginRequests(
+                self.origin, self.store, self.remembered, self.tally, self.clock
+            )
             self._downloader = Downloader(requests, self.store, self.lock_timeout)
         return self._downloader
 
@@ -103,7 +105,7 @@ class Fetcher:
         """See :meth:`tmpcache.Cache.fetch`. The hit from memory is here, as it must be quick."""
         is_hit = False
         try:
-            copy = self.known.get((bucket, key, version_id))  # type: ignore[arg-type]
+            copy = self.remembered.get((bucket, key, version_id))  # type: ignore[arg-type]
             if copy is not None:
                 now, limit = self.clock(), self._max_age if max_age is None else max_age
                 run = current()
@@ -150,12 +152,12 @@ class Fetcher:
     def _serve_from_index(
         self, name: ObjectName, max_age: float
     ) -> tuple[Copy | None, Served | None]:
-        """Return (copy, answer): the known copy, and the answer if it is fresh."""
-        known = self.known.get((name.bucket, name.key, name.version or None))
+        """Return (copy, answer): the remembered copy, and the answer if it is fresh."""
+        remembered = self.remembered.get((name.bucket, name.key, name.version or None))
         start = current_start()
-        if known is not None and is_always_stale(max_age, start, name.version):
+        if remembered is not None and is_always_stale(max_age, start, name.version):
             # The origin is asked in any case. If another process has a newer copy, the answer says.
-            return known, None
+            return remembered, None
         copy = self.store.look_up(name, self.origin.scope)
         if copy is None or not is_fresh(
             copy.validated_at, self.clock(), max_age, start, name.version
@@ -267,7 +269,7 @@ class Fetcher:
             self.store.touch(copy, self.clock())
         with self.tally.lock:
             self.tally.outcomes[outcome] += counted
-        self.known.remember(name, copy)
+        self.remembered.remember(name, copy)
         if (run := current()) is not None:
             run.note_file(file)
         return file

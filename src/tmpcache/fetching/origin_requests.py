@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..common.objects import Copy, ObjectName
     from ..origin import Origin
     from ..store import Store
-    from .known_copies import KnownCopies
+    from .remembered_copies import RememberedCopies
     from .tally import Tally
 
 #: A bucket that did not answer within `_LONG_WAIT` seconds is not asked again for
@@ -40,11 +40,11 @@ class OriginRequests:
         self,
         origin: Origin,
         store: Store,
-        known: KnownCopies,
+        remembered: RememberedCopies,
         tally: Tally,
         clock: Callable[[], float],
     ) -> None:
-        self.origin, self._store, self._known = origin, store, known
+        self.origin, self._store, self._remembered = origin, store, remembered
         self.tally, self.clock = tally, clock
         #: Origin and bucket, and until when they are not asked (`time.monotonic`).
         self._unresponsive: dict[tuple[str, str], float] = {}
@@ -97,14 +97,14 @@ class OriginRequests:
             copy = copy.for_scope(scope)
         copy = self._store.confirm(name, copy, answer.asked_at)
         if copy.validated_at is None:
-            self._known.forget(name)
+            self._remembered.forget(name)
         return copy
 
     def record_refusal(
         self, name: ObjectName, error: ObjectNotFoundError | AccessDeniedError
     ) -> None:
         """Record a 404 or 403: no copy is fresh any more, to anyone or to the scope refused."""
-        self._known.forget(name)
+        self._remembered.forget(name)
         if isinstance(error, ObjectNotFoundError):
             self._store.forget(name)
         else:
