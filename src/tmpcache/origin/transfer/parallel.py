@@ -20,8 +20,8 @@ from .. import UNSAID, Reply
 from .backoff import Backoff
 from .byte_ranges import RangePlan
 from .conditional_requests import is_strong, request_object
-from .connection import Connection, open_connections
 from .errors import HaltedError, UnusableRangeError
+from .range_reader import RangeReader, open_connections
 from .state import TransferState
 
 TYPE_CHECKING = False
@@ -138,7 +138,7 @@ class Transfer:
         state = self._state
         try:
             while self._plan.gaps:  # again, if a helper gave its range back
-                Connection(state, self._backoff, self._deadline, self._split).work(reply)
+                RangeReader(state, self._backoff, self._deadline, self._split).work(reply)
                 self._join_helpers()
                 reply = None
         except BaseException as error:
@@ -169,7 +169,7 @@ class Transfer:
         deadline = deadline_within(self._deadline, asks_once=True)
         for _ in range(count):
             backoff = Backoff(self._name, deadline, _MAX_HELPER_BREAKS)
-            connection = Connection(self._state, backoff, deadline)
+            connection = RangeReader(self._state, backoff, deadline)
             # Counted before the check: of two transfers that check at the same time, at least one
             # sees too many.
             connection.register()

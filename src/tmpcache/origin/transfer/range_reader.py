@@ -1,4 +1,4 @@
-"""One connection of a transfer: it reads range after range into the sink."""
+"""One of the readers of a transfer: it reads range after range into the sink."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _MEASURED, _FAST = 0.03, 400e6
 _FIRST_READ, _MAX_READ = 256 * 1024, 2 * 1024 * 1024
 
 #: Connections of this process that transfer objects.
-open_connections: set[Connection] = set()
+open_connections: set[RangeReader] = set()
 os.register_at_fork(after_in_child=open_connections.clear)
 
 
-class Connection:
+class RangeReader:
     """Sends one request after the other, and reads their responses into the sink.
 
     The leading connection runs in the calling thread, and has `split`: it calls that when a range
