@@ -87,10 +87,10 @@ class Reservation:
         self._database.write(lambda index: index.run(sql, allocated, self._file_name))
 
     def record_progress(
-        self, etag: str, size: int, checksum: str, received: int, digest: str, runs: str
+        self, etag: str, size: int, checksum: str, received: int, digest: str, islands: str
     ) -> None:
         """Record what the file holds, for the download that resumes it."""
-        values = etag, size, checksum, received, digest, runs
+        values = etag, size, checksum, received, digest, islands
         file = self._file.status.st_ino, self._database.boot, self._file_name
         self._database.write(
             lambda index: index.run(

@@ -33,7 +33,7 @@ SCHEMA = (
         name TEXT NOT NULL, size INTEGER NOT NULL, allocated INTEGER NOT NULL,
         inode INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, used_at REAL NOT NULL,
         boot TEXT NOT NULL, PRIMARY KEY (bucket, key, version, origin)) WITHOUT ROWID""",
-    # `islands` are the out-of-order runs of a partial file, see :mod:`..downloads.out_of_order`.
+    # `islands` are the islands of a partial file, see :mod:`..downloads.islands`.
     """CREATE TABLE partials (
         name TEXT PRIMARY KEY, reserved INTEGER NOT NULL, etag TEXT, size INTEGER, checksum TEXT,
         received INTEGER, digest TEXT, islands TEXT, inode INTEGER, boot TEXT)
