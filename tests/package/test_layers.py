@@ -34,7 +34,7 @@ LAYERS = """
     store.content, store.scratch_directories
     store.database
     store.downloads
-    store.store, store.many_objects, store, cached_file
+    store.store, store.many_copies, store, cached_file
     reports
     store.maintenance
     invocations

@@ -5,7 +5,7 @@ SQLite index records objects, blobs and reservations; :class:`.store.Store` is w
 
 Each layer imports only those before it: `filesystem`, `leases`, `index` (with `tables`,
 `staged_copies` and `changes`), `root`, `content` (blobs, quota, eviction), `database`, `downloads`,
-`store`, and beside each other `many_objects` and `maintenance`.
+`store`, and beside each other `many_copies` and `maintenance`.
 """
 
 from .store import Store

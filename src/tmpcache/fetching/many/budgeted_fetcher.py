@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ...common.deadline import Deadline
     from ...common.objects import Copy, ObjectName
     from ...origin import GetOptions, Origin, Unchanged
-    from ...store.many_objects import FreeSpace
+    from ...store.many_copies import FreeSpace
     from ..fetcher import Fetcher
 
     ObjectKey = tuple[str, str, str]

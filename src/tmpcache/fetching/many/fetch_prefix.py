@@ -152,7 +152,7 @@ def _answer_listed(fetcher: Fetcher, bucket: str, page: list[Listed], at: float)
     Credentials that may list need not be allowed to read. So a listing confirms only copies that S3
     has given or confirmed to the same scope before (`Copy.validated_at`).
     """
-    from ...store.many_objects import confirm_again, look_up_many
+    from ...store.many_copies import confirm_again, look_up_many
 
     store, origin = fetcher.store, fetcher.origin.name
     scope = scope_of(fetcher.origin, page[0].scope)

@@ -1,4 +1,4 @@
-"""Many objects at a time: looked up, confirmed and listed in a few statements, not one each."""
+"""Many copies at a time: looked up, confirmed and listed in a few statements, not one each."""
 
 from __future__ import annotations
 
