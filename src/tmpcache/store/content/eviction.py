@@ -8,7 +8,9 @@ Superseded blobs go first, then the least recently used. A leased blob is never 
 
 # Protocol
 
-The index's write lock is held, so there is one evictor at a time. For at most 64 blobs at a time it
+The index's write lock is held, so there is one evictor at a time. Where the disk is too full to
+open the index, :mod:`..database.room_for_index` excludes all others. For at most 64 blobs at a time
+the evictor
 
 1. announces their lease ids, in the session of every live process;
 2. reads the leases of all these processes;
@@ -98,7 +100,8 @@ def evict(root: Root, index: Index, victims: Sequence[Victim]) -> list[Victim]:
 def evict_without_index(root: Root, needed: int) -> None:
     """Delete at least `needed` bytes of the oldest blobs when the index has no room to be opened.
 
-    The caller marks a change as unfinished, so that the next transaction reconciles.
+    The caller holds the write lock or excludes that anybody has it, and marks a change as
+    unfinished, so that the next transaction reconciles.
     """
     leased, found = root.live_sessions.leased(), []
     for name in names_in(root.blobs, blobs.is_name):

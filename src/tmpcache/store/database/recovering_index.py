@@ -17,8 +17,8 @@ idempotent.
 * *Descriptors closed* by a program that daemonizes (``EBADF``): all is opened again. The old
   connection is never closed, as its descriptors may be other files by now.
 * *A directory deleted*, or this user's rights on it lost: created again, and given back.
-* *Disk full*: 1 MiB of blobs is evicted. Where the index cannot even be opened, the blobs with the
-  oldest mtime are deleted, and ``changes`` tells the next process that files and rows differ.
+* *Disk full*: 1 MiB of blobs is evicted. Where the index cannot even be opened, these are the blobs
+  with the oldest mtime (:mod:`.room_for_index`).
 * *Too large* for the quota with all its free pages: these are given back to the file system.
 
 Three failures are the caller's: the index is locked for longer than the call can wait, the process
@@ -51,7 +51,7 @@ from ...errors import (
     too_many_files,
 )
 from ..changes import Changes
-from ..content import crash_recovery, eviction
+from ..content import crash_recovery
 from ..content.checked_values import totals
 from ..content.quota import FULL, Quota
 from ..filesystem import files
@@ -204,18 +204,18 @@ class RecoveringIndex:
     def _recover_from_full_disk(self) -> None:
         """Evict blobs although the index cannot be written: files go first, then their rows."""
         if self._index is None:
-            if self.changes is not None:
-                self.changes.mark_unfinished()  # so the next process that opens it reconciles
-            eviction.evict_without_index(self.root, _EVICTED_FOR_INDEX)
-            return
+            from .room_for_index import make_room
+
+            return make_room(self.root, self.changes, self._wait, _EVICTED_FOR_INDEX)
         for _ in range(2):
             try:
                 with self._index.transaction():
                     merge(self._index)  # it needs room itself: the second time there is some
                     self.quota.free_disk_space(self._index, _EVICTED_FOR_INDEX)
-                return
+                return None
             except sqlite3.OperationalError:
                 continue
+        return None
 
     def _remove_damaged(self) -> None:
         """Remove the index that was opened last, unless another process has replaced it already."""
