@@ -8,7 +8,7 @@ second number, after its commit.
 
 If file and index have different numbers at the start of a transaction, the change before was not
 committed, because of a kill or an error. Files and rows may differ, so the transaction reconciles
-them (:mod:`..content.crash_recovery`). The file outlives the process.
+them (:mod:`.content.crash_recovery`). The file outlives the process.
 
 # Performance
 

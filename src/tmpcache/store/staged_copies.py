@@ -7,7 +7,7 @@ other: look-ups find it, the ledger counts it.
 
 A transaction that does more than look up or stage (evict, confirm, list) merges first. So does the
 publication before which the overhead has to be measured again, after some tens of steps of the
-process (:mod:`..content.disk_usage`). So each process has staged at most some tens of rows, in two
+process (:mod:`.content.disk_usage`). So each process has staged at most some tens of rows, in two
 or three pages.
 """
 

@@ -24,9 +24,9 @@ idempotent.
 Three failures are the caller's: the index is locked for longer than the call can wait, the process
 has no descriptors left, or nobody may give the rights back.
 
-A process that creates the index, or opens one whose last change was not committed, runs
-:func:`.crash_recovery.rebuild`: what has no row is removed, unless somebody leases or locks it. An
-index from an earlier boot is checked first: a machine that lost power may have broken it.
+A process that creates the index, or opens one whose last change was not committed, rebuilds it
+(:mod:`..content.crash_recovery`): what has no row is removed, unless somebody leases or locks it.
+An index from an earlier boot is checked first: a machine that lost power may have broken it.
 
 # Locking
 

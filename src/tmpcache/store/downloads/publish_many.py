@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .publish import Arrival, Published
 
 #: Arrivals that one call publishes. It takes several transactions if the log has room for fewer
-#: rows (:attr:`.index.Index.batch`).
+#: rows (:attr:`..index.Index.batch`).
 MOST = 64
 
 
