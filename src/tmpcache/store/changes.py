@@ -18,9 +18,9 @@ real fetch.
 
 # Deleted
 
-If somebody deletes the file, a process that has it open does not see the changes that others count
-in a new one, until its own next transaction. Two processes that want the same object in the same
-instant may then both download it.
+If somebody deletes the file, other processes create a new one and count in that. A process that has
+the old one open does not see their changes until its own next transaction. Two processes that want
+the same object in the same instant may then both download it.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ that are gone while their rows are not are found by the next transaction (:mod:`
 Two other places remove files from ``blobs/``, and none of these is a blob in use: a download
 removes a file that it renamed to there and could not record, and :meth:`.Root.remove` removes the
 directory of a format that no live process uses. A third one replaces files: a download is renamed
-over a damaged file, or one that the index does not know, of the name that its blob gets.
+to the name of its blob. If a file has that name, it is damaged, or the index does not know it.
 """
 
 from __future__ import annotations

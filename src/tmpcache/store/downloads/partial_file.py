@@ -57,7 +57,8 @@ class Partial:
         #: The lease of the blob it becomes, if it was renamed there but not published yet.
         self.lease: Lease | None = None
         self.inode = file.status.st_ino
-        #: The byte count that the index records; 0: nobody could resume this file.
+        #: The byte count in the index's record of this file; 0 if there is none, so nobody could
+        #: resume it. While a record is being read and not trusted yet, it is 1.
         self.recorded = 0
         #: Bytes received by this download, also before a :meth:`rewind`.
         self.transferred = 0
@@ -187,7 +188,7 @@ class Partial:
             self.recorded = byte_count
 
     def _progress(self) -> tuple[str, int, str, int, str, str]:
-        """Return the arguments of :meth:`resume`; after a :meth:`rewind`, of an empty file."""
+        """Return what :meth:`resume` will take; after a :meth:`rewind`, those of an empty file."""
         described = self.etag, self.size or 0, self._hash.announced
         return *described, self.received, self._hash.digest(), str(self._islands)
 
@@ -199,7 +200,7 @@ class Partial:
         All of it is hashed again, as the state of xxh3 cannot be saved.
         """
         self._describe(etag, size, checksum)
-        self.recorded = 1  # the row exists, whatever is in it: a rewind has to clear it
+        self.recorded = 1  # there is a record: a rewind has to clear it
         for data in self._read(0, received):
             self._hash_next(data)
         found = Islands.parse(islands)

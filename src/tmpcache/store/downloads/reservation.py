@@ -49,7 +49,7 @@ class Reservation:
             return
         fd = self._file.fd
         if not self._has_device or not hasattr(os, "posix_fallocate"):
-            os.ftruncate(fd, total)  # a process that rebuilds the index sees the size by that
+            os.ftruncate(fd, total)  # `crash_recovery.rebuild` reads the reservation off this
             return
         try:
             os.posix_fallocate(fd, 0, total)
