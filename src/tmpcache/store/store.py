@@ -103,7 +103,7 @@ class Store:
         publishing this object: it has renamed the partial file, so the download lock is free, but
         its row is not committed yet.
         """
-        change = self.database.last_change()
+        change = self._transactions.last_change()
         if after_writers and change >= 0 and self._missing == (name, change):
             return None
         read = self.database.read_after_writers if after_writers else self.database.read

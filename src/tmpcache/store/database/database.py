@@ -75,10 +75,6 @@ class Database:
         """See :meth:`.Transactions.read_after_writers`."""
         return self.transactions.read_after_writers(operation)
 
-    def last_change(self) -> int:
-        """See :meth:`.Transactions.last_change`."""
-        return self.transactions.last_change()
-
     def update(self, sql: str, *values: object) -> int:
         """See :meth:`.Transactions.update`."""
         return self.transactions.update(sql, *values)
