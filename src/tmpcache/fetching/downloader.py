@@ -71,19 +71,19 @@ class Downloader:
         if copy is None or lease is None:
             return self._download(name, None, deadline)
         try:
-            answer = self.requests.get(name, deadline, copy.etag)
-            if isinstance(answer, Unchanged):
-                return self.requests.confirm(name, copy, answer), Outcome.REVALIDATED, lease
+            reply = self.requests.get(name, deadline, copy.etag)
+            if isinstance(reply, Unchanged):
+                return self.requests.confirm(name, copy, reply), Outcome.REVALIDATED, lease
         except BaseException:  # a kept error must not keep the lease
             lease.release()
             raise
         lease.release()
-        return self._download(name, answer, deadline)
+        return self._download(name, reply, deadline)
 
     def _download(self, name: ObjectName, reply: Reply | None, deadline: Deadline | None) -> Served:
         """Download and publish an object, or serve what another process published meanwhile.
 
-        `reply` is the origin's answer if it has been asked already.
+        `reply` is the origin's, if that has been asked already.
         """
         from ..store.downloads.partial_file import PartialLostError
 

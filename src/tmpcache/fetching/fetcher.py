@@ -152,11 +152,11 @@ class Fetcher:
     def _serve_from_index(
         self, name: ObjectName, max_age: float
     ) -> tuple[Copy | None, Served | None]:
-        """Return (copy, answer): the remembered copy, and the answer if it is fresh."""
+        """Return what is known of the object, and the copy to serve if that is fresh."""
         remembered = self.remembered.get((name.bucket, name.key, name.version or None))
         start = current_start()
         if remembered is not None and is_always_stale(max_age, start, name.version):
-            # The origin is asked in any case. If another process has a newer copy, the answer says.
+            # The origin is asked in any case. If another process has a newer copy, the reply says.
             return remembered, None
         copy = self.store.look_up(name, self.origin.scope)
         now = self.clock()

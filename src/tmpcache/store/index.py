@@ -110,7 +110,7 @@ class Index:
     def in_place(self, *, now: bool = False) -> bool:
         """Return whether the path still leads to the files that are open.
 
-        Without `now`, the answer may be half a millisecond old.
+        Without `now`, the result may be half a millisecond old.
         """
         at = time.monotonic()
         if not now and at < self._checked_at + _TRUSTED:

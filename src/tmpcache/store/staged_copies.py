@@ -34,8 +34,8 @@ _MERGE = (
         ON CONFLICT (name) DO UPDATE SET size = excluded.size, allocated = excluded.allocated,
             inode = excluded.inode, mtime_ns = excluded.mtime_ns, used_at = excluded.used_at,
             boot = excluded.boot""",
-    # A later answer is not overwritten: the process that staged this row may have been frozen. An
-    # answer from the future is no later one: a clock was wrong.
+    # What a later response said is not overwritten: the process that staged this row may have been
+    # frozen. A response from the future is no later one: a clock was wrong.
     """INSERT INTO objects
             (bucket, key, version, origin, etag, version_id, received_at, used_at, blob)
         SELECT bucket, key, version, origin, etag, version_id, received_at, used_at,

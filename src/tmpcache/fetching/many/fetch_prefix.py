@@ -94,7 +94,7 @@ def fetch_prefix(
     count, deadline = checked(threads), deadline_within(current_deadline())
     jobs: dict[str, Job] = {}
     listed: Iterator[Listed] = fetcher.origin.list(bucket, prefix, deadline=deadline)
-    at = fetcher.clock()  # the answer is no older than the request for it
+    at = fetcher.clock()  # the response is no older than the request for it
     while page := list(islice(listed, _PAGE)):
         jobs.update(_answer_listed(fetcher, bucket, page, at))
         at = fetcher.clock()
