@@ -6,6 +6,9 @@ SQLite index records objects, blobs and reservations; :class:`.store.Store` is w
 Each layer imports only those before it: `filesystem`, `leases`, `index` (with `tables`,
 `staged_copies` and `changes`), `root`, `content` (blobs, quota, eviction), `database`, `downloads`,
 `store`, and beside each other `many_copies` and `maintenance`.
+
+`index` is one connection to the SQLite file, and knows only statements. `database` is how the
+threads and processes of a root share that file: transactions, waiting, recovery from damage.
 """
 
 from .store import Store

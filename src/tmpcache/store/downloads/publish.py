@@ -146,7 +146,8 @@ class _Publication:
     def __call__(self, index: Index) -> Copy | None:
         """Return the copy, or None if the caller has to choose again.
 
-        That is: another file has the name by now, or more must be evicted than one transaction may.
+        That is: another file has the name by now, or there is no room yet after all the evictions
+        that one transaction may make.
         """
         partial, database = self.arrival.partial, self.database
         path = f"{database.root.blobs}/{self.name}"
