@@ -157,7 +157,8 @@ def test_whoever_evicts_because_it_cannot_open_the_index_does_not_take_a_file_fr
     shared = Path(root, "index.sqlite-shm")
     if others == "killed":
         with spawn(
-            "import tmpcache; cache = tmpcache.Cache(root); say(cache.usage().used)", root=str(root)
+            "import tmpcache; cache = tmpcache.Cache(root); say(cache.usage().used); hear()",
+            root=str(root),
         ) as child:
             child.hear()
             reader.close()
