@@ -252,7 +252,7 @@ class Cache(ManyObjects, Coroutines, Administration):
     ) -> CachedFile:
         """Upload a file, bytes or an open binary file, and put a copy into the cache.
 
-        The object is named by bucket and key, or by one URL. The copy has the ETag of S3's answer,
+        The object is named by bucket and key, or by one URL. The copy has the ETag that S3 sent,
         so the next fetch is a hit or a 304. Large sources are uploaded in parts. `if_match` (an
         ETag) and `if_none_match` (``"*"``) are for writers that race: the one that loses gets
         :class:`~tmpcache.errors.ObjectChangedError`. An upload that fails changes nothing, in S3 or

@@ -65,9 +65,10 @@ class Outcome(Enum):
 class CachedFile(PathOfPlainPaths):
     """The local path of a whole, read-only copy of exactly one version of an object.
 
-    While this object lives, no process evicts the file. The lease ends when the object is
-    garbage-collected, at :meth:`release`, or at the end of ``with``. Paths derived from it
-    (``path.parent``), pickled and copied ones are plain Paths without a lease.
+    While this object lives, no process evicts the file, unless its lease ends before: at
+    :meth:`release`, at the end of ``with path:``, and at the end of the invocation or scratch
+    directory that it was fetched in. Paths derived from it (``path.parent``), pickled and copied
+    ones are plain Paths without a lease.
 
     Methods that would change the file raise :class:`~tmpcache.errors.ReadOnlyError`. A copy that
     ``scratch().fetch(…, writable=True)`` made may be changed.

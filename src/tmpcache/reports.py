@@ -72,7 +72,7 @@ class Stats:
 
     hits: int = 0
     revalidated: int = 0
-    #: Requests to the origin, whatever the answer.
+    #: Requests to the origin, whatever the response.
     asked: int = 0
     fetched: int = 0
     stale: int = 0

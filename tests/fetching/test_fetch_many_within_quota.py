@@ -16,7 +16,7 @@ from support.shelf import Shelf
 from tmpcache import Cache
 from tmpcache.errors import AccessDeniedError, FetchManyError, QuotaExceededError
 from tmpcache.origin.transfer import parallel
-from tmpcache.origin.transfer.connection import open_connections
+from tmpcache.origin.transfer.range_reader import open_connections
 
 KIB, MIB = 1024, 1024 * 1024
 

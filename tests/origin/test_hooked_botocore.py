@@ -13,7 +13,7 @@ from unittest import mock
 import pytest
 from support.processes import spawn
 
-from tmpcache.origin import hooks
+from tmpcache.origin import hooked_botocore
 from tmpcache.testing import Bucket
 
 #: How a package takes hold of botocore, before or after botocore was imported, and lets go.
@@ -160,19 +160,19 @@ def test_nobody_has_a_hand_on_botocore_as_it_is() -> None:
 
     boto3.client("s3")
     assert moto
-    hooks._State.found = []
-    assert hooks.hook() == ""
-    assert all(sys.modules.get(name) for name, _, _ in hooks._WATCHED)
-    looked = {owner for name, owner, _ in hooks._WATCHED}
-    assert len(hooks._State.looks) == 2 * len(hooks._WATCHED), looked
+    hooked_botocore._State.found = []
+    assert hooked_botocore.hook() == ""
+    assert all(sys.modules.get(name) for name, _, _ in hooked_botocore._WATCHED)
+    looked = {owner for name, owner, _ in hooked_botocore._WATCHED}
+    assert len(hooked_botocore._State.looks) == 2 * len(hooked_botocore._WATCHED), looked
 
 
 def test_modules_that_another_thread_is_importing_are_nobodys() -> None:
     """Threads that ask first met a socket module without a socket."""
-    names = {"socket", "botocore.handlers", *(name for name, _, _ in hooks._WATCHED)}
+    names = {"socket", "botocore.handlers", *(name for name, _, _ in hooked_botocore._WATCHED)}
     with mock.patch.dict(sys.modules, {name: ModuleType(name) for name in names}):
-        hooks._State.modules = -1
-        assert hooks.hook() == ""
-    assert hooks._State.modules == -1
-    assert hooks.hook() == ""
-    assert hooks._State.modules == len(sys.modules)
+        hooked_botocore._State.modules = -1
+        assert hooked_botocore.hook() == ""
+    assert hooked_botocore._State.modules == -1
+    assert hooked_botocore.hook() == ""
+    assert hooked_botocore._State.modules == len(sys.modules)

@@ -99,7 +99,7 @@ def test_never_more_connections_than_announced(cache: Cache, proxy: FaultProxy) 
 def test_a_fast_first_response_is_read_to_its_end(
     bucket: Bucket, cache: Cache, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tmpcache.origin.transfer.connection._FAST", 0.0)
+    monkeypatch.setattr("tmpcache.origin.transfer.range_reader._FAST", 0.0)
     assert cache.fetch("models", "a").read_bytes() == BODY
     assert [get.status for get in bucket.gets("a")] == [200]
 

@@ -12,7 +12,7 @@ from support.odd import OddStore
 
 from tmpcache import Cache, Outcome
 from tmpcache.errors import OriginUnavailableError
-from tmpcache.origin.transfer.connection import open_connections
+from tmpcache.origin.transfer.range_reader import open_connections
 
 MIB = 1 << 20
 QUOTA = "200 MiB"

@@ -58,6 +58,20 @@ def test_the_page_is_an_origin(origin: Any, objects: Path, tmp_path: Path) -> No
             cache.fetch("models", "missing")
 
 
+@pytest.mark.parametrize("first", ["", "somebody"])
+def test_what_one_scope_was_given_is_not_a_hit_without_a_scope(
+    origin: Any, objects: Path, tmp_path: Path, first: str
+) -> None:
+    """Also if the first scope is the empty string: no scope is `None` alone."""
+    replace(objects / "a", b"a")
+    with Cache(tmp_path / "root", origin=origin, max_age=60) as cache:
+        origin.scope = first
+        assert cache.fetch("models", "a").outcome is Outcome.FETCHED
+        assert cache.fetch("models", "a").outcome is Outcome.HIT
+        origin.scope = None
+        assert cache.fetch("models", "a").outcome is Outcome.REVALIDATED
+
+
 def test_it_answers_conditions_and_ranges(origin: Any, objects: Path) -> None:
     replace(objects / "a", b"0123456789")
     whole = origin.get("models", "a")

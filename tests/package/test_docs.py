@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,8 @@ FUNCTION = re.compile(r"`([\w./-]+\.py):{1,2}([A-Za-z_][\w.]*)`")
 TEST = re.compile(r"`(test_\w+)`")
 #: A file of Python in backquotes, by a path with a directory in it.
 FILE = re.compile(r"`([\w.-]+/[\w./-]+\.py)`")
+#: ":mod:`..store.root`" in a docstring or comment.
+ROLE = re.compile(r":(mod|func|meth|class|data|attr|exc):`~?([\w.]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 #: What a reader takes in at one sitting.
 LONGEST = 150
@@ -98,6 +101,50 @@ def test_the_relative_links_of_a_page_lead_somewhere(page: str) -> None:
     assert not wrong
 
 
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: path.stem)
+def test_what_a_docstring_refers_to_exists(path: Path) -> None:
+    roles = ROLE.findall(path.read_text())
+    assert not [name for role, name in roles if not _is_there(path, name, is_module=role == "mod")]
+
+
+def _is_there(path: Path, reference: str, *, is_module: bool) -> bool:
+    """Whether a reference in the file at `path` leads to a module, or to a name in one.
+
+    Dots are those of an import. A name that follows no module may be defined in any.
+    """
+    parts = reference.lstrip(".").split(".")
+    dots = len(reference) - len(reference.lstrip("."))
+    if parts[0] == "tmpcache":
+        module, parts = SOURCE, parts[1:]
+    elif dots:
+        module = path.parents[dots - 1]
+    else:
+        module = Path()
+    while parts and module != Path() and _module(module / parts[0]):
+        module /= parts.pop(0)
+    if is_module:
+        return bool(_module(module)) and not parts
+    names_no_module = dots > 0 and len(parts) > 1 and parts[0].islower()
+    return not names_no_module and (parts[0] in sys.stdlib_module_names or _all_names() >= {*parts})
+
+
+def _module(path: Path) -> Path | None:
+    files = path.with_suffix(".py"), path / "__init__.py"
+    return next((file for file in files if file.is_file()), None)
+
+
+@cache
+def _all_names() -> set[str]:
+    """All functions, classes, variables and attributes that the package defines."""
+    defined = re.compile(
+        r"^\s*(?:async )?(?:def|class) (\w+)"
+        r"|^\s*(?:self\.)?(\w+)(?:: [^=\n]+)? = |self\.(\w+),? .*=",
+        re.MULTILINE,
+    )
+    texts = [path.read_text() for path in SOURCE.rglob("*.py")]
+    return {name for text in texts for names in defined.findall(text) for name in names if name}
+
+
 def _anchors(page: Path) -> set[str]:
     """What a heading is linked by: lower case, a hyphen for a space, no other signs."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
@@ -135,6 +182,12 @@ def test_the_lines_that_break_a_promise_are_in_the_source() -> None:
 
 
 def test_a_name_that_a_module_does_not_define_is_noticed() -> None:
+    index = SOURCE / "store/index.py"
+    assert _is_there(index, ".root", is_module=True)
+    assert not _is_there(index, "..root", is_module=True)
+    assert _is_there(index, ".RecoveringIndex.lock", is_module=False)
+    assert not _is_there(index, ".RecoveringIndex.look_down", is_module=False)
+    assert not _is_there(index, "..crash_recovery.rebuild", is_module=False)
     assert _defines(SOURCE / "store/store.py", "Store.look_up")
     assert not _defines(SOURCE / "store/store.py", "Store.look_down")
     assert not _defines(SOURCE / "store/store.py", "look_up")

@@ -29,12 +29,12 @@ LAYERS = """
     store.leases
     store.tables
     store.index
-    store.staging, store.commit_counters
+    store.staged_copies, store.changes
     store.root
     store.content, store.scratch_directories
     store.database
     store.downloads
-    store.store, store.many_objects, store, cached_file
+    store.store, store.many_copies, store, cached_file
     reports
     store.maintenance
     invocations

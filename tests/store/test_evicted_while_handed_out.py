@@ -6,14 +6,17 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support.processes import wait_until
+from support.processes import spawn, wait_until
 from support.shelf import Shelf
 
 import tmpcache
+from tmpcache.errors import TmpCacheError
 from tmpcache.store.content import eviction
+from tmpcache.store.database import index_wait
 from tmpcache.store.database.recovering_index import RecoveringIndex
 from tmpcache.store.filesystem import files
 from tmpcache.store.leases.live_sessions import LiveSessions
@@ -138,3 +141,64 @@ def test_eviction_leaves_links_of_users_as_they_are(
     assert after.st_nlink == 1, "the blob is gone"
     assert (after.st_mode, after.st_mtime_ns) == (before.st_mode, before.st_mtime_ns)
     shutil.rmtree(tmp_path / "mine")
+
+
+@pytest.mark.parametrize("others", ["open", "closed", "killed"])
+def test_whoever_evicts_because_it_cannot_open_the_index_does_not_take_a_file_from_who_hits(
+    root: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, others: str
+) -> None:
+    """Between its look at the leases and its unlink, another process changes the index and hits.
+
+    No file of the evicting process may become longer than a page: it has no room for the log, so it
+    can neither create the index's files nor commit.
+    """
+    reader = tmpcache.Cache(root, quota="64 MiB", max_age=3600, origin=shelf)
+    name = Path(str(reader.fetch("b", "a"))).name
+    shared = Path(root, "index.sqlite-shm")
+    if others == "killed":
+        with spawn(
+            "import tmpcache; cache = tmpcache.Cache(root); say(cache.usage().used); hear()",
+            root=str(root),
+        ) as child:
+            child.hear()
+            reader.close()
+            child.kill()
+    elif others == "closed":
+        reader.close()
+    assert shared.exists() is (others != "closed")
+    monkeypatch.setattr(index_wait, "BUSY_TIMEOUT", 0.0)  # what it would wait for, it does without
+    held: list[tmpcache.CachedFile] = []
+    with spawn(
+        """
+        import resource, tmpcache
+        from tmpcache.store.content import eviction
+        remove = eviction.remove
+
+        def remove_later(path):
+            if path.endswith(name):
+                say("it evicts")
+                hear()
+            remove(path)
+
+        eviction.remove = remove_later
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+        with open(root + "/changes", "r+b") as changes:
+            changes.write(bytes(16))  # a change was not committed: the index is to be rebuilt
+        try:
+            tmpcache.Cache(root, quota="64 MiB").usage()
+        except tmpcache.errors.QuotaExceededError as error:
+            say("it is full")
+        """,
+        root=str(root),
+        name=name,
+    ) as child:
+        assert child.hear() == "it evicts"
+        with suppress(TmpCacheError):
+            reader._store.database.write(lambda index: index.one("SELECT 1"))
+        with suppress(TmpCacheError):
+            held.append(reader.fetch("b", "a"))
+        child.say()
+        assert child.hear() == "it is full"
+    monkeypatch.undo()
+    assert all(path.read_bytes() == b"a" * 200 * KIB for path in held)
+    assert reader.fetch("b", "a").read_bytes() == b"a" * 200 * KIB

@@ -15,7 +15,7 @@ from tmpcache.errors import UnsafeRootError
 
 
 def hit_in_the_index(cache: tmpcache.Cache) -> None:
-    cache._fetcher.known.clear()
+    cache._fetcher.remembered.clear()
     cache.fetch("b", "10-a")
 
 

@@ -84,7 +84,7 @@ class Administration:
             raise ConfigError(
                 f"evict({bucket!r}) names no key: give one, or whole_bucket=True for all objects"
             )
-        self._fetcher.known.clear()
+        self._fetcher.remembered.clear()
         return maintenance.evict(self._store, bucket, key, version_id)
 
     def make_room(self, size: int | str) -> int:
@@ -119,7 +119,7 @@ class Administration:
         """
         from ..store import maintenance
 
-        self._fetcher.known.clear()
+        self._fetcher.remembered.clear()
         self._loaded.clear()
         return maintenance.clear(self._store)
 

@@ -71,19 +71,19 @@ class Downloader:
         if copy is None or lease is None:
             return self._download(name, None, deadline)
         try:
-            answer = self.requests.get(name, deadline, copy.etag)
-            if isinstance(answer, Unchanged):
-                return self.requests.confirm(name, copy, answer), Outcome.REVALIDATED, lease
+            reply = self.requests.get(name, deadline, copy.etag)
+            if isinstance(reply, Unchanged):
+                return self.requests.confirm(name, copy, reply), Outcome.REVALIDATED, lease
         except BaseException:  # a kept error must not keep the lease
             lease.release()
             raise
         lease.release()
-        return self._download(name, answer, deadline)
+        return self._download(name, reply, deadline)
 
     def _download(self, name: ObjectName, reply: Reply | None, deadline: Deadline | None) -> Served:
         """Download and publish an object, or serve what another process published meanwhile.
 
-        `reply` is the origin's answer if it has been asked already.
+        `reply` is the origin's, if that has been asked already.
         """
         from ..store.downloads.partial_file import PartialLostError
 
@@ -113,37 +113,45 @@ class Downloader:
     ) -> tuple[Served | None, Reply | None]:
         """Return a copy that was published meanwhile, or else the response to download from.
 
-        Called while holding the download lock. Another process may have published the object since
-        this one looked, perhaps with other credentials. So its copy is served only if the origin
-        has just named its ETag to us, has confirmed it to our scope, or does so now.
-
-        `reply` is the origin's answer so far. If this process `waited` for the lock, the body of
-        `reply` is closed, and its ETag still counts.
+        Called while holding the download lock: another process may have published the object since
+        this one looked. `reply` is the response so far, None if the origin has not been asked. Its
+        body is closed if this process `waited` for the lock; the ETag still counts.
         """
-        open_reply = None if waited else reply
+        unread = None if waited else reply
         copy = self._store.look_up(name, self.requests.origin.scope, after_writers=True)
-        has_its_etag = copy is not None and reply is not None and "" != reply.etag == copy.etag
-        if copy is None or (open_reply is not None and not has_its_etag):
-            return None, open_reply
+        if copy is None or (unread is not None and not _has_etag_of(copy, unread)):
+            return None, unread
         lease = self._store.lease_copy(copy)
         if lease is None:
-            return None, open_reply
+            return None, unread
         try:
-            if reply is not None and has_its_etag:
-                reply.body.close()
-                copy = self.requests.confirm(name, copy, reply)
-                return (copy, Outcome.REVALIDATED, lease), None
-            if reply is None and copy.validated_at is not None:
-                return (copy, Outcome.HIT, lease), None
-            answer = self.requests.get(name, deadline, copy.etag)
-            if isinstance(answer, Unchanged):
-                copy = self.requests.confirm(name, copy, answer)
-                return (copy, Outcome.REVALIDATED, lease), None
+            found = self._confirm_published(name, copy, reply, deadline)
+            if isinstance(found, tuple):
+                return (*found, lease), None
         except BaseException:  # a kept error must not keep the lease
             lease.release()
             raise
         lease.release()
-        return None, answer
+        return None, found
+
+    def _confirm_published(
+        self, name: ObjectName, copy: Copy, reply: Reply | None, deadline: Deadline | None
+    ) -> tuple[Copy, Outcome] | Reply:
+        """Return a copy that another process published, once it is confirmed to our scope.
+
+        That process may have other credentials. So the copy is served only if the origin has just
+        named its ETag in `reply`, has confirmed it to our scope already, or does so now. Otherwise
+        return the response with another version.
+        """
+        if reply is not None and _has_etag_of(copy, reply):
+            reply.body.close()
+            return self.requests.confirm(name, copy, reply), Outcome.REVALIDATED
+        if reply is None and copy.validated_at is not None:
+            return copy, Outcome.HIT
+        latest = self.requests.get(name, deadline, copy.etag)
+        if isinstance(latest, Unchanged):
+            return self.requests.confirm(name, copy, latest), Outcome.REVALIDATED
+        return latest
 
     def receive(
         self, name: ObjectName, reply: Reply | None, partial: Partial, deadline: Deadline | None
@@ -181,3 +189,7 @@ class Downloader:
             raise
         finally:
             tally.add(bytes_received=partial.transferred)
+
+
+def _has_etag_of(copy: Copy, reply: Reply) -> bool:
+    return "" != reply.etag == copy.etag

@@ -27,10 +27,10 @@ from ..common.objects import ObjectName
 from ..config import seconds, split_url
 from ..errors import DeadlineExceededError, OriginUnavailableError, QuotaExceededError
 from ..invocations.context import NEVER, current, current_deadline, current_start
-from ..origin import scope_of
+from ..origin import UNSAID, scope_of
 from ..store.store import is_safe
 from .freshness import is_always_stale, is_fresh, may_serve_stale
-from .known_copies import KnownCopies
+from .remembered_copies import RememberedCopies
 from .single_flight import SingleFlight
 from .tally import Tally
 
@@ -60,7 +60,7 @@ class Fetcher:
         self.store, self.origin, self.clock = store, origin, clock
         self._max_age, self._stale_if_error = settings.max_age, settings.stale_if_error
         self.lock_timeout, self.is_offline = settings.lock_timeout, settings.offline
-        self.known, self.tally = KnownCopies(), Tally()
+        self.remembered, self.tally = RememberedCopies(), Tally()
         self._downloader: Downloader | None = None
         #: Give up values that `load` keeps, until their files have so many bytes; False if there
         #: are none.
@@ -79,7 +79,9 @@ class Fetcher:
             from .downloader import Downloader
             from .origin_requests import OriginRequests
 
-            requests = OriginRequests(self.origin, self.store, self.known, self.tally, self.clock)
+            requests = OriginRequests(
+                self.origin, self.store, self.remembered, self.tally, self.clock
+            )
             self._downloader = Downloader(requests, self.store, self.lock_timeout)
         return self._downloader
 
@@ -103,7 +105,7 @@ class Fetcher:
         """See :meth:`tmpcache.Cache.fetch`. The hit from memory is here, as it must be quick."""
         is_hit = False
         try:
-            copy = self.known.get((bucket, key, version_id))  # type: ignore[arg-type]
+            copy = self.remembered.get((bucket, key, version_id))  # type: ignore[arg-type]
             if copy is not None:
                 now, limit = self.clock(), self._max_age if max_age is None else max_age
                 run = current()
@@ -150,16 +152,15 @@ class Fetcher:
     def _serve_from_index(
         self, name: ObjectName, max_age: float
     ) -> tuple[Copy | None, Served | None]:
-        """Return (copy, answer): the known copy, and the answer if it is fresh."""
-        known = self.known.get((name.bucket, name.key, name.version or None))
+        """Return what is known of the object, and the copy to serve if that is fresh."""
+        remembered = self.remembered.get((name.bucket, name.key, name.version or None))
         start = current_start()
-        if known is not None and is_always_stale(max_age, start, name.version):
-            # The origin is asked in any case. If another process has a newer copy, the answer says.
-            return known, None
+        if remembered is not None and is_always_stale(max_age, start, name.version):
+            # The origin is asked in any case. If another process has a newer copy, the reply says.
+            return remembered, None
         copy = self.store.look_up(name, self.origin.scope)
-        if copy is None or not is_fresh(
-            copy.validated_at, self.clock(), max_age, start, name.version
-        ):
+        now = self.clock()
+        if copy is None or not is_fresh(copy.validated_at, now, max_age, start, name.version):
             return copy, None
         lease = self.store.lease_copy(copy)
         return (None, None) if lease is None else (copy, (copy, Outcome.HIT, lease))
@@ -175,42 +176,53 @@ class Fetcher:
         """Answer a fetch that no fresh copy answers.
 
         `copy` is what the caller knows of the object, None for nothing. If another thread makes the
-        same request just then, this one waits for that answer. It asks once more if the answer may
-        not be used: the other thread has another scope, or the copy is gone already.
+        same request just then, this one waits for its result. It asks once more if that may not be
+        used: the other thread has another scope, or the copy is gone already.
         """
-        served: Served | None = None
-        while served is None:
-            # A stale copy is still to be served in time, so the origin gets a little less of it.
-            has_stale = self._may_serve_stale(copy, max_age, stale_if_error)
-            limit = deadline.briefer() if has_stale and deadline is not None else deadline
-            try:
-                shared, is_leader = self._single_flight.share(
-                    (*name.identity(), has_stale),
-                    limit,
-                    self._revalidate_or_download_unloading,
-                    name,
-                    copy,
-                    limit,
-                    has_stale,
-                )
-            except DeadlineExceededError:
-                if not has_stale or (deadline is not None and deadline.is_cancelled):
-                    raise
-                served = self._serve_stale(name, self.origin.scope, max_age, stale_if_error)
-                if served is None:
-                    raise
-            except OriginUnavailableError as error:
-                scope = scope_of(self.origin, error.scope)
-                served = self._serve_stale(name, scope, max_age, stale_if_error)
-                if served is None:
-                    raise
-            else:
-                served = shared if is_leader else self._lease_shared(shared)
-                copy = None
-            finally:
-                if deadline is not None and limit is not None:
-                    deadline.forget(limit)
+        served = self._share_request(name, copy, max_age, stale_if_error, deadline)
+        while served is None:  # then it takes nothing for known, and looks in the index again
+            served = self._share_request(name, None, max_age, stale_if_error, deadline)
         return self.respond(name, *served)
+
+    def _share_request(
+        self,
+        name: ObjectName,
+        copy: Copy | None,
+        max_age: float,
+        stale_if_error: float,
+        deadline: Deadline | None,
+    ) -> Served | None:
+        """Ask the origin, or wait for the thread that does; None if its copy is not for us.
+
+        If the origin cannot be asked, return a stale copy, or raise if none may be served.
+        """
+        # A stale copy is still to be served in time, so the origin gets a little less of it.
+        has_stale = self._may_serve_stale(copy, max_age, stale_if_error)
+        limit = deadline.briefer() if has_stale and deadline is not None else deadline
+        try:
+            served, is_leader = self._single_flight.share(
+                (*name.identity(), has_stale),
+                limit,
+                self._revalidate_or_download_unloading,
+                name,
+                copy,
+                limit,
+                has_stale,
+            )
+        except (DeadlineExceededError, OriginUnavailableError) as error:
+            is_late = isinstance(error, DeadlineExceededError)
+            if is_late and (not has_stale or (deadline is not None and deadline.is_cancelled)):
+                raise
+            scope = scope_of(self.origin, getattr(error, "scope", UNSAID))
+            stale = self._serve_stale(name, scope, max_age, stale_if_error)
+            if stale is None:
+                raise
+            return stale
+        else:
+            return served if is_leader else self._lease_shared(served)
+        finally:
+            if deadline is not None and limit is not None:
+                deadline.forget(limit)
 
     def _revalidate_or_download_unloading(
         self, name: ObjectName, copy: Copy | None, deadline: Deadline | None, has_stale: bool
@@ -219,14 +231,9 @@ class Fetcher:
 
         With `has_stale`, do not ask a bucket that was silent a moment ago.
         """
-        while True:
-            try:
-                if has_stale:
-                    self.downloader.requests.check_responsive(name)
-                return self.downloader.revalidate_or_download(name, copy, deadline)
-            except QuotaExceededError as error:
-                if not self._unload_for(error):
-                    raise
+        if has_stale:
+            self.downloader.requests.check_responsive(name)
+        return self.retry_unloading(self.downloader.revalidate_or_download, name, copy, deadline)
 
     def _lease_shared(self, served: Served) -> Served | None:
         """Lease the copy that another thread was answered with, if both ask as the same scope."""
@@ -267,7 +274,7 @@ class Fetcher:
             self.store.touch(copy, self.clock())
         with self.tally.lock:
             self.tally.outcomes[outcome] += counted
-        self.known.remember(name, copy)
+        self.remembered.remember(name, copy)
         if (run := current()) is not None:
             run.note_file(file)
         return file
@@ -281,18 +288,12 @@ class Fetcher:
         grace = seconds("stale_if_error", grace)
         return seconds("max_age", age), inf if self.is_offline else grace
 
-    def retry_unloading(
-        self, call: Callable[P, T], /, *arguments: P.args, **options: P.kwargs
-    ) -> T:
+    def retry_unloading(self, call: Callable[P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Return what `call` returns; where it finds no room, have `load` give up values for it."""
         while True:
             try:
-                return call(*arguments, **options)
+                return call(*args, **options)
             except QuotaExceededError as error:
-                if not self._unload_for(error):
+                # What no quota of this size can hold is not worth a value.
+                if error.needed > error.quota or not self.unload(error.needed):
                     raise
-
-    def _unload_for(self, error: QuotaExceededError) -> bool:
-        """Have `load` give up values for the bytes that were needed; False if that is no use."""
-        # What no quota of this size can hold is not worth a value.
-        return error.needed <= error.quota and self.unload(error.needed)

@@ -1,4 +1,4 @@
-"""Requests outside a transfer, and what is recorded of the origin's answers.
+"""Requests outside a transfer, and what is recorded of the origin's replies.
 
 A transfer (:mod:`..origin.transfer`) sends the requests for what is missing of an object by itself.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..common.objects import Copy, ObjectName
     from ..origin import Origin
     from ..store import Store
-    from .known_copies import KnownCopies
+    from .remembered_copies import RememberedCopies
     from .tally import Tally
 
 #: A bucket that did not answer within `_LONG_WAIT` seconds is not asked again for
@@ -40,11 +40,11 @@ class OriginRequests:
         self,
         origin: Origin,
         store: Store,
-        known: KnownCopies,
+        remembered: RememberedCopies,
         tally: Tally,
         clock: Callable[[], float],
     ) -> None:
-        self.origin, self._store, self._known = origin, store, known
+        self.origin, self._store, self._remembered = origin, store, remembered
         self.tally, self.clock = tally, clock
         #: Origin and bucket, and until when they are not asked (`time.monotonic`).
         self._unresponsive: dict[tuple[str, str], float] = {}
@@ -58,7 +58,7 @@ class OriginRequests:
     def get(
         self, name: ObjectName, deadline: Deadline | None, if_none_match: str = ""
     ) -> Reply | Unchanged:
-        """Send one GET, conditional if an ETag is given, and return the answer.
+        """Send one GET, conditional if an ETag is given, and return the reply.
 
         Raises what the origin raises. A refusal is recorded, and so is a long silence.
         """
@@ -66,7 +66,7 @@ class OriginRequests:
         asked_at = self.clock()
         sent_at = time.monotonic()
         try:
-            answer = self.origin.get(
+            reply = self.origin.get(
                 name.bucket,
                 name.key,
                 name.version or None,
@@ -82,29 +82,29 @@ class OriginRequests:
             self.record_refusal(name, error)
             raise
         self._unresponsive.pop((name.origin, name.bucket), None)
-        if answer is None:
-            answer = Unchanged()
-        if if_none_match and isinstance(answer, Reply) and not answer.etag:
-            answer.body.close()
+        if reply is None:
+            reply = Unchanged()
+        if if_none_match and isinstance(reply, Reply) and not reply.etag:
+            reply.body.close()
             raise _without_etag(name)
-        answer.asked_at = asked_at
-        return answer
+        reply.asked_at = asked_at
+        return reply
 
-    def confirm(self, name: ObjectName, copy: Copy, answer: Reply | Unchanged) -> Copy:
+    def confirm(self, name: ObjectName, copy: Copy, reply: Reply | Unchanged) -> Copy:
         """Record that the origin confirmed a copy to the scope that signed the request."""
-        scope = scope_of(self.origin, answer.scope)
+        scope = scope_of(self.origin, reply.scope)
         if copy.scope != scope:  # confirmations to other scopes stay in the index
             copy = copy.for_scope(scope)
-        copy = self._store.confirm(name, copy, answer.asked_at)
+        copy = self._store.confirm(name, copy, reply.asked_at)
         if copy.validated_at is None:
-            self._known.forget(name)
+            self._remembered.forget(name)
         return copy
 
     def record_refusal(
         self, name: ObjectName, error: ObjectNotFoundError | AccessDeniedError
     ) -> None:
         """Record a 404 or 403: no copy is fresh any more, to anyone or to the scope refused."""
-        self._known.forget(name)
+        self._remembered.forget(name)
         if isinstance(error, ObjectNotFoundError):
             self._store.forget(name)
         else:

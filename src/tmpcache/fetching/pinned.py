@@ -50,7 +50,7 @@ def fetch_pinned(
         return file
     file.release()
     if file.outcome is Outcome.FETCHED:
-        fetcher.known.forget(name)
+        fetcher.remembered.forget(name)
         maintenance.evict(store, name.bucket, name.key, name.version)
     raise IntegrityError(
         f"{name} has the SHA-256 {found}, but {wanted} was expected: it is another object, or "

@@ -90,8 +90,9 @@ class SingleFlight:
                 if current is own:
                     return self._lead(own, call, *arguments), True
             finally:
-                # A signal handler may raise after any call here. The first call is the one that
-                # counts: after it, threads that wait see that this one is not registered any more.
+                # A signal handler may raise after any call here. Once `pop` has returned, the
+                # threads that wait see that this call is not registered any more, and go on even
+                # if `finish` is never reached.
                 if current is own or self._calls.get(key) is own:
                     self._calls.pop(key, None)
                     own.finish()

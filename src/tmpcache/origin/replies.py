@@ -1,4 +1,4 @@
-"""What an origin answers. No dataclasses: importing them costs 5 ms, and a hit imports this."""
+"""What an origin returns. No dataclasses: importing them costs 5 ms, and a hit imports this."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .body import Body
 
-#: The scope of an answer if its origin does not say whose credentials signed the request.
+#: The scope of a response if its origin does not say with each one whose credentials signed the
+#: request. Then the scope of the origin counts (:func:`scope_of`). None is something else: the
+#: credentials are not known, so the copy is used for this call, and confirmed to nobody.
 UNSAID = ""
 
 
@@ -46,7 +48,8 @@ class Reply:
         self.start, self.end = start, size if end is None else end
         #: Of the whole object, as :class:`tmpcache.common.checksum.Checksum` takes it; "" for none.
         self.checksum = checksum
-        #: A hash of the credentials that signed the request.
+        #: A hash of the credentials that signed the request; None if they are not known;
+        #: :data:`UNSAID`: that of the origin.
         self.scope = scope
         #: When the request was sent, by the cache's clock; the fetcher sets it. The response is no
         #: older than that.

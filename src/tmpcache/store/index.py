@@ -5,7 +5,7 @@
 Write-ahead log, ``synchronous=OFF``: a cache in /tmp need not survive a power failure. A process
 that is killed leaves a consistent index. A machine that loses power may not, so blobs of an earlier
 boot are verified before their first use, and a corrupt index is created anew
-(:mod:`..database.recovering_index`).
+(:mod:`.database.recovering_index`).
 
 # Performance
 
@@ -54,7 +54,8 @@ class IndexTooLargeError(sqlite3.OperationalError):
 class Index:
     """One connection to the index file, for one thread at a time (:attr:`.RecoveringIndex.lock`).
 
-    Every method may raise :class:`sqlite3.Error`; :mod:`..recovering_index` recovers from it.
+    Every method may raise :class:`sqlite3.Error`, from which :mod:`.database.recovering_index`
+    recovers.
     """
 
     def __init__(self, path: str, *, quota: int, busy_timeout: float) -> None:
@@ -109,7 +110,7 @@ class Index:
     def in_place(self, *, now: bool = False) -> bool:
         """Return whether the path still leads to the files that are open.
 
-        Without `now`, the answer may be half a millisecond old.
+        Without `now`, the result may be half a millisecond old.
         """
         at = time.monotonic()
         if not now and at < self._checked_at + _TRUSTED:

@@ -146,7 +146,7 @@ class Root:
         self.live_sessions.close()
 
     def measured(self) -> int:
-        """Return the allocated bytes of the directories, the tag and the commit counters."""
+        """Return the allocated bytes of the directories, the tag and ``changes``."""
         paths = {self.base, self.path, self.blobs, self.partial, self.sessions, self._tag}
         return sum(map(allocated, (*paths, self.changes)))
 

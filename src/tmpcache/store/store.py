@@ -99,15 +99,15 @@ class Store:
     ) -> Copy | None:
         """Return the copy of an object that the index knows, its file not checked yet.
 
-        With `after_writers`, also a copy whose publication is under way when this is called. Its
-        partial file has been renamed already, so the download lock is free although the object
-        need not be downloaded.
+        With `after_writers`, wait for the write transactions that are under way. One of them may be
+        publishing this object: it has renamed the partial file, so the download lock is free, but
+        its row is not committed yet.
         """
-        change = self.database.last_change()
+        change = self._transactions.last_change()
         if after_writers and change >= 0 and self._missing == (name, change):
             return None
         read = self.database.read_after_writers if after_writers else self.database.read
-        values = scope or "", *name.identity()
+        values = scope, *name.identity()  # no validation is that of None, which is SQL's NULL
         rows = read(lambda index: [*map(checked_row, index.rows(_LOOK_UP, *values, *values))])
         if not rows:
             self._missing = name, change
@@ -165,7 +165,7 @@ class Store:
     def confirm(self, name: ObjectName, copy: Copy, at: float) -> Copy:
         """Record that the origin confirmed a copy to ``copy.scope``.
 
-        Return it with `validated_at=at`, or None if the index has no such copy any more.
+        Return it with `validated_at=at`, or with None if the index has no such copy any more.
         """
         scope = copy.scope
         if scope is None or (copy.written_at is not None and 0 <= at - copy.written_at < _RECENT):
@@ -189,7 +189,7 @@ class Store:
             lambda index: index.run(
                 "DELETE FROM validations WHERE scope = ? AND object IN "
                 f"(SELECT id FROM objects {_THE_OBJECT})",
-                *(scope or "", *name.identity()),
+                *(scope, *name.identity()),
             )
         )
 

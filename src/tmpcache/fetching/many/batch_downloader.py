@@ -15,7 +15,7 @@ from collections import deque
 from ...cached_file import Outcome
 from ...common.interruption import reraise_from_handler
 from ...errors import TmpCacheError
-from ...store.many_objects import look_up_many
+from ...store.many_copies import look_up_many
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ...common.deadline import Deadline
     from ...common.objects import Copy, ObjectName
     from ...origin import GetOptions, Origin, Unchanged
-    from ...store.many_objects import FreeSpace
+    from ...store.many_copies import FreeSpace
     from ..fetcher import Fetcher
 
     ObjectKey = tuple[str, str, str]
@@ -30,7 +30,7 @@ class BudgetedFetcher:
     """Fetches objects whose approximate size is known, as long as they fit.
 
     The size that the caller gives decides whether an object is asked for. The size in the origin's
-    answer decides whether its body is received.
+    reply decides whether its body is received.
     """
 
     def __init__(self, fetcher: Fetcher, free_space: FreeSpace, max_bytes: int | None) -> None:
@@ -84,7 +84,7 @@ class BudgetedFetcher:
 
 
 class _BudgetedOrigin:
-    """An origin whose answers are refused if they are larger than the budget that is left."""
+    """An origin whose replies are refused if they are larger than the budget that is left."""
 
     def __init__(self, origin: Origin, budget: BudgetedFetcher) -> None:
         self._origin, self._budget = origin, budget
@@ -98,7 +98,7 @@ class _BudgetedOrigin:
     def get(
         self, bucket: str, key: str, version_id: str | None = None, **options: Unpack[GetOptions]
     ) -> Reply | Unchanged | None:
-        """Return the origin's answer, or raise `SkippedError` if its body does not fit."""
+        """Return the origin's reply, or raise `SkippedError` if its body does not fit."""
         reply = self._origin.get(bucket, key, version_id, **options)
         if isinstance(reply, Reply) and reply.size is not None:
             try:

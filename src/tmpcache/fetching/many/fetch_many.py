@@ -83,9 +83,9 @@ def checked(threads: int | None) -> int:
 
 def serve_fresh(fetcher: Fetcher, bucket: str, jobs: dict[str, Job], max_age: float) -> list[Job]:
     """Serve the fresh copies. Return the other jobs, each with the copy that the index has."""
-    from ...store.many_objects import look_up_many
+    from ...store.many_copies import look_up_many
 
-    scope, known, store = fetcher.origin.scope, fetcher.known, fetcher.store
+    scope, known, store = fetcher.origin.scope, fetcher.remembered, fetcher.store
     start = current_start()
     always_stale = is_always_stale(max_age, start)
 

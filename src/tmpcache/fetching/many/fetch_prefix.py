@@ -94,7 +94,7 @@ def fetch_prefix(
     count, deadline = checked(threads), deadline_within(current_deadline())
     jobs: dict[str, Job] = {}
     listed: Iterator[Listed] = fetcher.origin.list(bucket, prefix, deadline=deadline)
-    at = fetcher.clock()  # the answer is no older than the request for it
+    at = fetcher.clock()  # the response is no older than the request for it
     while page := list(islice(listed, _PAGE)):
         jobs.update(_answer_listed(fetcher, bucket, page, at))
         at = fetcher.clock()
@@ -152,7 +152,7 @@ def _answer_listed(fetcher: Fetcher, bucket: str, page: list[Listed], at: float)
     Credentials that may list need not be allowed to read. So a listing confirms only copies that S3
     has given or confirmed to the same scope before (`Copy.validated_at`).
     """
-    from ...store.many_objects import confirm_again, look_up_many
+    from ...store.many_copies import confirm_again, look_up_many
 
     store, origin = fetcher.store, fetcher.origin.name
     scope = scope_of(fetcher.origin, page[0].scope)

@@ -44,7 +44,7 @@ _FORMAT = 1
 
 def manifest(fetcher: Fetcher) -> str:
     """See :meth:`tmpcache.Cache.manifest`."""
-    from ...store.many_objects import by_use
+    from ...store.many_copies import by_use
 
     objects = []
     for bucket, key, version, etag, size in by_use(fetcher.store, fetcher.origin.name):
@@ -83,7 +83,7 @@ def warm(
     progress: Progress | None,
 ) -> Warming:
     """See :meth:`tmpcache.Cache.warm`."""
-    from ...store.many_objects import FreeSpace, touch_in_order
+    from ...store.many_copies import FreeSpace, touch_in_order
 
     began, count = time.monotonic(), checked(threads)
     store, quota = fetcher.store, fetcher.store.database.quota.quota

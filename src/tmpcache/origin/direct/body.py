@@ -29,7 +29,7 @@ def reply_from(response: Response, request: Request, scope: str | None) -> Reply
         "ContentRange": headers.get("content-range"),
     }
     start, end, size = extent_of(facts)
-    # To a range that is one part of a multipart upload, S3 answers the checksum of that part.
+    # To a range that is one part of a multipart upload, S3 responds with the checksum of that part.
     checksum = _checksum(headers) if request.is_whole else ""
     body = Body(response, request.subject, request.deadline)
     version_id = headers.get("x-amz-version-id")

@@ -100,8 +100,9 @@ class Client:
     def _pause(self, error: Exception, request: Request, attempts: int) -> float:
         """Return the seconds to wait before the next attempt, or raise if there is none.
 
-        They are as botocore's. No local variable holds the error that is raised: its traceback
-        holds this frame, and so what the caller is about to release.
+        They are as botocore's. The error to raise is not put into a local variable: its traceback
+        refers to this frame, which would refer to the error. Such a circle lives until the garbage
+        collector comes, and keeps what the callers' frames hold, leases for example.
         """
         deadline, status = request.deadline, status_of(error)
         code = getattr(error, "response", {}).get("Error", {}).get("Code")

@@ -7,7 +7,7 @@ through the class that this one inherits from:
 
 * listings and uploads;
 * configurations, buckets and request options that are not plain;
-* all requests while botocore is mocked, recorded or traced (:mod:`..hooks`);
+* all requests while botocore is mocked, recorded or traced (:mod:`..hooked_botocore`);
 * a response that is not understood: the request is repeated through boto3, and if that succeeds,
   boto3 sends the further requests for that bucket.
 
@@ -101,7 +101,7 @@ class DirectOrigin(S3Origin):
         if self._pid != os.getpid():
             self.forked()
         if not self._is_resolved:
-            from ..hooks import hook
+            from ..hooked_botocore import hook
 
             self._resolve(hook())
         return super()._boto3_signer()
@@ -114,7 +114,7 @@ class DirectOrigin(S3Origin):
 
     def _route(self, bucket: str) -> tuple[Client | None, Address | None]:
         """Return what sends the requests for a bucket, and where to; an address of None: boto3."""
-        from ..hooks import hook
+        from ..hooked_botocore import hook
 
         if self._pid != os.getpid():
             self.forked()

@@ -36,7 +36,7 @@ from ...common.interruption import reraise_from_handler
 from ...errors import OriginUnavailableError
 from .. import Reply, Unchanged
 from ..direct.origin import DirectOrigin
-from ..hooks import hook
+from ..hooked_botocore import hook
 from ..s3.errors import named, refuses_condition, translated
 from ..s3.origin import S3Origin
 from ..s3.timeouts import read_timeout

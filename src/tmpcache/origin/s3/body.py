@@ -45,7 +45,7 @@ def reply_from(
     """Make a `Reply` of a response of botocore; `whole` if the request had no range."""
     body = Body(response["Body"], subject, deadline, response.get("ContentLength") or 0)
     start, end, size = extent_of(response)
-    # To a range that is one part of a multipart upload, S3 answers the checksum of that part.
+    # To a range that is one part of a multipart upload, S3 responds with the checksum of that part.
     checksum = announced_checksum(response) if whole else ""
     version_id = response.get("VersionId")
     return Reply(body, response.get("ETag", ""), size, version_id, start, end, checksum)

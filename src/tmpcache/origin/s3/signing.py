@@ -88,7 +88,7 @@ class Signer:
     def _needs_refresh(self, credentials: Any) -> bool:
         """Return whether botocore would refresh the credentials before it signs with them.
 
-        Their own answer to that takes 30 µs, so the moment is computed once for each expiry.
+        To ask them takes 30 µs, so the moment is computed once for each expiry.
         """
         expiry = getattr(credentials, "_expiry_time", None)
         if expiry is None:

@@ -74,7 +74,7 @@ class RangePlan:
         self._helpers = 0
 
     def give_back(self, byte_range: ByteRange | None, *, disallow_helpers: bool) -> None:
-        """Take a range back from a helper that failed, for the leading connection to read.
+        """Take a range back from a helper that failed, for the first reader to read.
 
         If that was the last helper, no other is started for a while, or ever (`disallow_helpers`).
         """

@@ -41,9 +41,8 @@ def download(
     if the object is replaced twice meanwhile, :class:`IntegrityError` if it does not have its
     checksum, :class:`DeadlineExceededError` if time runs out, and whatever `sink` raises.
     """
-    # That a partial file is of an older version does not count as a restart.
-    restarts = 2 if reply is None and sink.etag else 1
-    if reply is None and not sink.etag:
+    is_resumed = reply is None and sink.etag != ""
+    if reply is None and not is_resumed:
         reply = request_object(origin, name, deadline)
     if reply is not None and reply.size is not None and reply.size <= _SMALL:
         try:
@@ -54,6 +53,21 @@ def download(
             reply = None
             if not sink.etag:
                 sink.rewind()
+    # A resumed download may begin anew once more than others: when it finds that the object has
+    # another version than the partial file, nobody has replaced it during this download.
+    return _transfer(origin, name, reply, sink, deadline, restarts=2 if is_resumed else 1)
+
+
+def _transfer(
+    origin: Origin,
+    name: ObjectName,
+    reply: Reply | None,
+    sink: Sink,
+    deadline: Deadline | None,
+    *,
+    restarts: int,
+) -> tuple[str, str | None, str | None]:
+    """Download with retries; begin anew, `restarts` times at most, if the object is replaced."""
     from .parallel import Transfer
 
     refused_etag = ""

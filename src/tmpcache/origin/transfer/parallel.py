@@ -1,12 +1,12 @@
 """A transfer of one object over as many connections as it takes.
 
 A connection to S3 gives some 90 MB/s, whatever the network could carry. A server on loopback gives
-its best on the first connection, and further ones only slow it. So the leading connection reads the
+its best on the first connection, and further ones only slow it. So the first reader reads the
 first response and measures its speed. If it is slow and much is missing, the rest is cut into byte
-ranges, which helper connections request in threads of their own. All threads end with the call.
+ranges, which helpers request in threads of their own. All threads end with the call.
 
 Helpers are optional. If one fails (no more threads, a store that allows one connection or answers
-ranges in ways of its own), the leading connection reads its range.
+ranges in ways of its own), the first reader reads its range.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from .. import UNSAID, Reply
 from .backoff import Backoff
 from .byte_ranges import RangePlan
 from .conditional_requests import is_strong, request_object
-from .connection import Connection, open_connections
 from .errors import HaltedError, UnusableRangeError
+from .range_reader import RangeReader, open_connections
 from .state import TransferState
 
 TYPE_CHECKING = False
@@ -37,7 +37,7 @@ CONNECTIONS = min(8, 4 * (os.cpu_count() or 1))
 #: Connections of this process beyond which no download starts helpers: by then, many downloads
 #: together receive as much as the network gives.
 _MAX_CONNECTIONS = 2 * CONNECTIONS
-#: How often in a row a helper may fail before the leading connection reads its range.
+#: How often in a row a helper may fail before the first reader reads its range.
 _MAX_HELPER_BREAKS = 2
 
 
@@ -134,11 +134,11 @@ class Transfer:
                 self._state.pause(self._backoff, error)
 
     def _work(self, reply: Reply | None) -> None:
-        """Run the leading connection, wait for the helpers, and raise the first error there was."""
+        """Run the first reader, wait for the helpers, and raise the first error there was."""
         state = self._state
         try:
             while self._plan.gaps:  # again, if a helper gave its range back
-                Connection(state, self._backoff, self._deadline, self._split).work(reply)
+                RangeReader(state, self._backoff, self._deadline, self._split).work(reply)
                 self._join_helpers()
                 reply = None
         except BaseException as error:
@@ -169,7 +169,7 @@ class Transfer:
         deadline = deadline_within(self._deadline, asks_once=True)
         for _ in range(count):
             backoff = Backoff(self._name, deadline, _MAX_HELPER_BREAKS)
-            connection = Connection(self._state, backoff, deadline)
+            connection = RangeReader(self._state, backoff, deadline)
             # Counted before the check: of two transfers that check at the same time, at least one
             # sees too many.
             connection.register()

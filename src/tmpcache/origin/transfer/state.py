@@ -35,7 +35,7 @@ class TransferState:
         self.origin, self.name, self.sink, self.deadline = origin, name, sink, deadline
         self.plan = plan
         self.version_id: str | None = None
-        #: The scope of the first response that is used.
+        #: The scope of the first response that said one. Later ranges do not change it.
         self.scope: str | None = UNSAID
         #: Whether all connections must end, and the error because of which.
         self.halted = False
@@ -52,7 +52,8 @@ class TransferState:
             self.origin, self.name, self.sink, byte_range.at, byte_range.end, deadline
         )
         self.version_id = reply.version_id or self.version_id
-        self.scope = self.scope or reply.scope
+        if self.scope == UNSAID:
+            self.scope = reply.scope
         return reply
 
     def pause(self, backoff: Backoff, error: OriginUnavailableError) -> None:

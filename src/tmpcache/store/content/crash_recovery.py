@@ -2,7 +2,7 @@
 
 * :func:`reclaim` removes session files and partials of dead processes, and their reservations.
 * :func:`reconcile` compares ``blobs/`` with the index, after a transaction changed files and did
-  not commit. :mod:`..commit_counters` tells that.
+  not commit. :mod:`..changes` tells that.
 * :func:`rebuild` fills a new index from the files on disk.
 
 All run inside a write transaction, so no live process has changed files and not committed yet.
@@ -15,7 +15,7 @@ import os
 from ..filesystem.files import allocated, names, open_file, remove
 from ..index import DamagedIndexError
 from ..leases.file_lock import try_lock
-from ..staging import merge
+from ..staged_copies import merge
 from . import blobs, eviction
 
 TYPE_CHECKING = False
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 def reclaim(index: Index, root: Root, *, keep_resumable: bool = False) -> set[int]:
     """Remove what dead processes left; return the lease ids of all blobs in use.
 
-    With `keep_resumable`, partials stay that another download can resume.
+    With `keep_resumable`, partials stay that another download can resume. Without it, all that
+    nobody has locked go, however few bytes are needed.
+
+    The lease ids are returned because a caller that makes room evicts next.
     """
     sessions = root.live_sessions
     leased = sessions.leased()
@@ -67,8 +70,8 @@ def rebuild(index: Index, root: Root, blocks: Callable[[int], int]) -> None:
     Reconcile, and remove all partials that nobody has locked, also those that could be resumed. In
     a new index, which has no rows, only what is leased or locked is left after that.
 
-    `blocks` is :meth:`.Quota.blocks`. Reservations follow from the partials: a partial is as long
-    as what its download has reserved, or no block of it is written yet.
+    `blocks` is :meth:`.Quota.blocks`. The reservation of a download under way is read off its
+    partial, which is given the length that was reserved before its first byte is written.
     """
     reconcile(index, root)
     _reclaim_partials(index, root, keep_resumable=False)

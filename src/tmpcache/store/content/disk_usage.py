@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 #: Steps of this process (room made, a transaction ended) for which a measurement is good enough
 #: while there is ample room. A step adds a few hundred bytes, at most some 100 kB (a page of a
-#: listing). Ample is an eighth of the quota, with a quota of 64 MiB or more
-#: (:data:`.quota._SMALL_QUOTA`): at least 8 MiB, more than so many steps add.
+#: listing), so these steps add 6.4 MB at most. Room is ample if an eighth of the quota is free, and
+#: the quota is 64 MiB or more (:data:`.quota._SMALL_QUOTA`): so at least 8 MiB are free.
 _STEPS_TRUSTED = 64
 #: Foreign files are looked for again after this many times as long as that took: so it costs one
 #: hundredth of the time at most.

@@ -8,7 +8,9 @@ Superseded blobs go first, then the least recently used. A leased blob is never 
 
 # Protocol
 
-The index's write lock is held, so there is one evictor at a time. For at most 64 blobs at a time it
+The index's write lock is held, so there is one evictor at a time. Where the disk is too full to
+open the index, :mod:`..database.room_for_index` excludes all others. For at most 64 blobs at a time
+the evictor
 
 1. announces their lease ids, in the session of every live process;
 2. reads the leases of all these processes;
@@ -30,7 +32,7 @@ that are gone while their rows are not are found by the next transaction (:mod:`
 Two other places remove files from ``blobs/``, and none of these is a blob in use: a download
 removes a file that it renamed to there and could not record, and :meth:`.Root.remove` removes the
 directory of a format that no live process uses. A third one replaces files: a download is renamed
-over a damaged file, or one that the index does not know, of the name that its blob gets.
+to the name of its blob. If a file has that name, it is damaged, or the index does not know it.
 """
 
 from __future__ import annotations
@@ -98,7 +100,8 @@ def evict(root: Root, index: Index, victims: Sequence[Victim]) -> list[Victim]:
 def evict_without_index(root: Root, needed: int) -> None:
     """Delete at least `needed` bytes of the oldest blobs when the index has no room to be opened.
 
-    The caller marks a change as unfinished, so that the next transaction reconciles.
+    The caller holds the write lock or excludes that anybody has it, and marks a change as
+    unfinished, so that the next transaction reconciles.
     """
     leased, found = root.live_sessions.leased(), []
     for name in names_in(root.blobs, blobs.is_name):

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from ..index import Index
     from ..root import Root
-    from .eviction import Victim
+    from .eviction import Victim, Victims
 
 #: With a quota below this, the overhead is measured in every transaction: an eighth of it would
 #: not hold what can come to it between two measurements.
@@ -72,10 +72,10 @@ class Quota:
         self.evicted = self.evicted_bytes = 0
         #: To be done after this transaction: trim rows; shrink the index.
         self.wants_to_trim_rows = self.wants_shrink = False
-        #: Whether the last plan had no blob to evict, only the index to shrink. If room is still
-        #: short after that, there is none.
-        self._has_nothing_left = False
-        #: Whether there was ample room when this was last looked at.
+        #: Whether no blob was left to evict when room was last short, so that only a smaller index
+        #: can help. If room is still short once the index was shrunk, there is none.
+        self._only_shrinking_helps = False
+        #: What :meth:`is_far_below_quota` last returned; the end of the transaction goes by it.
         self._is_ample = False
 
     def set_limits(self, cached: int) -> None:
@@ -92,7 +92,9 @@ class Quota:
     def is_far_below_quota(self, index: Index, needed: int) -> bool:
         """Return whether an eighth of the quota stays free with `needed` bytes more.
 
-        Then the overhead need not be measured: between two measurements far less comes to it.
+        Then the overhead need not be measured: between two measurements far less comes to it. Each
+        call counts as a step, after a number of which it is measured in any case. The result is
+        kept for :meth:`make_room_for_index`.
         """
         self._is_ample = (
             self._usage.may_skip_measuring()
@@ -149,27 +151,26 @@ class Quota:
         shortage = self._shortage(index, needed, slack, on_disk)
         if shortage <= 0:
             return True
-        plan = self._plan(index, leased, needed, shortage, subject)
-        self._has_nothing_left = not plan
-        if self.evict(index, plan[: index.batch]) and (
+        victims = eviction.choose_victims(index, leased, shortage)
+        if victims.bytes < shortage and not self._fits_once_shrunk(index, victims, shortage):
+            self._only_shrinking_helps = False
+            raise self._no_room(index, needed, subject, victims.leased_bytes)
+        self._only_shrinking_helps = not victims.blobs
+        if self.evict(index, victims.blobs[: index.batch]) and (
             self._shortage(index, needed, slack, on_disk) <= 0
         ):
             return True
         self.wants_shrink = True
         return False
 
-    def _plan(
-        self, index: Index, leased: set[int], needed: int, shortage: int, subject: object
-    ) -> list[Victim]:
-        """Return the blobs to evict, if that makes enough room, together with a smaller index."""
-        victims = eviction.choose_victims(index, leased, shortage)
-        if victims.bytes >= shortage:
-            return victims.blobs
-        with_index = victims.bytes + index.size.shrinkable(victims.leased_blobs)
-        if with_index >= shortage and (victims.blobs or not self._has_nothing_left):
-            return victims.blobs
-        self._has_nothing_left = False
-        raise self._no_room(index, needed, subject, victims.leased_bytes)
+    def _fits_once_shrunk(self, index: Index, victims: Victims, shortage: int) -> bool:
+        """Return whether a smaller index makes up for what the victims, all there are, lack.
+
+        An index that was shrunk for that already, with no blob evicted since, gets no smaller.
+        """
+        if self._only_shrinking_helps and not victims.blobs:
+            return False
+        return victims.bytes + index.size.shrinkable(victims.leased_blobs) >= shortage
 
     def _no_room(
         self, index: Index, needed: int, subject: object, leased: int
@@ -227,7 +228,7 @@ class Quota:
         self.wants_to_trim_rows = index.size.excess_rows() > 0
         if index.size.has_grown():
             while not self.make_room(index, 0, "the index"):
-                if self._has_nothing_left:
+                if self._only_shrinking_helps:
                     raise IndexTooLargeError("free pages are to be given back first")
 
     def trim_rows(self, index: Index) -> int:

@@ -20,7 +20,7 @@ from ..content.blobs import is_name
 from ..filesystem.files import Descriptor, names
 from ..leases.session import Lease, Session
 from ..root import Root
-from . import session_file
+from . import session_within_quota
 from .recovering_index import RecoveringIndex
 from .transactions import Transactions
 
@@ -75,10 +75,6 @@ class Database:
         """See :meth:`.Transactions.read_after_writers`."""
         return self.transactions.read_after_writers(operation)
 
-    def last_change(self) -> int:
-        """See :meth:`.Transactions.last_change`."""
-        return self.transactions.last_change()
-
     def update(self, sql: str, *values: object) -> int:
         """See :meth:`.Transactions.update`."""
         return self.transactions.update(sql, *values)
@@ -120,9 +116,11 @@ class Database:
         """Begin the session of this process, or double its table of leases."""
         session = self.transactions.session
         if session is None:
-            session = self.transactions.session = session_file.begin(index, self.root, self.quota)
+            session = self.transactions.session = session_within_quota.begin(
+                index, self.root, self.quota
+            )
         elif session.is_full:  # else another thread was here
-            session_file.grow(index, self.quota, session)
+            session_within_quota.grow(index, self.quota, session)
         return session
 
     def sweep(self) -> None:
@@ -179,7 +177,9 @@ class Database:
         if session is not None and session.holds_any():
             try:
                 self._child_session = self.write(
-                    lambda index: session_file.create_child_session(index, self.quota, session)
+                    lambda index: session_within_quota.create_child_session(
+                        index, self.quota, session
+                    )
                 )
             except TmpCacheError:
                 self.count("lease lost at fork")

@@ -17,16 +17,16 @@ idempotent.
 * *Descriptors closed* by a program that daemonizes (``EBADF``): all is opened again. The old
   connection is never closed, as its descriptors may be other files by now.
 * *A directory deleted*, or this user's rights on it lost: created again, and given back.
-* *Disk full*: 1 MiB of blobs is evicted. Where the index cannot even be opened, the blobs with the
-  oldest mtime are deleted, and ``changes`` tells the next process that files and rows differ.
+* *Disk full*: 1 MiB of blobs is evicted. Where the index cannot even be opened, these are the blobs
+  with the oldest mtime (:mod:`.room_for_index`).
 * *Too large* for the quota with all its free pages: these are given back to the file system.
 
 Three failures are the caller's: the index is locked for longer than the call can wait, the process
 has no descriptors left, or nobody may give the rights back.
 
-A process that creates the index, or opens one whose last change was not committed, runs
-:func:`.crash_recovery.rebuild`: what has no row is removed, unless somebody leases or locks it. An
-index from an earlier boot is checked first: a machine that lost power may have broken it.
+A process that creates the index, or opens one whose last change was not committed, rebuilds it
+(:mod:`..content.crash_recovery`): what has no row is removed, unless somebody leases or locks it.
+An index from an earlier boot is checked first: a machine that lost power may have broken it.
 
 # Locking
 
@@ -50,14 +50,14 @@ from ...errors import (
     is_out_of_files,
     too_many_files,
 )
-from ..commit_counters import CommitCounters
-from ..content import crash_recovery, eviction
+from ..changes import Changes
+from ..content import crash_recovery
 from ..content.checked_values import totals
 from ..content.quota import FULL, Quota
 from ..filesystem import files
 from ..index import Index, IndexTooLargeError, UnfitIndexError
 from ..root import boot_id, denied
-from ..staging import merge
+from ..staged_copies import merge
 from .index_wait import BUSY_TIMEOUT, IndexWait
 
 TYPE_CHECKING = False
@@ -98,7 +98,7 @@ class RecoveringIndex:
         #: The thread that is in a transaction, 0 for none.
         self.writer = 0
         #: None until the index is opened for the first time.
-        self.changes: CommitCounters | None = None
+        self.changes: Changes | None = None
         self.quota = Quota(root, quota, min_free, statvfs)
         self._index: Index | None = None
         #: The inode of the index that was opened last, or could not be opened.
@@ -194,7 +194,7 @@ class RecoveringIndex:
                 self._remove_damaged()
         self.close()
 
-    def _recover_from_lost_changes(self, changes: CommitCounters) -> None:
+    def _recover_from_lost_changes(self, changes: Changes) -> None:
         """Open index and ``changes`` again: the latter was deleted, replaced or closed."""
         if changes.is_open:
             self.close()
@@ -204,18 +204,18 @@ class RecoveringIndex:
     def _recover_from_full_disk(self) -> None:
         """Evict blobs although the index cannot be written: files go first, then their rows."""
         if self._index is None:
-            if self.changes is not None:
-                self.changes.mark_unfinished()  # so the next process that opens it reconciles
-            eviction.evict_without_index(self.root, _EVICTED_FOR_INDEX)
-            return
+            from .room_for_index import make_room
+
+            return make_room(self.root, self.changes, self._wait, _EVICTED_FOR_INDEX)
         for _ in range(2):
             try:
                 with self._index.transaction():
                     merge(self._index)  # it needs room itself: the second time there is some
                     self.quota.free_disk_space(self._index, _EVICTED_FOR_INDEX)
-                return
+                return None
             except sqlite3.OperationalError:
                 continue
+        return None
 
     def _remove_damaged(self) -> None:
         """Remove the index that was opened last, unless another process has replaced it already."""
@@ -250,7 +250,7 @@ class RecoveringIndex:
         self.root.prepare()
         with self._wait.lock_directory():
             if self.changes is None or not self.changes.is_in_place:
-                self.changes = CommitCounters(self.root.changes)
+                self.changes = Changes(self.root.changes)
             self._last_inode = files.inode(self.root.index)
             index = Index(self.root.index, quota=self.quota.quota, busy_timeout=BUSY_TIMEOUT)
             self._last_inode = index.inode
@@ -266,7 +266,7 @@ class RecoveringIndex:
         self.root.remove_unused_formats()
         return index
 
-    def _bring_up_to_date(self, index: Index, changes: CommitCounters) -> bool:
+    def _bring_up_to_date(self, index: Index, changes: Changes) -> bool:
         """Rebuild a new index, and one whose last change was not committed; return whether it was.
 
         Check one of an earlier boot.

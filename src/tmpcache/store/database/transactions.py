@@ -10,8 +10,8 @@ recovers when it is damaged or the disk is full.
 * In this process one thread at a time uses the index (:attr:`.RecoveringIndex.lock`).
 * `write` and `write_unmerged` hold SQLite's write lock from their first statement to their commit.
   Only in such a transaction does a process publish, evict, reserve, or make or remove session
-  files. So what an operation finds, in files and rows, stays so until it commits. (One exception: a
-  disk that is too full to open the index, see :mod:`.recovering_index`.)
+  files. So what an operation finds, in files and rows, stays so until it commits. (Where the disk
+  is too full to open the index, the lock is had in another way: :mod:`.room_for_index`.)
 * `read` takes no lock: each statement sees the last commit. A blob is renamed into place before its
   row is committed, so `read` may miss it. `read_after_writers` waits until no writer is under way.
 * A thread waits for another process 30 s, or as long as its call has time left, and raises then.
@@ -22,7 +22,7 @@ recovers when it is damaged or the disk is full.
 
 * SQLite makes the rows of a transaction change all together or not at all. It cannot undo what the
   operation did to files.
-* So each transaction first writes a number into the file ``changes`` (:mod:`..commit_counters`) and
+* So each transaction first writes a number into the file ``changes`` (:mod:`..changes`) and
   the same number into the index. After a kill or an error the two differ. The next transaction,
   in whatever process, sees that and reconciles files and rows before it runs its own operation.
 * An operation that ends with :class:`QuotaExceededError` and has evicted nothing has changed no
@@ -41,12 +41,12 @@ from ...common.forking import here, recover_from_fork
 from ...errors import QuotaExceededError, TmpCacheError
 from ..content import crash_recovery
 from ..index import ReplacedError
-from ..staging import is_waiting, merge, record_uses
-from . import session_file
+from ..staged_copies import is_waiting, merge
+from . import session_within_quota
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import TypeVar
 
     from ...common.objects import Copy
@@ -129,7 +129,7 @@ class Transactions:
         """In a transaction: merge staged copies into the tables, and record uses."""
         merge(index)
         uses, self.unrecorded_uses, self.flushed_at = self.unrecorded_uses, {}, self._clock()
-        record_uses(index, uses)
+        _record_uses(index, uses)
 
     def _run(self, operation: Callable[[Index], T], *, merge_first: bool) -> T:
         self._refuse_reentry()
@@ -183,7 +183,7 @@ class Transactions:
                 if unfinished:  # a transaction changed files and did not commit
                     crash_recovery.reconcile(index, self._root)
                 if self.session is not None:
-                    session_file.keep_visible(index, self._quota, self.session)
+                    session_within_quota.keep_visible(index, self._quota, self.session)
                 try:
                     result = operation(index)
                     self._quota.make_room_for_index(index)
@@ -210,3 +210,20 @@ class Transactions:
             self._index.use(lambda index: self._transact(index, remove, merge_first=True))
             self._index.close()
             self._index.use(lambda index: None)
+
+
+def _record_uses(
+    index: Index, used: Mapping[tuple[str, str, str, str], tuple[Copy, float]]
+) -> None:
+    """Record when copies were used last, each under its object's identity."""
+    if not used:
+        return
+    index.run_many(
+        "UPDATE blobs SET used_at = max(used_at, ?) WHERE name = ?",
+        [(at, copy.name) for copy, at in used.values()],
+    )
+    index.run_many(
+        "UPDATE objects SET used_at = max(used_at, ?) "
+        "WHERE bucket = ? AND key = ? AND version = ? AND origin = ?",
+        [(at, *copy.identity) for copy, at in used.values()],
+    )

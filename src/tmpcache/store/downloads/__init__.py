@@ -21,7 +21,7 @@ the object, in whatever process:
 
 * *Recorded*: every 8 MiB, and when the download ends with an error that allows it,
   :meth:`.partial_file.Partial.record_progress` records ETag, size, checksum, the byte count
-  received from the start, its hash, and the out-of-order runs, in the file's row.
+  received from the start, its hash, and the islands, in the file's row.
 * *Found*: the next download gets the lock of the same file. `Downloads._lock_partial` reads the
   row, if it is about this inode and this boot; after a reboot nobody knows what the file holds.
 * *Resumed*: :meth:`.partial_file.Partial.resume` hashes all of the file again and compares. What

@@ -30,7 +30,7 @@ def acquire(
 
     Return its descriptor and path, and whether another download held the lock before.
 
-    Call `close_response` before waiting. Wait as long as the other download makes progress, and
+    Call `close_response` before waiting. Wait as long as the other download writes to the file, and
     `lock_timeout` seconds more (its process may be frozen); then lock a private partial file.
     """
     path, waited = os.path.join(directory, name), False
@@ -65,8 +65,9 @@ def _private_path(directory: str, name: str) -> str:
 
 
 def _wait(path: str, lock_timeout: float, deadline: Deadline | None) -> bool:
-    """Wait while the file is locked and grows; return False after `lock_timeout` without progress.
+    """Wait while the file is locked; return False once nobody has written to it for `lock_timeout`.
 
+    Its mtime tells: its length does not change, as blocks are allocated before they are written.
     The file is closed between two looks: a process that is frozen here must not keep the blocks of
     a file that others publish and evict meanwhile.
     """

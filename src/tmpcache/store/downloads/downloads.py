@@ -66,8 +66,9 @@ class Downloads:
         download made no progress, this one gets a private partial file. At the end, a partial file
         that was not published is removed, or kept if the next download can resume it.
 
-        A generator, as it ends the download even if a signal handler raises at the entry of
-        ``__exit__``: Python closes a generator that nobody refers to any more, and `end` runs.
+        This is a generator because a signal handler may raise as ``__exit__`` is entered, before
+        any of its code runs. Python closes a generator that nobody refers to any more, and so
+        `end` runs all the same.
         """
         try:
             partial = self._lock_partial(name, lock_timeout, close_response, deadline)
@@ -88,7 +89,7 @@ class Downloads:
         close_response: Callable[[], None] | None,
         deadline: Deadline | None,
     ) -> Partial:
-        """Lock the partial file of an object, and take over what it holds if that is recorded."""
+        """Lock the partial file of an object; resume it if the index has a record of its bytes."""
         database, file = self._database, name.file_id()
 
         def acquire() -> tuple[Descriptor, str, bool]:

@@ -4,8 +4,8 @@ See the docstring of :mod:`tmpcache.store.downloads` for how it is locked, reser
 and resumed after a kill.
 
 Bytes that arrive in order are hashed from memory. Bytes that arrive before some that precede them
-form a run (:mod:`.out_of_order`). Once the missing bytes have arrived, the run is read again, from
-the page cache, and hashed.
+form an island (:mod:`.islands`). Once the missing bytes have arrived, the island is read again,
+from the page cache, and hashed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..content import blobs
 from ..content.eviction import remove_siblings
 from ..filesystem.files import Descriptor, remove
 from .content_hash import ContentHash
-from .out_of_order import OutOfOrderRuns
+from .islands import Islands
 from .reservation import SMALL
 
 TYPE_CHECKING = False
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 #: Bytes that arrive between two records of progress: what a kill can cost. A record costs 50 µs.
 PROGRESS_INTERVAL = 8 * 1024 * 1024
-#: Bytes of runs that one write hashes at most. The last byte of a range may join what seven other
-#: connections have brought to the start: 100 ms of work, during which nobody reads from the
+#: Bytes of islands that one write hashes at most. The last byte of a range may join what seven
+#: other connections have brought to the start: 100 ms of work, during which nobody reads from the
 #: connection that brought that byte (1 GiB over 8 capped ones took 0.1 s longer).
 _MAX_CATCH_UP = 2 * 1024 * 1024
 _CHUNK = 256 * 1024  # fits into a core's second cache
@@ -57,7 +57,8 @@ class Partial:
         #: The lease of the blob it becomes, if it was renamed there but not published yet.
         self.lease: Lease | None = None
         self.inode = file.status.st_ino
-        #: The byte count that the index records; 0: nobody could resume this file.
+        #: The byte count in the index's record of this file; 0 if there is none, so nobody could
+        #: resume it. While a record is being read and not trusted yet, it is 1.
         self.recorded = 0
         #: Bytes received by this download, also before a :meth:`rewind`.
         self.transferred = 0
@@ -73,7 +74,7 @@ class Partial:
         #: Bytes from the start that have been received without a gap, and hashed.
         self.received = 0
         self._hash = ContentHash()
-        self._runs = OutOfOrderRuns()
+        self._islands = Islands()
         #: A small body, until :meth:`pour` writes it into the file.
         self._pending: bytearray | None = None
 
@@ -121,7 +122,7 @@ class Partial:
             if hashes and at == self.received:
                 self._hash_next(data)
             else:
-                self._runs.add(data, at)
+                self._islands.add(data, at)
             if hashes:
                 self._catch_up(_MAX_CATCH_UP)
                 if self._byte_count() - self.recorded >= PROGRESS_INTERVAL:
@@ -146,9 +147,9 @@ class Partial:
         self.received += len(data)
 
     def _catch_up(self, max_bytes: int = sys.maxsize) -> None:
-        """Hash up to `max_bytes` of the runs that now join the start."""
+        """Hash up to `max_bytes` of the islands that now join the start."""
         limit = self.received + max_bytes
-        while (end := self._runs.contiguous_end(self.received, limit)) > self.received:
+        while (end := self._islands.contiguous_end(self.received, limit)) > self.received:
             for data in self._read(self.received, end):
                 self._hash_next(data)
             if self.received < end:
@@ -166,11 +167,11 @@ class Partial:
 
     def _byte_count(self) -> int:
         """Return how many bytes have been received, wherever in the object."""
-        return self.received + self._runs.bytes_beyond(self.received)
+        return self.received + self._islands.bytes_beyond(self.received)
 
     def gaps(self) -> list[tuple[int, int]]:
         """Return what is missing of an object of known size, as pairs of start and end."""
-        return self._runs.gaps(self.received, self.size)
+        return self._islands.gaps(self.received, self.size)
 
     def check(self, subject: object) -> None:
         """Raise :class:`IntegrityError` unless the content has the checksum announced for it."""
@@ -187,27 +188,27 @@ class Partial:
             self.recorded = byte_count
 
     def _progress(self) -> tuple[str, int, str, int, str, str]:
-        """Return the arguments of :meth:`resume`; after a :meth:`rewind`, of an empty file."""
+        """Return what :meth:`resume` will take; after a :meth:`rewind`, those of an empty file."""
         described = self.etag, self.size or 0, self._hash.announced
-        return *described, self.received, self._hash.digest(), str(self._runs)
+        return *described, self.received, self._hash.digest(), str(self._islands)
 
     def resume(
-        self, etag: str, size: int, checksum: str, received: int, digest: str, runs: str
+        self, etag: str, size: int, checksum: str, received: int, digest: str, islands: str
     ) -> None:
         """Take over what an earlier download recorded, or rewind if the file has changed since.
 
         All of it is hashed again, as the state of xxh3 cannot be saved.
         """
         self._describe(etag, size, checksum)
-        self.recorded = 1  # the row exists, whatever is in it: a rewind has to clear it
+        self.recorded = 1  # there is a record: a rewind has to clear it
         for data in self._read(0, received):
             self._hash_next(data)
-        found = OutOfOrderRuns.parse(runs)
+        found = Islands.parse(islands)
         if self._hash.digest() != digest or not all(
-            run.matches(self._read(run.start, run.end)) for run in found
+            island.matches(self._read(island.start, island.end)) for island in found
         ):
             return self.rewind()
-        self._runs = found
+        self._islands = found
         self._catch_up()
         self.recorded = self._byte_count()
         return None
@@ -224,7 +225,7 @@ class Partial:
 
     def keep(self) -> None:
         """Leave the file to the next download of the object, no larger than what it holds."""
-        os.ftruncate(self.fd, max(self.received, self._runs.end))
+        os.ftruncate(self.fd, max(self.received, self._islands.end))
         self.record_progress()
         self._reservation.shrink()
 

@@ -11,7 +11,7 @@ from ...common.objects import Copy
 from ..content import blobs
 from ..filesystem.files import inode
 from ..leases.session import lease_id
-from ..staging import merge, stage
+from ..staged_copies import merge, stage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -126,7 +126,11 @@ def _fingerprints(database: Database, name: str) -> list[tuple[int, ...]]:
 
 
 class _Publication:
-    """The operation that publishes a partial file, or shares the blob with the same bytes."""
+    """The operation that publishes a partial file, or shares the blob with the same bytes.
+
+    It makes room for what is still in memory, places the file, and records the copy. `found` is the
+    inode that the name had when it was chosen, 0 for none; `share`, whether to share that blob.
+    """
 
     def __init__(
         self,
@@ -142,27 +146,37 @@ class _Publication:
     def __call__(self, index: Index) -> Copy | None:
         """Return the copy, or None if the caller has to choose again.
 
-        That is: another file has the name by now, or more must be evicted than one transaction may.
+        That is: another file has the name by now, or there is no room yet after all the evictions
+        that one transaction may make.
         """
         partial, database = self.arrival.partial, self.database
         path = f"{database.root.blobs}/{self.name}"
         found = inode(path)
-        if found not in (self.found, partial.inode):
+        if found not in (self.found, partial.inode):  # its own inode: this operation runs again
             return None
-        quota, is_unwritten = database.quota, partial.is_in_memory and found != partial.inode
-        needed = quota.blocks(partial.received) if is_unwritten and not self.share else 0
-        may_stage = not found and quota.is_far_below_quota(index, needed)
+        must_be_written = partial.is_in_memory and not self.share and found != partial.inode
+        needed = database.quota.blocks(partial.received) if must_be_written else 0
+        may_stage = not found and database.quota.is_far_below_quota(index, needed)
         if not may_stage:
             database.merge_staged(index)
+            if must_be_written and not database.quota.make_room(index, needed, self.arrival.name):
+                return None
+        status = self._place_file(path, must_be_written=must_be_written)
+        return self._record(index, status, may_stage=may_stage)
+
+    def _place_file(self, path: str, *, must_be_written: bool) -> os.stat_result:
+        """Rename the partial file into ``blobs/``, or remove it to share the file at `path`."""
+        partial = self.arrival.partial
         if self.share:
             partial.remove()
-            status = os.lstat(path)
-        else:
-            if is_unwritten:
-                if not may_stage and not quota.make_room(index, needed, self.arrival.name):
-                    return None
-                partial.pour()
-            status = partial.move(path)
+            return os.lstat(path)
+        if must_be_written:
+            partial.pour()
+        return partial.move(path)
+
+    def _record(self, index: Index, status: os.stat_result, *, may_stage: bool) -> Copy:
+        """Record the copy, and delete the reservation of the download."""
+        database, partial = self.database, self.arrival.partial
         copy = self.arrival.as_copy(database, self.name, status)
         row = row_of(copy, status, database.clock())
         if not (may_stage and stage(index, row)):

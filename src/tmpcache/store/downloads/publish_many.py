@@ -7,7 +7,7 @@ from ...errors import TmpCacheError
 from ..content import blobs
 from ..filesystem.files import inode
 from ..leases.session import lease_id
-from ..staging import merge
+from ..staged_copies import merge
 from .publish import row_of
 
 TYPE_CHECKING = False
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .publish import Arrival, Published
 
 #: Arrivals that one call publishes. It takes several transactions if the log has room for fewer
-#: rows (:attr:`.index.Index.batch`).
+#: rows (:attr:`..index.Index.batch`).
 MOST = 64
 
 

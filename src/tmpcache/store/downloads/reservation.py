@@ -49,7 +49,7 @@ class Reservation:
             return
         fd = self._file.fd
         if not self._has_device or not hasattr(os, "posix_fallocate"):
-            os.ftruncate(fd, total)  # a process that rebuilds the index sees the size by that
+            os.ftruncate(fd, total)  # `crash_recovery.rebuild` reads the reservation off this
             return
         try:
             os.posix_fallocate(fd, 0, total)
@@ -87,10 +87,10 @@ class Reservation:
         self._database.write(lambda index: index.run(sql, allocated, self._file_name))
 
     def record_progress(
-        self, etag: str, size: int, checksum: str, received: int, digest: str, runs: str
+        self, etag: str, size: int, checksum: str, received: int, digest: str, islands: str
     ) -> None:
         """Record what the file holds, for the download that resumes it."""
-        values = etag, size, checksum, received, digest, runs
+        values = etag, size, checksum, received, digest, islands
         file = self._file.status.st_ino, self._database.boot, self._file_name
         self._database.write(
             lambda index: index.run(

@@ -1,9 +1,9 @@
 """The sessions of all live processes: an evictor reads their leases and announces what it evicts.
 
 A session file whose lock can be had belongs to a dead process: its leases do not count. To evict
-blobs, to remove such files and to create a session file, a process holds the index's write lock. So
-there is one evictor at a time, and it meets no session file that its process has created and not
-locked yet.
+blobs, to remove such files and to create a session file, a process holds the index's write lock, or
+knows that nobody can (:mod:`..database.room_for_index`). So there is one evictor at a time, and it
+meets no session file that its process has created and not locked yet.
 
 :mod:`.session` has the layout of the files, and says why announcing and reading protect the users
 of a blob.

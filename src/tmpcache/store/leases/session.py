@@ -40,9 +40,10 @@ Two events do not end a lease:
 
 # Locking
 
-One thread at a time creates, grows, shrinks and renews a session, under the index's write lock: so
-nobody takes a file that is not locked yet for that of a dead process. The caller has made room for
-its bytes. Acquiring and releasing leases needs no lock: each is a single step on a list.
+One thread at a time creates, grows, shrinks and renews a session, under the index's write lock.
+Whoever removes the files of dead processes holds the same lock, so it never meets a file that its
+owner has created and not locked yet. The caller has made room for the bytes of the session.
+Acquiring and releasing leases needs no lock: each is a single step on a list.
 """
 
 from __future__ import annotations
@@ -222,7 +223,8 @@ class Session:
     def clear_announcement(self) -> None:
         """Under the index's write lock: remove what an evictor announced before it died.
 
-        An evictor holds that lock, so no living one has announced anything.
+        A living evictor would hold that lock now, or prevent that anybody has it, so what is
+        announced is a dead one's.
         """
         self.table[0] = 0
 

@@ -8,7 +8,7 @@ SCOPES_KEPT = 8
 
 # `superseded`: no object refers to the blob any more. `boot`: the boot during which the blob was
 # last known to be whole. `sha256`: of the content, if a caller has asked for that.
-# `ledger.changes`: see :mod:`..commit_counters`. The triggers update the rest of `ledger`, and
+# `ledger.changes`: see :mod:`..changes`. The triggers update the rest of `ledger`, and
 # `superseded`, in the same transaction as what they are derived from.
 SCHEMA = (
     """CREATE TABLE blobs (
@@ -26,14 +26,14 @@ SCHEMA = (
     """CREATE TABLE validations (
         object INTEGER NOT NULL, scope TEXT NOT NULL, validated_at REAL NOT NULL,
         PRIMARY KEY (object, scope)) WITHOUT ROWID""",
-    # Filled and emptied by :mod:`.staging`: one row is a new copy with its validation.
+    # Filled and emptied by :mod:`..staged_copies`: one row is a new copy with its validation.
     """CREATE TABLE staged (
         bucket TEXT NOT NULL, key TEXT NOT NULL, version TEXT NOT NULL, origin TEXT NOT NULL,
         etag TEXT NOT NULL, version_id TEXT, received_at REAL NOT NULL, scope TEXT,
         name TEXT NOT NULL, size INTEGER NOT NULL, allocated INTEGER NOT NULL,
         inode INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, used_at REAL NOT NULL,
         boot TEXT NOT NULL, PRIMARY KEY (bucket, key, version, origin)) WITHOUT ROWID""",
-    # `islands` are the out-of-order runs of a partial file, see :mod:`..downloads.out_of_order`.
+    # `islands` are the islands of a partial file, see :mod:`..downloads.islands`.
     """CREATE TABLE partials (
         name TEXT PRIMARY KEY, reserved INTEGER NOT NULL, etag TEXT, size INTEGER, checksum TEXT,
         received INTEGER, digest TEXT, islands TEXT, inode INTEGER, boot TEXT)

@@ -7,7 +7,7 @@ other: look-ups find it, the ledger counts it.
 
 A transaction that does more than look up or stage (evict, confirm, list) merges first. So does the
 publication before which the overhead has to be measured again, after some tens of steps of the
-process (:mod:`..content.disk_usage`). So each process has staged at most some tens of rows, in two
+process (:mod:`.content.disk_usage`). So each process has staged at most some tens of rows, in two
 or three pages.
 """
 
@@ -15,10 +15,9 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
-    from ..common.objects import Copy
     from .index import Index
 
 #: Stages nothing if the tables know the object: its staged row must be the only one.
@@ -35,8 +34,8 @@ _MERGE = (
         ON CONFLICT (name) DO UPDATE SET size = excluded.size, allocated = excluded.allocated,
             inode = excluded.inode, mtime_ns = excluded.mtime_ns, used_at = excluded.used_at,
             boot = excluded.boot""",
-    # A later answer is not overwritten: the process that staged this row may have been frozen. An
-    # answer from the future is no later one: a clock was wrong.
+    # What a later response said is not overwritten: the process that staged this row may have been
+    # frozen. A response from the future is no later one: a clock was wrong.
     """INSERT INTO objects
             (bucket, key, version, origin, etag, version_id, received_at, used_at, blob)
         SELECT bucket, key, version, origin, etag, version_id, received_at, used_at,
@@ -80,18 +79,3 @@ def merge(index: Index, rows: Sequence[tuple[Any, ...]] = ()) -> None:
 def _merge(index: Index) -> None:
     for statement in _MERGE:
         index.run(statement)
-
-
-def record_uses(index: Index, used: Mapping[tuple[str, str, str, str], tuple[Copy, float]]) -> None:
-    """Record when copies were used last, each under its object's identity."""
-    if not used:
-        return
-    index.run_many(
-        "UPDATE blobs SET used_at = max(used_at, ?) WHERE name = ?",
-        [(at, copy.name) for copy, at in used.values()],
-    )
-    index.run_many(
-        "UPDATE objects SET used_at = max(used_at, ?) "
-        "WHERE bucket = ? AND key = ? AND version = ? AND origin = ?",
-        [(at, *copy.identity) for copy, at in used.values()],
-    )

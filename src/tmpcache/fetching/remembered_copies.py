@@ -14,7 +14,7 @@ else:
 _MAX_COPIES = 50_000
 
 
-class KnownCopies(_Copies):
+class RememberedCopies(_Copies):
     """Confirmed copies, each with the scope it was confirmed to, by bucket, key and version.
 
     The version is None for the latest. A dictionary, so that a look-up is one step in C.

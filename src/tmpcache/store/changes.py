@@ -1,4 +1,4 @@
-"""The commit counters: two numbers in the file ``changes``, and one in the index.
+"""The file ``changes``: two numbers that tell whether the last change was committed.
 
 A write transaction takes the next number. It writes that to the file before it changes anything,
 into the index (``ledger.changes``) as part of the transaction, and to the file once more, as the
@@ -8,7 +8,7 @@ second number, after its commit.
 
 If file and index have different numbers at the start of a transaction, the change before was not
 committed, because of a kill or an error. Files and rows may differ, so the transaction reconciles
-them (:mod:`..content.crash_recovery`). The file outlives the process.
+them (:mod:`.content.crash_recovery`). The file outlives the process.
 
 # Performance
 
@@ -18,9 +18,9 @@ real fetch.
 
 # Deleted
 
-If somebody deletes the file, a process that has it open does not see the changes that others count
-in a new one, until its own next transaction. Two processes that want the same object in the same
-instant may then both download it.
+If somebody deletes the file, other processes create a new one and count in that. A process that has
+the old one open does not see their changes until its own next transaction. Two processes that want
+the same object in the same instant may then both download it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _WORD, _SIZE, _LIMIT = 8, 16, 2**62
 
 
-class CommitCounters:
+class Changes:
     """The number of the last change begun, and that of the last change committed.
 
     The file is read and written, not mapped: to read from a mapping is a SIGBUS if somebody has

@@ -1,4 +1,4 @@
-"""One connection of a transfer: it reads range after range into the sink."""
+"""One of the readers of a transfer: it reads range after range into the sink."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .byte_ranges import ByteRange
     from .state import TransferState
 
-#: The speed of the leading connection is measured over this many seconds, again and again (what
+#: The speed of the first reader is measured over this many seconds, again and again (what
 #: is limited may begin with a burst). A connection with this many bytes per second is fast: no
 #: limit slows it, and helpers only compete for the same cores.
 _MEASURED, _FAST = 0.03, 400e6
@@ -33,14 +33,14 @@ _MEASURED, _FAST = 0.03, 400e6
 _FIRST_READ, _MAX_READ = 256 * 1024, 2 * 1024 * 1024
 
 #: Connections of this process that transfer objects.
-open_connections: set[Connection] = set()
+open_connections: set[RangeReader] = set()
 os.register_at_fork(after_in_child=open_connections.clear)
 
 
-class Connection:
+class RangeReader:
     """Sends one request after the other, and reads their responses into the sink.
 
-    The leading connection runs in the calling thread, and has `split`: it calls that when a range
+    The first reader runs in the calling thread, and has `split`: it calls that when a range
     comes too slowly. A helper has none, and runs in a thread of its own.
     """
 

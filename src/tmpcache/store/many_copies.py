@@ -1,4 +1,4 @@
-"""Many objects at a time: looked up, confirmed and listed in a few statements, not one each."""
+"""Many copies at a time: looked up, confirmed and listed in a few statements, not one each."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def look_up_many(
     for start in range(0, len(keys), _BATCH):
         batch = keys[start : start + _BATCH]
         sql = _LOOK_UP.format(", ".join("?" * len(batch)))
-        values = (scope or "", bucket, origin, *batch)
+        values = (scope, bucket, origin, *batch)
         rows = read(lambda index: _checked(index.rows(sql, *values, *values)))  # noqa: B023
         found.update(
             (key, store.copy_of(scope, (bucket, key, "", origin), *row)) for key, row in rows
