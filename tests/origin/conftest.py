@@ -1,4 +1,4 @@
-"""Fixtures of the tests that ask one object as different callers; see `support.door`."""
+"""Fixtures: servers whose answers a test writes, and caches that ask one object as many callers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 from support.door import Caches, Door, running_door
+from support.listener import Listener
+from support.wire import Wire
+
+from tmpcache.origin.direct.origin import DirectOrigin
 
 
 @pytest.fixture
@@ -22,3 +26,29 @@ def door(monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
 def caches(root: Path, door: Door) -> Iterator[Caches]:
     with ExitStack() as stack:
         yield Caches(root, stack)
+
+
+@pytest.fixture
+def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
+    """A server that the environment names, and that keeps its connections."""
+    listener = Listener()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", listener.endpoint)
+    yield listener
+    listener.stop()
+
+
+@pytest.fixture
+def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+    """A server that the environment names, and that closes each connection."""
+    wire = Wire()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", wire.endpoint)
+    yield wire
+    wire.stop()
+
+
+@pytest.fixture
+def direct() -> Iterator[DirectOrigin]:
+    """An origin that has resolved nothing yet."""
+    direct = DirectOrigin()
+    yield direct
+    direct.close()

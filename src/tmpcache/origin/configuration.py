@@ -2,8 +2,8 @@
 
 The plain case is the usual one: access keys in the environment (every Lambda function) or in a
 profile, and AWS itself or one endpoint URL. For everything that this module does not know it raises
-:class:`NotPlainError`: it never guesses. tests/origin/test_plain_environment.py compares what it
-returns with what botocore would send.
+:class:`NotPlainError`: it never guesses. What it returns is compared with what botocore would send
+by tests/origin/test_generated_environment.py.
 """
 
 from __future__ import annotations
