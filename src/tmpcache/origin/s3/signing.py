@@ -12,6 +12,7 @@ from threading import local
 
 from ...common.interruption import reraise_from_handler
 from ..scope import ANONYMOUS
+from .credentials import frozen, refresh_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Signer:
             if self._signs_nothing():
                 return ANONYMOUS
             credentials = self.client._request_signer._credentials
-            return None if self._needs_refresh(credentials) else _frozen(credentials)
+            return None if self._needs_refresh(credentials) else frozen(credentials)
         except Exception as error:  # no credentials, or of a class that we do not know
             reraise_from_handler(error)
             return None
@@ -71,13 +72,13 @@ class Signer:
         if session := headers.get("X-Amz-S3session-Token"):
             return self._sessions.get(_text(session))
         try:
-            frozen = _frozen(self.client._request_signer._credentials)
+            held = frozen(self.client._request_signer._credentials)
         except Exception as error:
             reraise_from_handler(error)
             return None
-        if frozen is None or token != frozen[2]:
+        if held is None or token != held[2]:
             return None
-        return frozen if f" {frozen[0]}:" in signature or f"={frozen[0]}/" in signature else None
+        return held if f" {held[0]}:" in signature or f"={held[0]}/" in signature else None
 
     def begin_session(self, token: str, credentials: Credentials | None) -> None:
         """Note who requested a session: requests with its token have that scope."""
@@ -95,7 +96,7 @@ class Signer:
             return False
         known_credentials, known_expiry, refresh_at = self._refresh
         if credentials is not known_credentials or expiry is not known_expiry:
-            refresh_at = _refresh_time(credentials, expiry)
+            refresh_at = refresh_time(credentials, expiry)
             self._refresh = credentials, expiry, refresh_at
         if refresh_at is None:
             return bool(credentials.refresh_needed())
@@ -115,31 +116,6 @@ class Signer:
             handlers = getattr(emitter, "_lookup_cache", {}).get(_CHOOSE_SIGNER)
             self._handlers = handlers if _is_botocores(handlers) else None
         return self._is_unsigned
-
-
-def _frozen(credentials: Any) -> Credentials | None:
-    """Return credentials as they are now, without a refresh.
-
-    `get_frozen_credentials` of refreshable credentials would request others when they are due.
-    """
-    frozen = getattr(credentials, "_frozen_credentials", credentials)
-    if frozen is credentials:
-        frozen = credentials.get_frozen_credentials()
-    if frozen is None or not frozen.access_key:
-        return None
-    return frozen.access_key, frozen.secret_key, frozen.token or ""
-
-
-def _refresh_time(credentials: Any, expiry: Any) -> float | None:
-    """Return when botocore will refresh credentials; None if only their class can tell."""
-    from botocore import credentials as own
-
-    kinds = own.RefreshableCredentials, own.DeferredRefreshableCredentials
-    if type(credentials) not in kinds or credentials._time_fetcher is not getattr(
-        own, "_local_now", None
-    ):
-        return None
-    return float(expiry.timestamp() - credentials._advisory_refresh_timeout)
 
 
 def _is_botocores(handlers: Any) -> bool:
