@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.door import Caches, Door, running_door
 from support.listener import Listener
+from support.roles import Roles, running_roles
 from support.wire import Wire
 
 from tmpcache.origin.direct.origin import DirectOrigin
@@ -52,3 +53,11 @@ def direct() -> Iterator[DirectOrigin]:
     direct = DirectOrigin()
     yield direct
     direct.close()
+
+
+@pytest.fixture
+def roles(monkeypatch: pytest.MonkeyPatch) -> Iterator[Roles]:
+    """A server of the credentials of roles, which the environment need not name."""
+    monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.SLEEP_TIME", 0)
+    with running_roles() as roles:
+        yield roles

@@ -88,11 +88,7 @@ def test_the_usual_cases_are_plain(
         ({**KEYS, "https_proxy": "http://127.0.0.1:9"}, "a proxy"),
         ({**KEYS, "BOTOCORE_EXPERIMENTAL__PLUGINS": "a=b"}, "BOTOCORE_EXPERIMENTAL__PLUGINS"),
         ({**KEYS, "AWS_CA_BUNDLE": "/nowhere"}, "a CA bundle that cannot be read"),
-        (
-            {**KEYS, "AWS_CREDENTIAL_EXPIRATION": "2100-01-01T00:00:00Z"},
-            "AWS_CREDENTIAL_EXPIRATION",
-        ),
-        ({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/c"}, "credentials that only boto3 can get"),
+        ({**KEYS, "AWS_CREDENTIAL_FILE": "/x"}, "AWS_CREDENTIAL_FILE"),
         ({**KEYS, "AWS_PROFILE": "none"}, "there is no such profile"),
         ({**KEYS, "AWS_RETRY_MODE": "adaptive"}, "the retry mode"),
     ],

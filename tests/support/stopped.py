@@ -17,6 +17,7 @@ import botocore.session
 import pytest
 from botocore.httpsession import DEFAULT_CA_BUNDLE
 
+from tmpcache.errors import TmpCacheError
 from tmpcache.origin.direct.client import Client
 from tmpcache.origin.direct.origin import DirectOrigin
 from tmpcache.origin.direct.request import Request
@@ -64,6 +65,33 @@ def botocore_would_send(bucket: str, key: str, **options: Any) -> tuple[Any, Any
     raise AssertionError("it was to be stopped")
 
 
+def botocore_fails(bucket: str, key: str) -> bool:
+    """Whether botocore finds no way to send it, such as credentials that cannot be had."""
+    try:
+        botocore_would_send(bucket, key)
+    except AssertionError:
+        raise
+    except Exception:
+        return True
+    return False
+
+
+def assert_we_send_what_botocore_would(bucket: str, key: str) -> DirectOrigin | None:
+    """Compare one request; return our origin, or None if boto3 sends it, or nobody can."""
+    try:
+        ours = we_would_send(bucket, key, {})
+        if ours is None:
+            return None
+        origin = ours[0]
+        assert origin._client is not None
+        origin._client.identities.now((bucket, key, None))
+    except TmpCacheError:
+        assert botocore_fails(bucket, key)
+        return None
+    assert_they_are_the_same(ours, botocore_would_send(bucket, key))
+    return origin
+
+
 def we_would_send(
     bucket: str, key: str, options: Mapping[str, str], *args: Any, **asked: Any
 ) -> tuple[DirectOrigin, Any] | None:
@@ -86,7 +114,9 @@ def assert_they_are_the_same(ours: tuple[DirectOrigin, Any], theirs: tuple[Any, 
     assert origin._client is not None
     endpoint = origin._client.endpoint
     headers = question.headers.copy()
-    origin._client.signature.sign(question.path, question.query, headers, moment + 0.5)
+    origin._client.identities.now(("", "", None)).signature.sign(
+        question.path, question.query, headers, moment + 0.5
+    )
     for name in _OF_THE_CLIENT:
         sent.pop(name, None)
     assert headers == sent
@@ -117,7 +147,8 @@ def environment(place: Path, environ: Mapping[str, str], **files: str) -> Iterat
         path = home / ".aws" / name
         path.unlink(missing_ok=True)
         if name in files:
-            path.write_text(files[name])
+            path.write_text(files[name].replace("$PLACE", str(place)))
+    (place / "token").write_text("of-a-pod")
     (place / "ca.pem").write_bytes(Path(DEFAULT_CA_BUNDLE).read_bytes())
     environ = {name: value.replace("$PLACE", str(place)) for name, value in environ.items()}
     known = {"HOME": str(home), "AWS_EC2_METADATA_DISABLED": "true"}

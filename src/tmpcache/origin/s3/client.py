@@ -20,6 +20,7 @@ import sys
 
 from ...common.interruption import reraise_from_handler
 from ...errors import ConfigError, OriginUnavailableError
+from ..scope import ANONYMOUS
 from . import timeouts
 from .errors import named, no_client
 from .signing import current
@@ -59,22 +60,37 @@ def make_client(endpoint: Endpoint | None = None) -> Any:
         **fixed,
     )
     client_options: dict[str, Any] = {}
-    if endpoint is not None:
-        names = "aws_access_key_id", "aws_secret_access_key", "aws_session_token"
-        client_options = dict(
-            zip(names, (key or None for key in endpoint.credentials), strict=True)
-        )
-        client_options["region_name"] = endpoint.region
-        client_options["endpoint_url"] = endpoint.url or None
     try:
-        session = boto3.Session(botocore_session=botocore.session.Session())
-        client = session.client("s3", config=config, **client_options)
+        session = botocore.session.Session()
+        if endpoint is not None:
+            client_options["region_name"] = endpoint.region
+            client_options["endpoint_url"] = endpoint.url or None
+            session.register_component("credential_provider", _Resolved(endpoint))
+        client = boto3.Session(botocore_session=session).client(
+            "s3", config=config, **client_options
+        )
     except Exception as error:
         reraise_from_handler(error)
         raise no_client(error) from error
     _check_trust(client)
     _wait_by_deadline(client)
     return client
+
+
+class _Resolved:
+    """botocore's source of credentials in a session for an endpoint: those of the endpoint."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    def load_credentials(self) -> Any:
+        """Return static credentials, or what the chain has found; None if there are none."""
+        if self._endpoint.chain is not None:
+            return self._endpoint.chain.found
+        from botocore.credentials import Credentials
+
+        key_id, secret, token = self._endpoint.credentials or ANONYMOUS
+        return Credentials(key_id, secret, token or None)
 
 
 def _check_trust(client: Any) -> None:

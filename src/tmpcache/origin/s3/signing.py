@@ -7,12 +7,11 @@ sent. The credentials of the next request are the client's, or unknown; finding 
 
 from __future__ import annotations
 
-import time
 from threading import local
 
 from ...common.interruption import reraise_from_handler
 from ..scope import ANONYMOUS
-from .credentials import frozen, refresh_time
+from .credentials import RefreshTime, frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,8 +38,7 @@ class Signer:
         #: decided.
         self._handlers: object = None
         self._is_unsigned = False
-        #: Credentials, their expiry, and the time from which on they would be refreshed.
-        self._refresh: tuple[object, object, float | None] = None, None, None
+        self._refresh_time = RefreshTime()
         #: The credentials that requested a session, by its token. Requests to directory buckets are
         #: signed with those of a session.
         self._sessions: dict[str, Credentials | None] = {}
@@ -56,7 +54,7 @@ class Signer:
             if self._signs_nothing():
                 return ANONYMOUS
             credentials = self.client._request_signer._credentials
-            return None if self._needs_refresh(credentials) else frozen(credentials)
+            return None if self._refresh_time.has_come(credentials) else frozen(credentials)
         except Exception as error:  # no credentials, or of a class that we do not know
             reraise_from_handler(error)
             return None
@@ -85,22 +83,6 @@ class Signer:
         if len(self._sessions) >= _MAX_SESSIONS:
             self._sessions.clear()
         self._sessions[token] = credentials
-
-    def _needs_refresh(self, credentials: Any) -> bool:
-        """Return whether botocore would refresh the credentials before it signs with them.
-
-        Their own answer to that takes 30 µs, so the moment is computed once for each expiry.
-        """
-        expiry = getattr(credentials, "_expiry_time", None)
-        if expiry is None:
-            return False
-        known_credentials, known_expiry, refresh_at = self._refresh
-        if credentials is not known_credentials or expiry is not known_expiry:
-            refresh_at = refresh_time(credentials, expiry)
-            self._refresh = credentials, expiry, refresh_at
-        if refresh_at is None:
-            return bool(credentials.refresh_needed())
-        return time.time() >= refresh_at
 
     def _signs_nothing(self) -> bool:
         """Return whether a handler, or the client's configuration, has requests not signed."""
