@@ -98,7 +98,7 @@ def resolve() -> Endpoint:
     if credentials is not None and not can_sign(credentials):
         raise NotPlainError("credentials that are not ASCII")
     region = _setting("AWS_DEFAULT_REGION", profile, "region")
-    max_attempts = _max_attempts(profile)
+    retry_mode, max_attempts = _retries(profile)
     url = _endpoint_url(profile)
     ca_bundle = _setting("AWS_CA_BUNDLE", profile, "ca_bundle")
     ca_bundle = ca_bundle or os.environ.get("REQUESTS_CA_BUNDLE", "")
@@ -108,6 +108,7 @@ def resolve() -> Endpoint:
         endpoint = aws_endpoint(region, credentials, max_attempts, ca_bundle)
     if endpoint.scheme == "https" and ca_bundle:
         _check_ca_bundle(ca_bundle)
+    endpoint.retry_mode = retry_mode
     endpoint.name = scope.origin_name(url, region or None)
     if credentials is None:
         from .s3.credentials import find_credentials
@@ -150,12 +151,13 @@ def _setting(variable: str, profile: dict[str, str], setting: str) -> str:
     return os.environ.get(variable) or profile.get(setting, "")
 
 
-def _max_attempts(profile: dict[str, str]) -> int:
+def _retries(profile: dict[str, str]) -> tuple[str, int]:
+    """Return the retry mode and the number of attempts."""
     mode = _setting("AWS_RETRY_MODE", profile, "retry_mode") or "standard"
     number = _setting("AWS_MAX_ATTEMPTS", profile, "max_attempts")
     if mode not in _ATTEMPTS or not re.fullmatch(r"|[1-9]\d{0,2}", number):
         raise NotPlainError("the retry mode")
-    return int(number) if number else _ATTEMPTS[mode]
+    return mode, int(number) if number else _ATTEMPTS[mode]
 
 
 def _endpoint_url(profile: dict[str, str]) -> str:

@@ -36,7 +36,7 @@ class Endpoint:
 
     __slots__ = (
         *("ca_bundle", "credentials", "host", "is_aws", "max_attempts"),
-        *("chain", "name", "port", "region", "scheme", "url"),
+        *("chain", "name", "port", "region", "retry_mode", "scheme", "url"),
     )
 
     def __init__(
@@ -56,6 +56,8 @@ class Endpoint:
         self.chain: ChainCredentials | None = None
         #: How often botocore would send a request that fails, the first time included.
         self.max_attempts = max_attempts
+        #: botocore's name for the way in which it does so.
+        self.retry_mode = "standard"
         #: A file of certificates; "" for those that botocore brings.
         self.ca_bundle = ca_bundle
         self.is_aws = False

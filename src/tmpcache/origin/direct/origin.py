@@ -16,8 +16,8 @@ through the class that this one inherits from:
 Endpoint and credentials are resolved once, for the first request, and again after `close` and in a
 forked child. Credentials of roles are botocore's objects, which it refreshes: the scope of a reply
 is that of the credentials that signed its request. A boto3 client that the same origin makes later
-gets the same endpoint and the same credentials, even if the environment has changed by then; its
-other settings are those of then.
+gets the same endpoint, the same credentials and the same settings, even if the environment has
+changed by then.
 """
 
 from __future__ import annotations
