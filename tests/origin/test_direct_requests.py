@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,7 @@ from tmpcache.testing import Bucket
 from tmpcache.testing.faults import SLOW_DOWN
 
 BODY = content("body", 700_000)
+UNCHANGED = b'HTTP/1.1 304 Not Modified\r\nETag: "e"\r\n\r\n'
 
 
 def test_a_first_miss_loads_neither_boto3_nor_ssl(bucket: Bucket, root: Path) -> None:
@@ -110,7 +114,7 @@ def test_lambdas_trace_goes_along(
 def test_a_conditional_question_is_answered_by_304_on_a_kept_connection(
     listener: Listener, direct: DirectOrigin
 ) -> None:
-    listener.answer = lambda connection, number: b'HTTP/1.1 304 Not Modified\r\nETag: "e"\r\n\r\n'
+    listener.answer = lambda connection, number: UNCHANGED
     for _ in range(3):
         assert isinstance(direct.get("models", "a", if_none_match='"e"'), Unchanged)
     assert listener.connections == 1
@@ -119,7 +123,7 @@ def test_a_conditional_question_is_answered_by_304_on_a_kept_connection(
 
 def test_a_question_takes_few_calls(listener: Listener, direct: DirectOrigin) -> None:
     """What makes it fast must not creep away; botocore makes some 4,000. Signing takes half."""
-    listener.answer = lambda connection, number: b'HTTP/1.1 304 Not Modified\r\nETag: "e"\r\n\r\n'
+    listener.answer = lambda connection, number: UNCHANGED
 
     def ask() -> None:
         direct.get("models", "a", if_none_match='"e"')
@@ -139,6 +143,46 @@ def test_a_question_takes_few_calls(listener: Listener, direct: DirectOrigin) ->
         sys.setprofile(None)
     assert len(calls) <= 130, calls
     assert [calls.count(name) for name in ("sendall", "recv", "poll")] == [1, 1, 2]
+
+
+@pytest.mark.parametrize("answer", [UNCHANGED, ok_kept(b"there")], ids=["304", "200"])
+def test_a_request_takes_six_system_calls(
+    listener: Listener, tmp_path: Path, answer: bytes
+) -> None:
+    """System calls, counted."""
+    if shutil.which("strace") is None:
+        pytest.skip("needs strace")
+    listener.answer = lambda connection, number: answer
+    trace = tmp_path / "trace"
+    script = """
+import os
+from tmpcache.origin.direct.origin import DirectOrigin
+origin, buffer = DirectOrigin(), memoryview(bytearray(100))
+def ask():
+    reply = origin.get("models", "a", if_none_match='"known"')
+    while hasattr(reply, "body") and reply.body.read(buffer):
+        pass
+ask(); ask()
+os.path.exists("/begin/of/requests")
+for _ in range(100):
+    ask()
+os.path.exists("/end/of/requests")
+"""
+    command = ["strace", "-f", "-o", str(trace), sys.executable, "-c", script]
+    subprocess.run(command, check=True, capture_output=True)
+    calls = [line.split(None, 1)[1].split("(")[0] for line in _between(trace.read_text())]
+    counts = Counter(call for call in calls if call not in ("brk", "mmap", "munmap"))
+    # One poll for a kept connection that was closed meanwhile, and Python's own for each wait.
+    assert counts == {"sendto": 100, "recvfrom": 100, "poll": 300, "getpid": 100}
+
+
+def _between(trace: str) -> list[str]:
+    lines = trace.splitlines()
+    begin, end = (
+        next(n for n, line in enumerate(lines) if f"/{word}/of/requests" in line)
+        for word in ("begin", "end")
+    )
+    return lines[begin + 1 : end]
 
 
 @pytest.mark.parametrize("tries", [1, 3])
