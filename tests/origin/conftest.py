@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.door import Caches, Door, running_door
@@ -61,3 +62,16 @@ def roles(monkeypatch: pytest.MonkeyPatch) -> Iterator[Roles]:
     monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.SLEEP_TIME", 0)
     with running_roles() as roles:
         yield roles
+
+
+@pytest.fixture
+def use(roles: Roles, door: Door, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Let the environment name sources of credentials, and have no access keys."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+
+    def use(*sources: str) -> None:
+        for name, value in roles.environ(*sources).items():
+            monkeypatch.setenv(name, value)
+
+    return use

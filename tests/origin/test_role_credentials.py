@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,32 +10,18 @@ from typing import Any
 import pytest
 from support.door import Caches, Door, outcome
 from support.handmade import Answer
-from support.listener import asks_boto3, body_of
+from support.listener import asks_boto3
 from support.origins import ORIGINS
 from support.processes import spawn
-from support.roles import Roles
+from support.roles import Roles, ask
 
 from tmpcache import Outcome
-from tmpcache.errors import AccessDeniedError, ConfigError, OriginError
-from tmpcache.origin import Reply
+from tmpcache.errors import AccessDeniedError
 from tmpcache.origin.direct.origin import DirectOrigin
 from tmpcache.origin.s3.origin import S3Origin
 
 #: Seconds of life in which botocore tries to refresh, and in which it must.
 ADVISORY, MANDATORY = 12 * 60, 5 * 60
-
-
-@pytest.fixture
-def use(roles: Roles, door: Door, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Let the environment name sources of credentials, and have no access keys."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.delenv(name)
-
-    def use(*sources: str) -> None:
-        for name, value in roles.environ(*sources).items():
-            monkeypatch.setenv(name, value)
-
-    return use
 
 
 @pytest.fixture(params=[S3Origin, DirectOrigin])
@@ -47,14 +31,6 @@ def either(request: pytest.FixtureRequest) -> Iterator[S3Origin]:
     yield origin
     assert asks_boto3(origin) is (request.param is S3Origin)
     origin.close()
-
-
-def ask(origin: S3Origin) -> str | None:
-    """Read the object; return the scope of the reply."""
-    reply = origin.get("models", "a")
-    body_of(reply)
-    assert isinstance(reply, Reply)
-    return reply.scope
 
 
 # ---- where they come from ------------------------------------------------------------------------
@@ -261,67 +237,3 @@ def test_a_forked_child_asks_who_it_is_anew(use: Any, roles: Roles, door: Door) 
     with spawn(code) as child:
         assert child.hear() == [True, True]
     assert roles.asked() == ["container"] * 2
-
-
-# ---- sources that fail ---------------------------------------------------------------------------
-
-
-def _given(**changes: Any) -> bytes:
-    whole = {"AccessKeyId": "A", "SecretAccessKey": "s", "Token": "t", "Expiration": "2099-01-01Z"}
-    return json.dumps({**whole, **changes}).encode()
-
-
-@pytest.mark.parametrize(
-    ("answer", "error"),
-    [
-        (Answer(404), AccessDeniedError),
-        (Answer(500, b"oops"), AccessDeniedError),
-        (Answer(200, b"<html>log in</html>"), AccessDeniedError),
-        (Answer(200, b"{}"), ConfigError),
-        (Answer(200, b"[]"), ConfigError),
-        (Answer(200, _given(Expiration="soon")), ConfigError),
-        (Answer(200, _given(Expiration="1999-01-01T00:00:00Z")), OriginError),
-    ],
-    ids=["404", "500", "a page", "nothing", "a list", "no date", "expired"],
-)
-def test_a_source_that_fails_is_told_as_through_boto3_and_may_heal(
-    use: Any, roles: Roles, direct: DirectOrigin, answer: Answer, error: type[Exception]
-) -> None:
-    use("container")
-    roles.trouble = lambda asked: answer
-    with pytest.raises(error) as expected:
-        ask(S3Origin())
-    with pytest.raises(error) as caught:
-        ask(direct)
-    assert (type(caught.value), str(caught.value)) == (type(expected.value), str(expected.value))
-    assert not asks_boto3(direct)
-    roles.trouble = None
-    assert ask(direct) == direct.scope
-
-
-def test_a_source_that_is_silent_is_waited_for_as_long_as_botocore_would(
-    use: Any, roles: Roles, direct: DirectOrigin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    use("imds")
-    monkeypatch.setenv("AWS_METADATA_SERVICE_TIMEOUT", "1")
-    door_opens = threading.Event()
-
-    def silence(asked: Any) -> Answer:
-        door_opens.wait(30)
-        return Answer(404)
-
-    roles.trouble = silence
-    with pytest.raises(AccessDeniedError, match="no AWS credentials"):
-        ask(direct)
-    door_opens.set()
-    assert len(roles.server.log) == 2, "one attempt for the token, one for the role"
-
-
-@pytest.mark.parametrize("changes", [{"Token": "tök"}, {"AccessKeyId": "a b"}])
-def test_credentials_that_only_botocore_can_sign_with_are_left_to_it(
-    use: Any, roles: Roles, direct: DirectOrigin, changes: dict[str, str]
-) -> None:
-    use("container")
-    roles.trouble = lambda asked: Answer(200, _given(Expiration="2099-01-01T00:00:00Z", **changes))
-    ask(direct)
-    assert asks_boto3(direct)

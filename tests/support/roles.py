@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from urllib.parse import parse_qs
 
 from support.handmade import Answer, Asked, HandmadeS3, handmade
+from support.listener import body_of
+from tmpcache.origin import Reply
+from tmpcache.origin.s3.origin import S3Origin
 
 _IMDS = "/latest/meta-data/iam/security-credentials/"
 _STS = """<{0}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><{0}Result><Credentials>
@@ -79,3 +82,11 @@ def running_roles() -> Iterator[Roles]:
     with handmade(roles.answer) as server:
         roles.server = server
         yield roles
+
+
+def ask(origin: S3Origin) -> str | None:
+    """Read the object; return the scope of the reply."""
+    reply = origin.get("models", "a")
+    body_of(reply)
+    assert isinstance(reply, Reply)
+    return reply.scope
