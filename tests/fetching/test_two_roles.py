@@ -1,24 +1,33 @@
-"""Two users of a real object store share one directory: none profits from the other's rights."""
+"""Two users of a real object store share one directory: none profits from the other's rights.
+
+Whatever sends the requests.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 from support.content import content, holders
 from support.iam import User
+from support.origins import of_user, through_each_origin
 from support.processes import spawn
 from support.swift import Swift, SwiftNotAvailable, running_swift
 
 from tmpcache import Cache, Outcome
 from tmpcache.errors import AccessDeniedError
+from tmpcache.origin import Unchanged
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+pytestmark = through_each_origin
 
 BUCKET = "models"
 BODY = content("shared", 300_000)
@@ -43,11 +52,31 @@ def swift() -> Iterator[Swift]:
         pytest.skip(str(reason))
 
 
+class Noting:
+    """An origin that notes what its store answers, as the status that it stands for."""
+
+    def __init__(self, origin: Any, answers: list[int]) -> None:
+        self._origin, self._answers = origin, answers
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._origin, name)
+
+    def get(self, *args: Any, **options: Any) -> Any:
+        try:
+            reply = self._origin.get(*args, **options)
+        except AccessDeniedError:
+            self._answers.append(403)
+            raise
+        self._answers.append(304 if isinstance(reply, Unchanged) else 200)
+        return reply
+
+
 @dataclass
 class Roles:
     """The owner may read `shared` and `private`, the guest only `shared`; one root for both."""
 
     swift: Swift
+    origin: str
     root: Path
     client: S3Client
     caches: list[Cache] = field(default_factory=list)
@@ -55,16 +84,26 @@ class Roles:
 
     def cache(self, user: User, **settings: Any) -> Cache:
         """A cache of this user; what S3 answers its GETs is noted under the key id."""
-        client = self.swift.client(user)
         answers = self.answers.setdefault(user.key_id, [])
+        asks: dict[str, Any]
+        if self.origin == "boto3":
+            asks = {"client": self._client(user, answers)}
+        else:
+            with mock.patch.dict(os.environ, self.swift.environ(user)):
+                asks = of_user(self.origin, user)
+            asks["origin"] = Noting(asks["origin"], answers)
+        cache = Cache(self.root, quota="64 MiB", **asks, **{"max_age": 3600, **settings})
+        self.caches.append(cache)
+        return cache
+
+    def _client(self, user: User, answers: list[int]) -> S3Client:
+        client = self.swift.client(user)
 
         def note(response_dict: dict[str, Any], **_: object) -> None:
             answers.append(response_dict["status_code"])
 
         client.meta.events.register("before-parse.s3.GetObject", note)
-        cache = Cache(self.root, quota="64 MiB", client=client, **{"max_age": 3600, **settings})
-        self.caches.append(cache)
-        return cache
+        return client
 
     def both(self, **settings: Any) -> tuple[Cache, Cache]:
         """The owner's cache and the guest's."""
@@ -101,14 +140,14 @@ class Roles:
 
 
 @pytest.fixture
-def roles(swift: Swift, environment: None, root: Path) -> Iterator[Roles]:
+def roles(swift: Swift, origin: str, root: Path) -> Iterator[Roles]:
     client = swift.client(swift.owner)
     with suppress(client.exceptions.BucketAlreadyOwnedByYou):
         client.create_bucket(Bucket=BUCKET)
     client.put_object(Bucket=BUCKET, Key="shared", Body=BODY)
     client.put_object_acl(Bucket=BUCKET, Key="shared", **READABLE_BY_BOTH)  # type: ignore[arg-type]
     client.put_object(Bucket=BUCKET, Key="private", Body=SECRET)
-    roles = Roles(swift, root, client)
+    roles = Roles(swift, origin, root, client)
     yield roles
     for cache in roles.caches:
         cache.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -32,15 +31,6 @@ from tmpcache.testing import Bucket
 from tmpcache.testing.faults import IGNORE_RANGE, WRONG_CHECKSUM
 
 BODY = content("body", 700_000)
-
-
-@pytest.fixture
-def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
-    """The server that the environment names."""
-    wire = Wire()
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", wire.endpoint)
-    yield wire
-    wire.stop()
 
 
 # ---- keys -------------------------------------------------------------------------------------

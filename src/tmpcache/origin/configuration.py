@@ -1,9 +1,10 @@
 """Resolve endpoint and credentials from environment and profile as boto3 does, without boto3.
 
 The plain case is the usual one: access keys in the environment (every Lambda function) or in a
-profile, and AWS itself or one endpoint URL. For everything that this module does not know it raises
-:class:`NotPlainError`: it never guesses. tests/origin/test_plain_environment.py compares what it
-returns with what botocore would send.
+profile, and AWS itself or one endpoint URL. Credentials of other sources (the roles of ECS, EKS and
+EC2) are botocore's to find, for which no client is needed. For everything that this module does not
+know it raises :class:`NotPlainError`: it never guesses. tests/origin/test_generated_environment.py
+compares what it returns with what botocore would send.
 """
 
 from __future__ import annotations
@@ -15,12 +16,17 @@ from ..common.interruption import reraise_from_handler
 from . import scope
 from .endpoint import Endpoint, NotPlainError, aws_endpoint, endpoint_at
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .scope import Credentials
+
 #: Variables that are read here or by :mod:`.scope`, and variables that change nothing of a plain
-#: GetObject signed with static access keys. Any other variable that botocore may read is not plain.
+#: GetObject but its credentials. Any other variable that botocore may read is not plain.
 _READ = {
     "AWS_ACCESS_KEY_ID",
     "AWS_CA_BUNDLE",
     "AWS_CONFIG_FILE",
+    "AWS_CREDENTIAL_EXPIRATION",
     "AWS_DEFAULT_PROFILE",
     "AWS_DEFAULT_REGION",
     "AWS_ENDPOINT_URL",
@@ -39,6 +45,7 @@ _HARMLESS = {
     "AWS_BUCKET",
     "AWS_BUCKET_NAME",
     "AWS_DEFAULT_OUTPUT",
+    "AWS_ENDPOINT_URL_STS",
     "AWS_EXECUTION_ENV",
     "AWS_PAGER",
     "AWS_REGION",  # which botocore does not read
@@ -49,11 +56,12 @@ _HARMLESS = {
     "AWS_SDK_LOAD_CONFIG",
     "AWS_SDK_UA_APP_ID",
     "AWS_STORAGE_BUCKET_NAME",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",  # used without access keys: not plain
+    "AWS_STS_REGIONAL_ENDPOINTS",  # which EKS sets
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
 }
-#: Prefixes of further ones: Lambda's own, tracing, other sources of credentials (with a lower
-#: precedence).
+#: Prefixes of further ones: those of AWS's services that run code, tracing, sources of credentials.
 _HARMLESS_FAMILIES = (
+    "AWS_BATCH_",
     "AWS_CLI_",
     "AWS_CONTAINER_",
     "AWS_EC2_METADATA_",
@@ -63,11 +71,14 @@ _HARMLESS_FAMILIES = (
 )
 #: Variables that botocore takes for unset when they are empty.
 _MAY_BE_EMPTY = {"AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"}
-#: Settings of a profile: read, harmless, and of credentials (which change nothing where the
-#: environment has access keys).
+#: Settings of a profile: read, harmless, and (prefixes) of credentials.
 _SETTINGS_READ = {"region", "endpoint_url", "ca_bundle", "max_attempts", "retry_mode"}
 _SETTINGS_HARMLESS = {"output"}
-_CREDENTIAL_SETTINGS = ("aws_access_key_id", "aws_secret_access_key", "aws_se", "role_", "sso_")
+_CREDENTIAL_SETTINGS = (
+    *("aws_access_key_id", "aws_secret_access_key", "aws_se", "credential_", "duration_seconds"),
+    *("ec2_metadata_", "external_id", "metadata_service_", "mfa_serial", "role_", "source_profile"),
+    *("sso_", "web_identity_token_file"),
+)
 #: Attempts of each retry mode, the first included. ``standard`` is botocore's default.
 _ATTEMPTS = {"legacy": 5, "standard": 3}
 
@@ -78,17 +89,16 @@ _SETTING = re.compile(r"([A-Za-z][\w.-]*)[ \t]*[=:](.*)")
 def resolve() -> Endpoint:
     """Return the endpoint and the credentials that boto3 would use now.
 
-    Raises :class:`NotPlainError` if only boto3 can tell.
+    Raises :class:`NotPlainError` if only boto3 can tell, and the errors of
+    :func:`.s3.credentials.find_credentials`.
     """
     _check_variables()
     profile = _profile()
     credentials = scope.credentials_of_environment()
-    if credentials is None:
-        raise NotPlainError("credentials that only boto3 can get")
-    if any(re.search("[^!-~]", text) for text in credentials):
+    if credentials is not None and not can_sign(credentials):
         raise NotPlainError("credentials that are not ASCII")
     region = _setting("AWS_DEFAULT_REGION", profile, "region")
-    max_attempts = _max_attempts(profile)
+    retry_mode, max_attempts = _retries(profile)
     url = _endpoint_url(profile)
     ca_bundle = _setting("AWS_CA_BUNDLE", profile, "ca_bundle")
     ca_bundle = ca_bundle or os.environ.get("REQUESTS_CA_BUNDLE", "")
@@ -98,8 +108,18 @@ def resolve() -> Endpoint:
         endpoint = aws_endpoint(region, credentials, max_attempts, ca_bundle)
     if endpoint.scheme == "https" and ca_bundle:
         _check_ca_bundle(ca_bundle)
+    endpoint.retry_mode = retry_mode
     endpoint.name = scope.origin_name(url, region or None)
+    if credentials is None:
+        from .s3.credentials import find_credentials
+
+        endpoint.chain = find_credentials(endpoint.name)
     return endpoint
+
+
+def can_sign(credentials: Credentials) -> bool:
+    """Return whether these are credentials as S3 makes them: ASCII, without spaces."""
+    return not any(re.search("[^!-~]", text) for text in credentials)
 
 
 def _check_variables() -> None:
@@ -131,12 +151,13 @@ def _setting(variable: str, profile: dict[str, str], setting: str) -> str:
     return os.environ.get(variable) or profile.get(setting, "")
 
 
-def _max_attempts(profile: dict[str, str]) -> int:
+def _retries(profile: dict[str, str]) -> tuple[str, int]:
+    """Return the retry mode and the number of attempts."""
     mode = _setting("AWS_RETRY_MODE", profile, "retry_mode") or "standard"
     number = _setting("AWS_MAX_ATTEMPTS", profile, "max_attempts")
     if mode not in _ATTEMPTS or not re.fullmatch(r"|[1-9]\d{0,2}", number):
         raise NotPlainError("the retry mode")
-    return int(number) if number else _ATTEMPTS[mode]
+    return mode, int(number) if number else _ATTEMPTS[mode]
 
 
 def _endpoint_url(profile: dict[str, str]) -> str:
@@ -178,10 +199,9 @@ def _profile() -> dict[str, str]:
     if named and sections[:2] == [None, None]:
         raise NotPlainError("there is no such profile")
     profile = {**(sections[0] or {}), **(sections[1] or {})}
-    has_keys = "AWS_ACCESS_KEY_ID" in os.environ
     for setting, value in profile.items():
-        is_allowed = setting.startswith(_CREDENTIAL_SETTINGS) and (has_keys or setting[:3] == "aws")
-        if setting not in _SETTINGS_READ | _SETTINGS_HARMLESS and not is_allowed:
+        is_of_credentials = setting.startswith(_CREDENTIAL_SETTINGS)
+        if not is_of_credentials and setting not in _SETTINGS_READ | _SETTINGS_HARMLESS:
             raise NotPlainError(f"the setting {setting}")
         if not value or "\n" in value:
             raise NotPlainError(f"the value of {setting}")

@@ -6,6 +6,7 @@ import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .s3.credentials import ChainCredentials
     from .scope import Credentials
 
     #: The host of a bucket, with the port unless it is the usual one, and the bucket's path there.
@@ -35,7 +36,7 @@ class Endpoint:
 
     __slots__ = (
         *("ca_bundle", "credentials", "host", "is_aws", "max_attempts"),
-        *("name", "port", "region", "scheme", "url"),
+        *("chain", "name", "port", "region", "retry_mode", "scheme", "url"),
     )
 
     def __init__(
@@ -44,15 +45,19 @@ class Endpoint:
         host: str,
         port: int,
         region: str,
-        credentials: Credentials,
+        credentials: Credentials | None,
         max_attempts: int,
         ca_bundle: str,
     ) -> None:
         self.scheme, self.host, self.port = scheme, host, port
-        #: For the signature.
+        #: For the signature; None if the credentials are those of a chain.
         self.region, self.credentials = region, credentials
+        #: What botocore's chain of credential sources has found; None for static credentials.
+        self.chain: ChainCredentials | None = None
         #: How often botocore would send a request that fails, the first time included.
         self.max_attempts = max_attempts
+        #: botocore's name for the way in which it does so.
+        self.retry_mode = "standard"
         #: A file of certificates; "" for those that botocore brings.
         self.ca_bundle = ca_bundle
         self.is_aws = False
@@ -78,7 +83,7 @@ class Endpoint:
 
 
 def endpoint_at(
-    url: str, region: str, credentials: Credentials, max_attempts: int, ca_bundle: str
+    url: str, region: str, credentials: Credentials | None, max_attempts: int, ca_bundle: str
 ) -> Endpoint:
     """Return the endpoint at a URL that is not AWS's; raise :class:`NotPlainError` for others."""
     parts = _ENDPOINT.fullmatch(url)
@@ -97,7 +102,7 @@ def endpoint_at(
 
 
 def aws_endpoint(
-    region: str, credentials: Credentials, max_attempts: int, ca_bundle: str
+    region: str, credentials: Credentials | None, max_attempts: int, ca_bundle: str
 ) -> Endpoint:
     """Return AWS's endpoint in a region; raise :class:`NotPlainError` for special regions."""
     region = region or "us-east-1"

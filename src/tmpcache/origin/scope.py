@@ -6,7 +6,8 @@ recorded for a *scope*: a one-way hash of the endpoint and the credentials that 
 Once there is a client, :mod:`.s3.signing` knows the credentials of each request. Before that, this
 module reads which ones boto3 would sign with: access keys in the environment variables, or static
 ones in the configuration files. Roles, instance profiles, SSO and credential processes are known to
-boto3 only: the scope is None then, no copy is fresh, and the first request makes a client.
+botocore only: the scope is None then, no copy is fresh, and the first request asks botocore
+(:mod:`.s3.credentials`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from ..common.interruption import reraise_from_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     #: Access key id, secret and session token. The secret counts: an access key id is no proof.
     Credentials = tuple[str, str, str]
 
@@ -96,7 +99,7 @@ def files() -> list[tuple[int, int, int]]:
 def credentials_of_environment() -> Credentials | None:
     """Return the credentials that boto3 would sign with, in its order of precedence.
 
-    None if only boto3 knows: it would request them, read the environment again later
+    None if only botocore knows: it would request them, read the environment again later
     (``AWS_CREDENTIAL_EXPIRATION``), or fail.
     """
     env = os.environ.get
@@ -221,6 +224,12 @@ def _read(path: str) -> str:
     except OSError as error:
         reraise_from_handler(error)
         return ""
+
+
+def of_request(name: str, credentials: Credentials, options: Mapping[str, str]) -> str:
+    """Return the scope of a request to this origin, with these credentials and request options."""
+    texts = [str(text) for pair in sorted(options.items()) for text in pair]
+    return scope_hash(name, *credentials, *texts)
 
 
 def scope_hash(*texts: str) -> str:

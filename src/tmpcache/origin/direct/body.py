@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _CHECKSUM = "x-amz-checksum-"
 
 
-def reply_from(response: Response, request: Request, scope: str | None) -> Reply:
+def reply_from(response: Response, request: Request) -> Reply:
     """Make a `Reply` of a response of status 200 or 206."""
     headers = response.headers
     length = headers.get("content-length")
@@ -33,7 +33,8 @@ def reply_from(response: Response, request: Request, scope: str | None) -> Reply
     checksum = _checksum(headers) if request.is_whole else ""
     body = Body(response, request.subject, request.deadline)
     version_id = headers.get("x-amz-version-id")
-    return Reply(body, headers.get("etag", ""), size, version_id, start, end, checksum, scope)
+    etag = headers.get("etag", "")
+    return Reply(body, etag, size, version_id, start, end, checksum, request.scope)
 
 
 def _checksum(headers: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Requests to one endpoint with one set of credentials, retried as botocore would retry them."""
+"""Requests to one endpoint, retried as botocore would retry them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from ..s3.errors import (
 )
 from ..s3.timeouts import read_timeout
 from .connections import ConnectionPool
+from .identity import Identities
 from .refusals import refusal
 from .response import exchange
-from .sigv4 import Signature
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..endpoint import Address, Endpoint
     from .request import Request
     from .response import Response
@@ -35,17 +37,13 @@ _RETRIED_CODES = LATER | {"BadDigest"}
 
 
 class Client:
-    """Sends signed GETs over a pool of connections.
-
-    Endpoint, credentials and scope are one object: a request that was signed with these
-    credentials is never taken for one of another scope, whatever other threads do meanwhile.
-    """
+    """Sends signed GETs over a pool of connections."""
 
     def __init__(
-        self, endpoint: Endpoint, scope: str | None, option_headers: dict[str, str]
+        self, endpoint: Endpoint, options: Mapping[str, str], option_headers: dict[str, str]
     ) -> None:
-        self.endpoint, self.scope, self.option_headers = endpoint, scope, option_headers
-        self.signature = Signature(endpoint.credentials, endpoint.region)
+        self.endpoint, self.option_headers = endpoint, option_headers
+        self.identities = Identities(endpoint, options)
         self.pool = ConnectionPool(endpoint)
         #: The addresses of buckets; None if boto3 sends the requests for a bucket.
         self.addresses: dict[str, Address | None] = {}
@@ -84,7 +82,8 @@ class Client:
 
     def _send_once(self, request: Request) -> Response:
         """Send the request over an idle connection; over a new one if that turns out to be dead."""
-        pool, signature = self.pool, self.signature
+        pool, identity = self.pool, self.identities.now(request.subject)
+        request.scope, signature = identity.scope, identity.signature
         host, timeout = request.headers["host"], read_timeout(request.deadline)
         idle = pool.take(host)
         if idle is not None:
@@ -114,7 +113,7 @@ class Client:
                 raise deadline.exceeded(named(request.subject)) from error
         is_retried = not status or status in _RETRIED or code in _RETRIED_CODES
         if not is_retried or attempts >= max_attempts:
-            raise translated(error, request.subject, scope=self.scope) from error
+            raise translated(error, request.subject, scope=request.scope) from error
         from random import random
 
         pause: float = min(random() * 2 ** (attempts - 1), _MAX_PAUSE)

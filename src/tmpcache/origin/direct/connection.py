@@ -53,7 +53,8 @@ class Connection:
 
     def send(self, request: bytes, timeout: float) -> None:
         """Send a request; wait no longer than `timeout` seconds for each step from now on."""
-        self.socket.settimeout(timeout)
+        if self.socket.gettimeout() != timeout:  # setting it is a system call
+            self.socket.settimeout(timeout)
         self.socket.sendall(request)
 
     def read_head(self) -> list[str]:

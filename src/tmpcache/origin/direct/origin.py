@@ -14,8 +14,10 @@ through the class that this one inherits from:
 # Identity
 
 Endpoint and credentials are resolved once, for the first request, and again after `close` and in a
-forked child. A boto3 client that the same origin makes later gets the same endpoint and the same
-credentials, even if the environment has changed by then; its other settings are those of then.
+forked child. Credentials of roles are botocore's objects, which it refreshes: the scope of a reply
+is that of the credentials that signed its request. A boto3 client that the same origin makes later
+gets the same endpoint, the same credentials and the same settings, even if the environment has
+changed by then.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     from ..endpoint import Address
     from ..protocol import GetOptions
+    from ..s3.credentials import ChainCredentials
     from ..s3.signing import Signer
     from .client import Client
 
@@ -72,12 +75,12 @@ class DirectOrigin(S3Origin):
             self._log(f"boto3 for s3://{bucket}", str(error))
             return reply
         if response is None:
-            return Unchanged(client.scope)
+            return Unchanged(request.scope)
         etag = options.get("if_none_match")
         if etag and response.headers.get("etag") == etag:  # a server that sends 200 for 304
             response.close()
-            return Unchanged(client.scope)
-        return reply_from(response, request, client.scope)
+            return Unchanged(request.scope)
+        return reply_from(response, request)
 
     def close(self) -> None:
         """Close all connections, boto3's too. The next request resolves the configuration anew."""
@@ -105,6 +108,10 @@ class DirectOrigin(S3Origin):
 
             self._resolve(hook())
         return super()._boto3_signer()
+
+    def _source(self) -> Signer | ChainCredentials | None:
+        client = self._client
+        return super()._source() if client is None else client.endpoint.chain
 
     def _make_client(self) -> Any:
         from ..s3.client import make_client
@@ -157,9 +164,9 @@ class DirectOrigin(S3Origin):
             return str(reason)
         from .client import Client
 
-        scope = self._scope_of(endpoint.name, endpoint.credentials)
-        self._fixed_scope, self._fixed_name = scope, endpoint.name
-        self._client = Client(endpoint, scope, option_headers)
+        self._fixed_scope = self._scope_of(endpoint.name, endpoint.credentials)
+        self._fixed_name = endpoint.name
+        self._client = Client(endpoint, self._options, option_headers)
         return ""
 
     def _log(self, sender: str, reason: str) -> None:

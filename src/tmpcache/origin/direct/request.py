@@ -23,7 +23,7 @@ _UNSIGNED = "accept-encoding: identity\r\nuser-agent: tmpcache\r\n"
 class Request:
     """A GET, to be signed anew for each attempt."""
 
-    __slots__ = ("deadline", "headers", "is_whole", "path", "query", "subject")
+    __slots__ = ("deadline", "headers", "is_whole", "path", "query", "scope", "subject")
 
     def __init__(
         self,
@@ -37,6 +37,8 @@ class Request:
         self.path = f"{directory}/{path_of(key)}"
         self.query = f"versionId={in_query(version_id)}" if version_id else ""
         self.deadline: Deadline | None = options.get("deadline")
+        #: That of the credentials which signed it last; None before it is sent.
+        self.scope: str | None = None
         self.headers = {"host": host, "x-amz-checksum-mode": "ENABLED", **option_headers}
         if etag := options.get("if_none_match"):
             self.headers["if-none-match"] = etag

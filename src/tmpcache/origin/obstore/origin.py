@@ -35,6 +35,7 @@ from ...common.forking import here, recover_from_fork, reset_in_children
 from ...common.interruption import reraise_from_handler
 from ...errors import OriginUnavailableError
 from .. import Reply, Unchanged
+from ..direct.errors import NotUnderstoodError
 from ..direct.origin import DirectOrigin
 from ..hooked_botocore import hook
 from ..s3.errors import named, refuses_condition, translated
@@ -168,12 +169,13 @@ class ObstoreOrigin(DirectOrigin):
 
         The store is None if boto3 has to send the requests for this bucket.
         """
+        scope: str | None
         try:
             client, direct = self._route(bucket)
             if client is not None and direct is not None:
-                endpoint, scope = client.endpoint, client.scope
+                endpoint, identity = client.endpoint, client.identities.now(subject)
                 host, path = direct
-                credentials: Credentials = endpoint.credentials
+                credentials, scope = identity.credentials, identity.scope
                 verify: bool | str = endpoint.ca_bundle
                 address = self._addresses.setdefault(
                     bucket, (f"{endpoint.scheme}://{host}{path}", endpoint.region)
@@ -200,6 +202,9 @@ class ObstoreOrigin(DirectOrigin):
                     payer="RequestPayer" in self._options,
                 )
                 self._stores[bucket, timeout] = store
+        except NotUnderstoodError as error:
+            reraise_from_handler(error)
+            return None, None
         except Exception as error:
             reraise_from_handler(error)
             raise translated(error, subject) from error

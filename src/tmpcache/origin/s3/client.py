@@ -15,11 +15,13 @@ dates in a format of their own. Hooks take out what it cannot parse before it pa
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 
 from ...common.interruption import reraise_from_handler
 from ...errors import ConfigError, OriginUnavailableError
+from ..scope import ANONYMOUS
 from . import timeouts
 from .errors import named, no_client
 from .signing import current
@@ -41,40 +43,75 @@ _LISTED_DATE = rb"<LastModified>[^<]*</LastModified>"
 def make_client(endpoint: Endpoint | None = None) -> Any:
     """Make a client from the environment, as boto3 does; it serves calls with any deadline.
 
-    With an `endpoint`, the client sends to it, with its credentials, even if the environment has
-    changed since.
+    With an `endpoint`, nothing is read from the environment of now: the client sends to the
+    endpoint, with its credentials and as the environment said when it was resolved.
     """
     try:
         import boto3
-        import botocore.session
         from botocore.config import Config
+        from botocore.session import Session
     except ImportError as error:  # pragma: no cover - a broken installation
         raise ConfigError(f"boto3 cannot be imported ({error}): install it") from error
-    fixed: Any = {} if endpoint is None else {"ignore_configured_endpoint_urls": True}
+    options: dict[str, Any] = {} if endpoint is None else _options_of(endpoint)
     config = Config(
         connect_timeout=timeouts.CONNECT_TIMEOUT,
         read_timeout=timeouts.READ_TIMEOUT,
         max_pool_connections=_MAX_POOL_CONNECTIONS,
         tcp_keepalive=True,
-        **fixed,
+        **options.pop("config", {}),
     )
-    client_options: dict[str, Any] = {}
-    if endpoint is not None:
-        names = "aws_access_key_id", "aws_secret_access_key", "aws_session_token"
-        client_options = dict(
-            zip(names, (key or None for key in endpoint.credentials), strict=True)
-        )
-        client_options["region_name"] = endpoint.region
-        client_options["endpoint_url"] = endpoint.url or None
     try:
-        session = boto3.Session(botocore_session=botocore.session.Session())
-        client = session.client("s3", config=config, **client_options)
+        session = Session()
+        if endpoint is not None:
+            _configure(session, endpoint)
+        client = boto3.Session(botocore_session=session).client("s3", config=config, **options)
     except Exception as error:
         reraise_from_handler(error)
         raise no_client(error) from error
     _check_trust(client)
     _wait_by_deadline(client)
     return client
+
+
+def _options_of(endpoint: Endpoint) -> dict[str, Any]:
+    """Return what a client for an endpoint is told; else it would read the environment of now."""
+    return {
+        "region_name": endpoint.region,
+        "endpoint_url": endpoint.url or None,
+        "verify": endpoint.ca_bundle or True,
+        "config": {"ignore_configured_endpoint_urls": True, "proxies": {}},
+    }
+
+
+def _configure(session: Any, endpoint: Endpoint) -> None:
+    """Let a session have the settings of an endpoint, whatever variables and files say now.
+
+    A configuration that is plain sets nothing else, so all others are botocore's defaults.
+    """
+    session.register_component("credential_provider", _Resolved(endpoint))
+    settings = {name: default for name, (_, _, default, _) in session.SESSION_VARIABLES.items()}
+    settings |= {"retry_mode": endpoint.retry_mode, "max_attempts": endpoint.max_attempts}
+    settings |= {"config_file": os.devnull, "credentials_file": os.devnull}
+    settings |= {"s3": None, "proxies_config": None}  # whole sections of a profile
+    store = session.get_component("config_store")
+    for name, value in settings.items():
+        store.set_config_variable(name, value)
+
+
+class _Resolved:
+    """botocore's source of credentials in a session for an endpoint: those of the endpoint."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    def load_credentials(self) -> Any:
+        """Return static credentials, or what the chain has found; None if there are none."""
+        if self._endpoint.chain is not None:
+            return self._endpoint.chain.found
+        from botocore.credentials import Credentials
+
+        key_id, secret, token = self._endpoint.credentials or ANONYMOUS
+        return Credentials(key_id, secret, token or None)
 
 
 def _check_trust(client: Any) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .. import Reply
     from ..protocol import GetOptions
     from ..scope import Credentials
+    from .credentials import ChainCredentials
     from .errors import Subject
     from .signing import Call, Signer
 
@@ -66,10 +67,14 @@ class S3Origin:
         """
         if self._fixed_scope is not None:
             return self._fixed_scope
-        signer = self._signer
-        if signer is not None:
-            return self._scope_of(signer.name, signer.next())
+        source = self._source()
+        if source is not None:
+            return self._scope_of(source.name, source.next())
         return self._scope_of(self._name_without_client(), self._environment[2])
+
+    def _source(self) -> Signer | ChainCredentials | None:
+        """Return what knows the credentials of the next request; None if nothing does yet."""
+        return self._signer
 
     def _name_without_client(self) -> str | None:
         """Return the name; None if only a client that must be made first knows it."""
@@ -91,8 +96,7 @@ class S3Origin:
             return None
         last_name, last_credentials, hashed = self._last_scope
         if credentials != last_credentials or name != last_name:
-            options = [str(text) for pair in sorted(self._options.items()) for text in pair]
-            hashed = scopes.scope_hash(name, *credentials, *options)
+            hashed = scopes.of_request(name, credentials, self._options)
             self._last_scope = name, credentials, hashed
         return hashed
 

@@ -7,11 +7,11 @@ sent. The credentials of the next request are the client's, or unknown; finding 
 
 from __future__ import annotations
 
-import time
 from threading import local
 
 from ...common.interruption import reraise_from_handler
 from ..scope import ANONYMOUS
+from .credentials import RefreshTime, frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ class Signer:
         #: decided.
         self._handlers: object = None
         self._is_unsigned = False
-        #: Credentials, their expiry, and the time from which on they would be refreshed.
-        self._refresh: tuple[object, object, float | None] = None, None, None
+        self._refresh_time = RefreshTime()
         #: The credentials that requested a session, by its token. Requests to directory buckets are
         #: signed with those of a session.
         self._sessions: dict[str, Credentials | None] = {}
@@ -55,7 +54,7 @@ class Signer:
             if self._signs_nothing():
                 return ANONYMOUS
             credentials = self.client._request_signer._credentials
-            return None if self._needs_refresh(credentials) else _frozen(credentials)
+            return None if self._refresh_time.has_come(credentials) else frozen(credentials)
         except Exception as error:  # no credentials, or of a class that we do not know
             reraise_from_handler(error)
             return None
@@ -71,35 +70,19 @@ class Signer:
         if session := headers.get("X-Amz-S3session-Token"):
             return self._sessions.get(_text(session))
         try:
-            frozen = _frozen(self.client._request_signer._credentials)
+            held = frozen(self.client._request_signer._credentials)
         except Exception as error:
             reraise_from_handler(error)
             return None
-        if frozen is None or token != frozen[2]:
+        if held is None or token != held[2]:
             return None
-        return frozen if f" {frozen[0]}:" in signature or f"={frozen[0]}/" in signature else None
+        return held if f" {held[0]}:" in signature or f"={held[0]}/" in signature else None
 
     def begin_session(self, token: str, credentials: Credentials | None) -> None:
         """Note who requested a session: requests with its token have that scope."""
         if len(self._sessions) >= _MAX_SESSIONS:
             self._sessions.clear()
         self._sessions[token] = credentials
-
-    def _needs_refresh(self, credentials: Any) -> bool:
-        """Return whether botocore would refresh the credentials before it signs with them.
-
-        To ask them takes 30 µs, so the moment is computed once for each expiry.
-        """
-        expiry = getattr(credentials, "_expiry_time", None)
-        if expiry is None:
-            return False
-        known_credentials, known_expiry, refresh_at = self._refresh
-        if credentials is not known_credentials or expiry is not known_expiry:
-            refresh_at = _refresh_time(credentials, expiry)
-            self._refresh = credentials, expiry, refresh_at
-        if refresh_at is None:
-            return bool(credentials.refresh_needed())
-        return time.time() >= refresh_at
 
     def _signs_nothing(self) -> bool:
         """Return whether a handler, or the client's configuration, has requests not signed."""
@@ -115,31 +98,6 @@ class Signer:
             handlers = getattr(emitter, "_lookup_cache", {}).get(_CHOOSE_SIGNER)
             self._handlers = handlers if _is_botocores(handlers) else None
         return self._is_unsigned
-
-
-def _frozen(credentials: Any) -> Credentials | None:
-    """Return credentials as they are now, without a refresh.
-
-    `get_frozen_credentials` of refreshable credentials would request others when they are due.
-    """
-    frozen = getattr(credentials, "_frozen_credentials", credentials)
-    if frozen is credentials:
-        frozen = credentials.get_frozen_credentials()
-    if frozen is None or not frozen.access_key:
-        return None
-    return frozen.access_key, frozen.secret_key, frozen.token or ""
-
-
-def _refresh_time(credentials: Any, expiry: Any) -> float | None:
-    """Return when botocore will refresh credentials; None if only their class can tell."""
-    from botocore import credentials as own
-
-    kinds = own.RefreshableCredentials, own.DeferredRefreshableCredentials
-    if type(credentials) not in kinds or credentials._time_fetcher is not getattr(
-        own, "_local_now", None
-    ):
-        return None
-    return float(expiry.timestamp() - credentials._advisory_refresh_timeout)
 
 
 def _is_botocores(handlers: Any) -> bool:
