@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..cached_file import CachedFile
-    from ..store.leases.session import Lease
+    from ..store.leases.lease import Lease
 
     #: A value, its weight, the lease of its file and the length of the file in bytes.
     Kept = tuple[Any, float, Lease, int]

@@ -20,7 +20,8 @@ import stat
 from ..common.interruption import reraise_from_handler
 from ..errors import UnsafeRootError
 from .filesystem import files
-from .filesystem.files import Descriptor, allocated
+from .filesystem.descriptor import DIRECTORY, Descriptor
+from .filesystem.files import allocated
 from .index import FORMAT
 from .leases.live_sessions import LiveSessions
 
@@ -132,7 +133,7 @@ class Root:
         if self._lock is None or not self._lock.is_still(self.base):
             if self._lock is not None:  # before opening: the new descriptor may get its number
                 self._lock.close()
-            self._lock = Descriptor(self.base, files.DIRECTORY)
+            self._lock = Descriptor(self.base, DIRECTORY)
             try:
                 fcntl.flock(self._lock.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:  # a cleaner is at work just now

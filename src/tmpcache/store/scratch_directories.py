@@ -14,7 +14,7 @@ from weakref import ref
 from ..common.forking import reset_in_children
 from ..common.interruption import reraise_from_handler
 from ..errors import UnsafeRootError
-from .filesystem.files import DIRECTORY, Descriptor
+from .filesystem.descriptor import DIRECTORY, Descriptor
 from .filesystem.remove_tree import remove_tree
 from .leases.file_lock import try_lock
 from .leases.live_sessions import is_session

@@ -16,7 +16,7 @@ from ...common.interruption import reraise_from_handler
 from ...errors import QuotaExceededError
 from ...invocations.scratch import NO_LINK, Scratch, on_disk, retry_evicting
 from ...store.filesystem.copies import fill
-from ...store.filesystem.files import DIRECTORY, Descriptor
+from ...store.filesystem.descriptor import DIRECTORY, Descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -17,8 +17,10 @@ from ...errors import TmpCacheError
 from .. import scratch_directories
 from ..content import crash_recovery, eviction
 from ..content.blobs import is_name
-from ..filesystem.files import Descriptor, names
-from ..leases.session import Lease, Session
+from ..filesystem.descriptor import Descriptor
+from ..filesystem.files import names
+from ..leases.lease import Lease
+from ..leases.session import Session
 from ..root import Root
 from . import session_file
 from .recovering_index import RecoveringIndex

@@ -54,7 +54,7 @@ from ..commit_counters import CommitCounters
 from ..content import crash_recovery, eviction
 from ..content.checked_values import totals
 from ..content.quota import FULL, Quota
-from ..filesystem import files
+from ..filesystem import descriptor, files
 from ..index import Index, IndexTooLargeError, UnfitIndexError
 from ..root import boot_id, denied
 from ..staging import merge
@@ -185,7 +185,7 @@ class RecoveringIndex:
 
     def _recover_from_replacement(self, index: Index) -> None:
         """Close an index that was deleted or replaced, or has lost its log and so its content."""
-        found = files.inode(self.root.index)
+        found = descriptor.inode(self.root.index)
         if not index.in_place(now=True):
             if found in (0, index.inode):  # else another process has replaced it
                 self.count("index")
@@ -221,7 +221,7 @@ class RecoveringIndex:
         """Remove the index that was opened last, unless another process has replaced it already."""
         self.root.prepare()
         with self._wait.lock_directory():
-            if files.inode(self.root.index) == self._last_inode:
+            if descriptor.inode(self.root.index) == self._last_inode:
                 self.delete()
         self.close()
 
@@ -251,7 +251,7 @@ class RecoveringIndex:
         with self._wait.lock_directory():
             if self.changes is None or not self.changes.is_in_place:
                 self.changes = CommitCounters(self.root.changes)
-            self._last_inode = files.inode(self.root.index)
+            self._last_inode = descriptor.inode(self.root.index)
             index = Index(self.root.index, quota=self.quota.quota, busy_timeout=BUSY_TIMEOUT)
             self._last_inode = index.inode
             try:

@@ -19,7 +19,7 @@ from ...errors import (
 )
 from ..content.checked_values import totals
 from ..content.quota import FULL, exceeded
-from ..filesystem.files import Descriptor
+from ..filesystem.descriptor import Descriptor
 from . import download_lock
 from .partial_file import Partial
 from .publish import publish

@@ -14,7 +14,8 @@ from __future__ import annotations
 import os
 from array import array
 
-from ..filesystem.files import Descriptor, allocated, names, open_file, remove
+from ..filesystem.descriptor import Descriptor
+from ..filesystem.files import allocated, names, open_file, remove
 from .file_lock import try_lock
 from .session import EVICTED_AT_ONCE, HEADER, PAGE, WORD
 
