@@ -125,8 +125,8 @@ class Root:
                 f"{self.base} is not a cache directory: it holds {foreign[0]!r}. Choose a "
                 "directory that is empty or does not exist yet as root."
             )
-        tag = files.open_or_create(self._tag)
-        os.pwrite(tag.fd, _TAG, 0)
+        with files.open_or_create(self._tag) as tag:
+            os.pwrite(tag.fd, _TAG, 0)
 
     def _keep_cleaners_away(self) -> None:
         """Hold a shared lock on the root: systemd-tmpfiles does not age files in a locked one."""
@@ -170,6 +170,7 @@ class Root:
         for other in self.other_formats():
             if not other.live_sessions.are_any_alive():
                 other.remove()
+            other.live_sessions.close()
 
     def remove(self) -> None:
         """Remove all files and directories of this format. No process may use them any more."""

@@ -42,9 +42,13 @@ class Home:
 
     def forked(self) -> None:
         """In a forked child: close the lock, so that the parent alone holds it."""
+        self.close()
+        self._lock = None
+
+    def close(self) -> None:
+        """Close the lock, after the directory was removed."""
         if self._lock is not None:
             self._lock.close()
-            self._lock = None
 
     @property
     def is_usable(self) -> bool:
@@ -91,6 +95,7 @@ class Directory:
         except OSError as error:  # another scratch of this process is in it
             reraise_from_handler(error)
             return
+        self.home.close()
 
 
 class Scratches:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 
+from ...common import weak_set
 from ...common.interruption import reraise_from_handler
 from ...errors import (
     DeadlineExceededError,
@@ -119,7 +120,7 @@ class Downloads:
         self, lock: Descriptor, path: str, name: ObjectName, *, waited: bool
     ) -> Partial:
         """Return the partial file for a descriptor that holds the download lock."""
-        self._database.locked_partials.add(lock)
+        weak_set.add(self._database.locked_partials, lock)
         reservation = Reservation(self._database, lock, os.path.basename(path), name)
         return Partial(lock, path, waited, reservation)
 
@@ -135,7 +136,10 @@ class Downloads:
         except OSError as error:
             reraise_from_handler(error)
             return None
-        if lock is None or lock.status.st_size:
+        if lock is None:
+            return None
+        if lock.status.st_size:
+            lock.close()
             return None
         return self._new_partial(lock, path, name, waited=False)
 

@@ -20,27 +20,65 @@ DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FIRST = 3
 
 
-class Descriptor:
+class ClosedDescriptor:
+    """What is left of a :class:`Descriptor` that was closed. It has no finalizer."""
+
+    __slots__ = ("__weakref__", "_fds", "fd", "status")
+
+    _fds: list[int]
+    fd: int
+    #: The file's status when it was opened.
+    status: os.stat_result
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the descriptor still belongs to this file."""
+        return False
+
+    def is_still(self, path: str) -> bool:
+        """Return whether the path leads to this very file, and the file is open."""
+        return False
+
+    def close(self) -> None:
+        """Do nothing: the file is closed."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Descriptor(ClosedDescriptor):
     """An open file that is closed with this object at the latest.
 
     An interrupt leaks no descriptor: this object exists before the file is opened, and no bytecode
     lies between opening a descriptor and storing it, nor between dropping and closing it.
+
+    Python drops what a signal handler raises in a finalizer. So this object loses its own when the
+    file is closed.
     """
 
-    __slots__ = ("__weakref__", "_fds", "fd", "status")
+    __slots__ = ()
 
     def __init__(
         self, path: str, flags: int, mode: int = 0o600, *, dir_fd: int | None = None
     ) -> None:
-        self._fds: list[int] = []
-        opened = partial(os.open, flags=flags | _SAFE, mode=mode, dir_fd=dir_fd)
+        self._fds = []
+        try:
+            self._open(path, flags | _SAFE, mode, dir_fd)
+        except OSError:
+            self.close()
+            raise
+
+    def _open(self, path: str, flags: int, mode: int, dir_fd: int | None) -> None:
+        opened = partial(os.open, flags=flags, mode=mode, dir_fd=dir_fd)
         self._fds.extend(map(opened, (path,)))  # opens and stores in one call, all in C
         if self._fds[0] < _FIRST:
             above = partial(fcntl.fcntl, self._fds[0], fcntl.F_DUPFD_CLOEXEC)
             self._fds.extend(map(above, (_FIRST,)))
             os.close(self._fds.pop(0))
         self.fd = self._fds[0]
-        #: The file's status when it was opened.
         self.status = os.fstat(self.fd)
 
     @property
@@ -58,6 +96,11 @@ class Descriptor:
 
     def close(self) -> None:
         """Close the file. May be called again."""
+        self._close_all()
+        if not self._fds:
+            self.__class__ = ClosedDescriptor  # type: ignore[assignment]
+
+    def _close_all(self) -> None:
         try:
             if self._fds and hasattr(self, "status") and not self._is_ours():
                 self._fds.clear()
@@ -83,15 +126,9 @@ class Descriptor:
             return False
         return (now.st_dev, now.st_ino) == (self.status.st_dev, self.status.st_ino)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def __del__(self) -> None:
         if hasattr(self, "_fds"):
-            self.close()
+            self._close_all()
 
 
 def inode(path: str) -> int:

@@ -118,15 +118,13 @@ def create(path: str) -> int:
     """
     try:
         status = os.lstat(path)
+        is_open_to_us = status.st_uid == os.geteuid() and status.st_mode & 0o600 == 0o600
+        if stat.S_ISREG(status.st_mode) and is_open_to_us:
+            return status.st_size
     except FileNotFoundError:
-        return open_or_create(path).status.st_size
-    if (
-        stat.S_ISREG(status.st_mode)
-        and status.st_uid == os.geteuid()
-        and status.st_mode & 0o600 == 0o600
-    ):
-        return status.st_size
-    return open_or_create(path).status.st_size
+        pass
+    with open_or_create(path) as file:
+        return file.status.st_size
 
 
 def names(directory: str, is_ours: Callable[[str], object]) -> list[str]:

@@ -27,13 +27,8 @@ def lease_id(name: str) -> int:
     return int(name[:15], 16) or 1
 
 
-class Lease:
-    """Protects one blob from eviction until it is released, at the latest with this object.
-
-    An interrupt can lose a lease neither when it is acquired nor when it is released: CPython runs
-    signal handlers after calls and jumps, and between the steps that matter there are none. At
-    worst a free slot is lost.
-    """
+class EndedLease:
+    """What is left of a lease that was released. It has no finalizer."""
 
     __slots__ = ("session", "slot")
 
@@ -41,7 +36,28 @@ class Lease:
     slot: int
 
     def release(self) -> None:
+        """Do nothing: the lease has ended."""
+
+
+class Lease(EndedLease):
+    """Protects one blob from eviction until it is released, at the latest with this object.
+
+    An interrupt can lose a lease neither when it is acquired nor when it is released: CPython runs
+    signal handlers after calls and jumps, and between the steps that matter there are none. At
+    worst a free slot is lost.
+
+    Python drops what a signal handler raises in a finalizer. So a lease loses its own when it is
+    released.
+    """
+
+    __slots__ = ()
+
+    def release(self) -> None:
         """End the lease. May be called again."""
+        self._end()
+        self.__class__ = EndedLease  # type: ignore[assignment]
+
+    def _end(self) -> None:
         if not here[0]:
             recover_from_fork()
         try:
@@ -54,4 +70,4 @@ class Lease:
         session.free.append(slot)
 
     def __del__(self) -> None:
-        self.release()
+        self._end()
