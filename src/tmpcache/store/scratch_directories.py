@@ -18,7 +18,7 @@ from .filesystem.descriptor import DIRECTORY, Descriptor
 from .filesystem.remove_tree import remove_tree
 from .leases.file_lock import try_lock
 from .leases.live_sessions import is_session
-from .root import denied, make_private
+from .root import denied, is_denied, make_private
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,10 +72,10 @@ class Directory:
                 # Another thread removed the home with its last directory, or a cleaner everything.
                 home = None
                 root.restore()
-            except UnsafeRootError:
-                raise
-            except PermissionError as error:
+            except OSError as error:
                 reraise_from_handler(error)
+                if not is_denied(error):
+                    raise
                 if not attempts_left:
                     raise denied(root.base, error) from error
                 home = None

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import contextmanager
 
@@ -21,6 +22,7 @@ from ...errors import (
 from ..content.checked_values import totals
 from ..content.quota import FULL, exceeded
 from ..filesystem.descriptor import Descriptor
+from ..root import denied
 from . import download_lock
 from .partial_file import Partial
 from .publish import publish
@@ -179,10 +181,15 @@ class Downloads:
             raise
 
     def _explain(self, subject: object, error: OSError) -> None:
-        """Raise the error that names the subject, for a full disk or too many open files."""
+        """Raise the error that names the subject, for a full disk or too many open files.
+
+        And the one that names the root, for a file system that is mounted read-only by now.
+        """
         is_explained = isinstance(error, TmpCacheError) and str(subject) in str(error)
         if not is_explained and is_out_of_files(error):
             raise too_many_files(subject) from error
+        if error.errno == errno.EROFS:
+            raise denied(self._database.root.base, error) from error
         if not is_explained and error.errno in FULL:
             advice = f"the file system says {os.strerror(error.errno)!r}: free space on it"
             raise exceeded(subject, advice, needed=0, **self._amounts()) from error

@@ -13,6 +13,7 @@ and cleaners of /tmp may delete anything. So every function here expects both:
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -181,3 +182,6 @@ def remove(path: str) -> None:
         os.unlink(path)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
         return
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise

@@ -52,6 +52,7 @@ import os
 import time
 
 from ...common.forking import here, recover_from_fork
+from ...common.interruption import reraise_from_handler
 from ..filesystem.descriptor import Descriptor
 from ..filesystem.files import remove
 from .file_lock import create_locked, refuse_file_system_without_locks
@@ -146,7 +147,10 @@ class Session:
         now = time.monotonic()
         if now - self._touched > _RENEWED_AFTER:
             self._touched = now
-            os.utime(self._file.fd)
+            try:
+                os.utime(self._file.fd)
+            except OSError as error:  # the file system is mounted read-only by now
+                reraise_from_handler(error)
         return True
 
     def renew(self) -> None:
