@@ -233,10 +233,8 @@ class Cache(ManyObjects, Coroutines, Administration):
         """
         bucket, name, loader = split_url_before(bucket, key, loader, "loader")
         checked_call("loader", loader)
-        file = self.fetch(
-            bucket, name, max_age=max_age, stale_if_error=stale_if_error, version_id=version_id
-        )
-        value: T = self._loaded.load(file, loader)
+        how: Any = {"max_age": max_age, "stale_if_error": stale_if_error, "version_id": version_id}
+        value: T = self._loaded.load(lambda: self.fetch(bucket, name, **how), loader)
         return value
 
     def put(

@@ -111,5 +111,17 @@ def tmpfs(mountpoint: Path, options: str) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(mountpoint)], check=True)
 
 
+@contextmanager
+def read_only(directory: Path) -> Iterator[None]:
+    """Mount a directory read-only over itself for the block; what is open already stays so."""
+    subprocess.run(["mount", "--bind", str(directory), str(directory)], check=True)
+    try:
+        options = ["-o", "remount,bind,ro"]
+        subprocess.run(["mount", *options, str(directory)], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(directory)], check=True)
+
+
 def _succeeds(*command: str) -> bool:
     return subprocess.run(command, capture_output=True).returncode == 0

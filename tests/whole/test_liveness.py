@@ -195,11 +195,12 @@ def test_a_session_begins_while_another_process_looks_who_is_alive(
 ) -> None:
     """Its `usage` locks a session file that is not locked yet, to see whether its process lives."""
     from tmpcache.store.filesystem import files
+    from tmpcache.store.filesystem.descriptor import Descriptor
     from tmpcache.store.leases import file_lock
 
-    looking: list[files.Descriptor] = []
+    looking: list[Descriptor] = []
 
-    def open_then_look(path: str, flags: int = os.O_RDONLY) -> files.Descriptor:
+    def open_then_look(path: str, flags: int = os.O_RDONLY) -> Descriptor:
         file = files.open_file(path, flags)
         if flags & os.O_EXCL and not looking:
             looking.append(files.open_file(path))

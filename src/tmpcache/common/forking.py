@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import mmap
 import os
-from weakref import WeakSet
+
+from . import weak_set
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
+    from weakref import ref
 
     class Forked(Protocol):
         """An object that has locks or calls under way."""
@@ -53,18 +55,18 @@ def _page() -> memoryview | _Pid:
 
 
 here = _page()
-_alive: WeakSet[Forked] = WeakSet()
+_alive: set[ref[Forked]] = set()
 
 
 def reset_in_children(thing: Forked) -> None:
     """Call ``thing.forked()`` in every child that is forked from now on."""
-    _alive.add(thing)
+    weak_set.add(_alive, thing)
 
 
 def recover_from_fork() -> None:
     """Reset everything in a child. Called by Python's fork hook, or else at the first use."""
     here[0] = 1
-    for thing in list(_alive):
+    for thing in weak_set.living(_alive):
         thing.forked()
 
 

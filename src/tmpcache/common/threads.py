@@ -77,7 +77,10 @@ class Worker:
         give_up_at = time.monotonic() + _GRACE
         while True:
             try:
-                return self._thread.join()
+                self._thread.join()
+                # Else threading's WeakSet calls Python when this object dies: see `weak_set`.
+                threading._dangling.discard(self._thread)  # type: ignore[attr-defined]
+                return
             except RuntimeError as error:  # it has not begun yet
                 reraise_from_handler(error)
             if time.monotonic() >= give_up_at:
@@ -85,7 +88,6 @@ class Worker:
             time.sleep(0.001)
         # Interrupted right before there was a thread: threading would list it for ever.
         threading._limbo.pop(self._thread, None)  # type: ignore[attr-defined]
-        return None
 
 
 def join_all(workers: Sequence[Worker]) -> None:

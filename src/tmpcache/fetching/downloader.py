@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..store import Store
     from ..store.downloads.partial_file import Partial
     from ..store.downloads.publish import Arrival
-    from ..store.leases.session import Lease
+    from ..store.leases.lease import Lease
     from .origin_requests import OriginRequests
     from .progress import ByteProgress
     from .tally import Tally

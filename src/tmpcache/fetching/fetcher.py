@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from ..config import Settings
     from ..origin import Origin
     from ..store import Store
-    from ..store.leases.session import Lease
+    from ..store.leases.lease import Lease
     from .downloader import Downloader, Served
 
     P = ParamSpec("P")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from threading import Lock
+from weakref import ref
 
 from ..common.forking import reset_in_children
 from ..config import checked_call, number
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..cached_file import CachedFile
-    from ..store.leases.session import Lease
+    from ..store.leases.lease import Lease
 
     #: A value, its weight, the lease of its file and the length of the file in bytes.
     Kept = tuple[Any, float, Lease, int]
@@ -50,12 +51,21 @@ class LoadedObjects:
         self.forked()
         reset_in_children(self)
 
-    def load(self, file: CachedFile, loader: Callable[[CachedFile], Any]) -> Any:
-        """Return what `loader` makes of the file, or made of the same content before.
+    def load(self, fetch: Callable[[], CachedFile], loader: Callable[[CachedFile], Any]) -> Any:
+        """Fetch a file; return what `loader` makes of it, or made of the same content before.
 
         Threads that want the same value wait for one of them. If the loader raises, nothing is
         kept.
         """
+        file = fetch()
+        value = self._load_once(file, loader)
+        lease, known = file._lease, ref(file)
+        del file
+        if known() is None:  # else the loader has kept the path
+            lease.release()
+        return value
+
+    def _load_once(self, file: CachedFile, loader: Callable[[CachedFile], Any]) -> Any:
         key = file.name, loader
         with self._lock:
             if key in self._values:
@@ -113,6 +123,8 @@ class LoadedObjects:
             self._values[key] = value, weight, lease, size
             while len(self._values) > self._max_count or self._is_too_heavy():
                 dropped.append(self._values.popitem(last=False)[1])
+        for _, _, lease, _ in dropped:
+            lease.release()
 
     def _is_too_heavy(self) -> bool:
         # Summed up each time: a running sum would be wrong for ever after a Ctrl-C in between.

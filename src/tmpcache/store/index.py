@@ -18,7 +18,7 @@ from __future__ import annotations
 import sqlite3
 import time
 
-from .filesystem import files
+from .filesystem import descriptor, files
 from .tables.size import IndexSize, max_rows, preferred_page_size
 
 TYPE_CHECKING = False
@@ -86,7 +86,7 @@ class Index:
             self.created = run("PRAGMA user_version").fetchone()[0] != FORMAT
             if self.created:
                 self._create()
-            self.inode = files.inode(path)
+            self.inode = descriptor.inode(path)
             self._log_inodes = self._inodes_of_log()
             self._checked_at = 0.0
         except BaseException:
@@ -105,7 +105,7 @@ class Index:
             self._connection.execute(f"PRAGMA user_version={FORMAT}")
 
     def _inodes_of_log(self) -> tuple[int, int]:
-        return files.inode(self._path + "-wal"), files.inode(self._path + "-shm")
+        return descriptor.inode(self._path + "-wal"), descriptor.inode(self._path + "-shm")
 
     def in_place(self, *, now: bool = False) -> bool:
         """Return whether the path still leads to the files that are open.
@@ -116,7 +116,7 @@ class Index:
         if not now and at < self._checked_at + _TRUSTED:
             return True
         self._checked_at = at
-        is_same = files.inode(self._path) == self.inode
+        is_same = descriptor.inode(self._path) == self.inode
         return is_same and self._inodes_of_log() == self._log_inodes
 
     def wait_at_most(self, seconds: float) -> None:

@@ -12,6 +12,7 @@ In a directory that is refused, nothing is created, read or deleted.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -20,7 +21,8 @@ import stat
 from ..common.interruption import reraise_from_handler
 from ..errors import UnsafeRootError
 from .filesystem import files
-from .filesystem.files import Descriptor, allocated
+from .filesystem.descriptor import DIRECTORY, Descriptor
+from .filesystem.files import allocated
 from .index import FORMAT
 from .leases.live_sessions import LiveSessions
 
@@ -75,13 +77,14 @@ class Root:
     def prepare(self) -> None:
         """Create what is missing, and check the rest.
 
-        Raise :class:`UnsafeRootError` if the root is refused.
+        Raise :class:`UnsafeRootError` if the root is refused, ``OSError`` if it cannot be written.
         """
         above = os.path.dirname(self.base)
         try:
             os.makedirs(above, mode=0o700, exist_ok=True)
             _refuse_what_others_may_replace(above)
             make_private(self.base)
+            _refuse_read_only(self.base)
         except (FileExistsError, NotADirectoryError) as error:
             raise UnsafeRootError(
                 f"{self.base} cannot be a cache directory: {error.strerror} ({error.filename}). "
@@ -96,13 +99,14 @@ class Root:
     def restore(self) -> None:
         """Make directories that are missing, and give this user the rights on ours back.
 
-        Raises :class:`UnsafeRootError` if this user may not.
+        Raises :class:`UnsafeRootError` if this user may not, or nobody may.
         """
         try:
             self.prepare()
-        except UnsafeRootError:
-            raise
-        except PermissionError as error:
+        except OSError as error:
+            reraise_from_handler(error)
+            if not is_denied(error):
+                raise
             raise denied(self.base, error) from error
 
     def is_ours(self, name: str) -> bool:
@@ -124,15 +128,15 @@ class Root:
                 f"{self.base} is not a cache directory: it holds {foreign[0]!r}. Choose a "
                 "directory that is empty or does not exist yet as root."
             )
-        tag = files.open_or_create(self._tag)
-        os.pwrite(tag.fd, _TAG, 0)
+        with files.open_or_create(self._tag) as tag:
+            os.pwrite(tag.fd, _TAG, 0)
 
     def _keep_cleaners_away(self) -> None:
         """Hold a shared lock on the root: systemd-tmpfiles does not age files in a locked one."""
         if self._lock is None or not self._lock.is_still(self.base):
             if self._lock is not None:  # before opening: the new descriptor may get its number
                 self._lock.close()
-            self._lock = Descriptor(self.base, files.DIRECTORY)
+            self._lock = Descriptor(self.base, DIRECTORY)
             try:
                 fcntl.flock(self._lock.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:  # a cleaner is at work just now
@@ -169,6 +173,7 @@ class Root:
         for other in self.other_formats():
             if not other.live_sessions.are_any_alive():
                 other.remove()
+            other.live_sessions.close()
 
     def remove(self) -> None:
         """Remove all files and directories of this format. No process may use them any more."""
@@ -182,12 +187,21 @@ class Root:
             remove_tree(self.path)
 
 
+def is_denied(error: OSError) -> bool:
+    """Return whether an error says that this user, or that nobody, may write under the root."""
+    is_ours = isinstance(error, UnsafeRootError)
+    return error.errno == errno.EROFS or (isinstance(error, PermissionError) and not is_ours)
+
+
 def denied(base: str, error: OSError) -> UnsafeRootError:
-    """Return the error for rights under a root that this user lost and cannot give back."""
+    """Return the error for a root that was usable, and that this user may not write any more."""
+    if error.errno == errno.EROFS:
+        advice = "Mount its file system for writing"
+    else:
+        advice = f"Give user {os.geteuid()} all rights on it and on what is in it back"
     return UnsafeRootError(
-        f"{base} cannot be used any more: {error.strerror or error} ({error.filename}). Give user "
-        f"{os.geteuid()} all rights on it and on what is in it back, or choose another root "
-        "(root=…, TMPCACHE_ROOT)."
+        f"{base} cannot be used any more: {error.strerror or error} ({error.filename}). {advice}, "
+        "or choose another root (root=…, TMPCACHE_ROOT)."
     )
 
 
@@ -234,6 +248,12 @@ def make_private(path: str) -> None:
             f"{path} is refused as a cache directory: {problem}. {advice}, or choose another root "
             "(root=…, TMPCACHE_ROOT)."
         ) from None
+
+
+def _refuse_read_only(path: str) -> None:
+    """Raise ``OSError`` for a directory on a file system that is mounted read-only."""
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
 
 
 def _refuse_what_others_may_replace(directory: str) -> None:

@@ -14,11 +14,11 @@ from weakref import ref
 from ..common.forking import reset_in_children
 from ..common.interruption import reraise_from_handler
 from ..errors import UnsafeRootError
-from .filesystem.files import DIRECTORY, Descriptor
+from .filesystem.descriptor import DIRECTORY, Descriptor
 from .filesystem.remove_tree import remove_tree
 from .leases.file_lock import try_lock
 from .leases.live_sessions import is_session
-from .root import denied, make_private
+from .root import denied, is_denied, make_private
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,9 +42,13 @@ class Home:
 
     def forked(self) -> None:
         """In a forked child: close the lock, so that the parent alone holds it."""
+        self.close()
+        self._lock = None
+
+    def close(self) -> None:
+        """Close the lock, after the directory was removed."""
         if self._lock is not None:
             self._lock.close()
-            self._lock = None
 
     @property
     def is_usable(self) -> bool:
@@ -68,10 +72,10 @@ class Directory:
                 # Another thread removed the home with its last directory, or a cleaner everything.
                 home = None
                 root.restore()
-            except UnsafeRootError:
-                raise
-            except PermissionError as error:
+            except OSError as error:
                 reraise_from_handler(error)
+                if not is_denied(error):
+                    raise
                 if not attempts_left:
                     raise denied(root.base, error) from error
                 home = None
@@ -91,6 +95,7 @@ class Directory:
         except OSError as error:  # another scratch of this process is in it
             reraise_from_handler(error)
             return
+        self.home.close()
 
 
 class Scratches:

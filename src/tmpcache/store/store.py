@@ -13,7 +13,7 @@ from ..errors import TmpCacheError
 from .content import blobs, eviction
 from .database.database import Database
 from .index import DamagedIndexError
-from .leases.session import lease_id
+from .leases.lease import lease_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..common.objects import ObjectName
     from .downloads.downloads import Downloads
     from .index import Index
-    from .leases.session import Lease
+    from .leases.lease import Lease
     from .scratch_directories import Directory
 
 #: After this many seconds uses of blobs are recorded even if no other transaction is due: other

@@ -16,11 +16,12 @@ from ...common.interruption import reraise_from_handler
 from ...errors import QuotaExceededError
 from ...invocations.scratch import NO_LINK, Scratch, on_disk, retry_evicting
 from ...store.filesystem.copies import fill
-from ...store.filesystem.files import DIRECTORY, Descriptor
+from ...store.filesystem.descriptor import DIRECTORY, Descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Self
 
     from ...store import Store
 
@@ -45,31 +46,31 @@ def mirrored(
     Raises :class:`~tmpcache.errors.QuotaExceededError` if a scratch directory has no room.
     """
     unlinked = {}
-    tree = _Tree(os.fspath(into))
-    for key, file in files.items():
-        *directories, name = key[len(base) :].split("/")
-        try:
-            put = partial(_put, tree, file, directories, name, into, copies)
-            if isinstance(into, Scratch):
-                retry_evicting(store, f"{key} in a scratch directory", put)
+    with _Tree(os.fspath(into)) as tree:
+        for key, file in files.items():
+            *directories, name = key[len(base) :].split("/")
+            try:
+                put = partial(_put, tree, file, directories, name, into, copies)
+                if isinstance(into, Scratch):
+                    retry_evicting(store, f"{key} in a scratch directory", put)
+                else:
+                    put()
+            except QuotaExceededError:  # there is no room for the others either
+                raise
+            except NotADirectoryError:
+                unlinked[key] = "a file or a link is where its directory would be"
+            except FileExistsError:
+                unlinked[key] = "something else has its name"
+            except OSError as error:
+                reraise_from_handler(error)
+                unlinked[key] = error.strerror or str(error)
+            except ValueError as error:
+                reraise_from_handler(error)
+                unlinked[key] = str(error)
             else:
-                put()
-        except QuotaExceededError:  # there is no room for the others either
-            raise
-        except NotADirectoryError:
-            unlinked[key] = "a file or a link is where its directory would be"
-        except FileExistsError:
-            unlinked[key] = "something else has its name"
-        except OSError as error:
-            reraise_from_handler(error)
-            unlinked[key] = error.strerror or str(error)
-        except ValueError as error:
-            reraise_from_handler(error)
-            unlinked[key] = str(error)
-        else:
-            if isinstance(into, Scratch):
-                copy = file._copy
-                into._held.append(cached_file(copy, file.outcome, store.lease(copy.lease_id)))
+                if isinstance(into, Scratch):
+                    copy = file._copy
+                    into._held.append(cached_file(copy, file.outcome, store.lease(copy.lease_id)))
     return unlinked
 
 
@@ -90,22 +91,43 @@ class _Tree:
     def __init__(self, top: str) -> None:
         # A Descriptor follows no link, and the caller's `into` may be one.
         self._top = Descriptor(os.path.realpath(top), DIRECTORY)
-        self._names: list[str] = []
         self._entered = self._top
+        #: The names that lead to it; None if it may be any.
+        self._names: list[str] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leave()
+        self._top.close()
 
     def enter(self, names: list[str]) -> int:
         """Return a descriptor of the directory that the names lead to; make it if need be."""
         if names != self._names:
-            directory = self._top
-            for name in map(_file_name, names):
-                try:
-                    os.mkdir(name, 0o700, dir_fd=directory.fd)
-                    os.chmod(name, 0o700, dir_fd=directory.fd)  # whatever the umask
-                except FileExistsError:
-                    pass
-                directory = Descriptor(name, DIRECTORY, dir_fd=directory.fd)
-            self._entered, self._names = directory, names
+            self._leave()
+            for name in names:
+                self._go_down(_file_name(name))
+            self._names = names
         return self._entered.fd
+
+    def _leave(self) -> None:
+        """Go back to the top."""
+        entered, self._entered, self._names = self._entered, self._top, None
+        if entered is not self._top:
+            entered.close()
+
+    def _go_down(self, name: str) -> None:
+        """Enter a directory below; make it if need be."""
+        above = self._entered
+        try:
+            os.mkdir(name, 0o700, dir_fd=above.fd)
+            os.chmod(name, 0o700, dir_fd=above.fd)  # whatever the umask
+        except FileExistsError:
+            pass
+        self._entered = Descriptor(name, DIRECTORY, dir_fd=above.fd)
+        if above is not self._top:
+            above.close()
 
 
 def _file_name(name: str) -> str:

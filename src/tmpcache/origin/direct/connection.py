@@ -133,5 +133,16 @@ class Connection:
     def close(self) -> None:
         """Close the socket, without a shutdown: a parent process may still use the connection."""
         self.socket.close()
+        self.__class__ = Connection
 
-    __del__ = close
+
+class OpenConnection(Connection):
+    """A connection until it is closed: then it has no finalizer any more.
+
+    Python drops what a signal handler raises in a finalizer.
+    """
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        self.socket.close()

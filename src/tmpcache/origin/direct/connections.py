@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from weakref import finalize
 
-from .connection import Connection
+from .connection import Connection, OpenConnection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class ConnectionPool:
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             if self._endpoint.scheme == "https":
                 connected = self._tls().wrap_socket(connected, server_hostname=name)  # type: ignore[attr-defined]
-            return Connection(host, connected)
+            return OpenConnection(host, connected)
         except BaseException:
             connected.close()
             raise

@@ -7,7 +7,7 @@ raises :class:`.DamagedIndexError`, so that the index is replaced.
 from __future__ import annotations
 
 from ..index import DamagedIndexError
-from ..leases.session import lease_id
+from ..leases.lease import lease_id
 from . import blobs
 
 TYPE_CHECKING = False

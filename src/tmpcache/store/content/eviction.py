@@ -41,7 +41,8 @@ import os
 
 from ..filesystem.files import names as names_in
 from ..filesystem.files import remove
-from ..leases.session import EVICTED_AT_ONCE, lease_id
+from ..leases.lease import lease_id
+from ..leases.session import EVICTED_AT_ONCE
 from . import blobs
 from .checked_values import byte_count, lease_of
 

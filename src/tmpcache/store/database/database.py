@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from weakref import WeakSet
 
+from ...common import weak_set
 from ...common.forking import reset_in_children
 from ...errors import TmpCacheError
 from .. import scratch_directories
 from ..content import crash_recovery, eviction
 from ..content.blobs import is_name
-from ..filesystem.files import Descriptor, names
-from ..leases.session import Lease, Session
+from ..filesystem.descriptor import Descriptor
+from ..filesystem.files import names
+from ..leases.lease import Lease
+from ..leases.session import Session
 from ..root import Root
 from . import session_within_quota
 from .recovering_index import RecoveringIndex
@@ -28,6 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
+    from weakref import ref
 
     from ..index import Index
 
@@ -59,10 +62,10 @@ class Database:
         self.damaged, self.count = index.damaged, index.count
         self.transactions = Transactions(index, clock)
         #: Partial files whose download locks this process holds.
-        self.locked_partials: WeakSet[Descriptor] = WeakSet()
+        self.locked_partials: set[ref[Descriptor]] = set()
         self.scratches = scratch_directories.Scratches(self.root)
         self._child_session: Session | None = None
-        _all.add(self)
+        weak_set.add(_all, self)
         reset_in_children(self)
 
     # ---- transactions -------------------------------------------------------------------------
@@ -198,7 +201,7 @@ class Database:
         process has the descriptor open, so the parent's downloads would stay locked.
         """
         self._index.forked()
-        for file in list(self.locked_partials):
+        for file in weak_set.living(self.locked_partials):
             file.close()
         self.locked_partials.clear()
         self.root.live_sessions.close()
@@ -208,12 +211,12 @@ class Database:
             self._child_session = None
 
 
-_all: WeakSet[Database] = WeakSet()
+_all: set[ref[Database]] = set()
 
 
 def _each(method: Callable[[Database], None]) -> Callable[[], None]:
     def call() -> None:
-        for database in list(_all):
+        for database in weak_set.living(_all):
             method(database)
 
     return call

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from ...errors import DeadlineExceededError, TmpCacheError
-from ..filesystem import files
+from ..filesystem.descriptor import DIRECTORY, Descriptor
 from ..leases.file_lock import try_lock
 
 TYPE_CHECKING = False
@@ -35,9 +35,9 @@ class IndexWait:
         timeout = BUSY_TIMEOUT - waited if waited > _SHORT_WAIT else BUSY_TIMEOUT
         return max(0.0, min(timeout, self._time_left()))
 
-    def lock_directory(self) -> files.Descriptor:
+    def lock_directory(self) -> Descriptor:
         """Lock out other processes that open, create or remove the index."""
-        lock, began = files.Descriptor(self._root.sessions, files.DIRECTORY), time.monotonic()
+        lock, began = Descriptor(self._root.sessions, DIRECTORY), time.monotonic()
         while not try_lock(lock.fd):
             if not self.remaining(since=began):
                 raise self.timed_out()

@@ -46,7 +46,6 @@ from ...common.interruption import reraise_from_handler
 from ...errors import (
     QuotaExceededError,
     TmpCacheError,
-    UnsafeRootError,
     is_out_of_files,
     too_many_files,
 )
@@ -54,9 +53,9 @@ from ..changes import Changes
 from ..content import crash_recovery
 from ..content.checked_values import totals
 from ..content.quota import FULL, Quota
-from ..filesystem import files
+from ..filesystem import descriptor, files
 from ..index import Index, IndexTooLargeError, UnfitIndexError
-from ..root import boot_id, denied
+from ..root import boot_id, denied, is_denied
 from ..staged_copies import merge
 from .index_wait import BUSY_TIMEOUT, IndexWait
 
@@ -160,13 +159,11 @@ class RecoveringIndex:
 
     def _recover_from_os_error(self, error: OSError, *, is_last: bool) -> bool:
         """Take the step that fits an error of the file system; return False if there is none."""
-        if isinstance(error, (FileNotFoundError, PermissionError)):
-            if isinstance(error, UnsafeRootError):
-                return False
+        if isinstance(error, FileNotFoundError) or is_denied(error):
             if not is_last:
                 self.root.restore()
                 return True
-            if isinstance(error, PermissionError):
+            if is_denied(error):
                 raise denied(self.root.base, error) from error
             return False
         if error.errno == errno.EBADF and not is_last:
@@ -185,7 +182,7 @@ class RecoveringIndex:
 
     def _recover_from_replacement(self, index: Index) -> None:
         """Close an index that was deleted or replaced, or has lost its log and so its content."""
-        found = files.inode(self.root.index)
+        found = descriptor.inode(self.root.index)
         if not index.in_place(now=True):
             if found in (0, index.inode):  # else another process has replaced it
                 self.count("index")
@@ -219,9 +216,9 @@ class RecoveringIndex:
 
     def _remove_damaged(self) -> None:
         """Remove the index that was opened last, unless another process has replaced it already."""
-        self.root.prepare()
+        self.root.restore()
         with self._wait.lock_directory():
-            if files.inode(self.root.index) == self._last_inode:
+            if descriptor.inode(self.root.index) == self._last_inode:
                 self.delete()
         self.close()
 
@@ -251,7 +248,7 @@ class RecoveringIndex:
         with self._wait.lock_directory():
             if self.changes is None or not self.changes.is_in_place:
                 self.changes = Changes(self.root.changes)
-            self._last_inode = files.inode(self.root.index)
+            self._last_inode = descriptor.inode(self.root.index)
             index = Index(self.root.index, quota=self.quota.quota, busy_timeout=BUSY_TIMEOUT)
             self._last_inode = index.inode
             try:

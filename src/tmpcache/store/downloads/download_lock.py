@@ -7,7 +7,8 @@ import time
 
 from filelock import lock_descriptor
 
-from ..filesystem.files import Descriptor, ForeignFileError, open_file
+from ..filesystem.descriptor import Descriptor
+from ..filesystem.files import ForeignFileError, open_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

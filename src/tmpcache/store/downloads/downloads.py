@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import contextmanager
 
+from ...common import weak_set
 from ...common.interruption import reraise_from_handler
 from ...errors import (
     DeadlineExceededError,
@@ -19,7 +21,8 @@ from ...errors import (
 )
 from ..content.checked_values import totals
 from ..content.quota import FULL, exceeded
-from ..filesystem.files import Descriptor
+from ..filesystem.descriptor import Descriptor
+from ..root import denied
 from . import download_lock
 from .partial_file import Partial
 from .publish import publish
@@ -120,7 +123,7 @@ class Downloads:
         self, lock: Descriptor, path: str, name: ObjectName, *, waited: bool
     ) -> Partial:
         """Return the partial file for a descriptor that holds the download lock."""
-        self._database.locked_partials.add(lock)
+        weak_set.add(self._database.locked_partials, lock)
         reservation = Reservation(self._database, lock, os.path.basename(path), name)
         return Partial(lock, path, waited, reservation)
 
@@ -136,7 +139,10 @@ class Downloads:
         except OSError as error:
             reraise_from_handler(error)
             return None
-        if lock is None or lock.status.st_size:
+        if lock is None:
+            return None
+        if lock.status.st_size:
+            lock.close()
             return None
         return self._new_partial(lock, path, name, waited=False)
 
@@ -176,10 +182,15 @@ class Downloads:
             raise
 
     def _explain(self, subject: object, error: OSError) -> None:
-        """Raise the error that names the subject, for a full disk or too many open files."""
+        """Raise the error that names the subject, for a full disk or too many open files.
+
+        And the one that names the root, for a file system that is mounted read-only by now.
+        """
         is_explained = isinstance(error, TmpCacheError) and str(subject) in str(error)
         if not is_explained and is_out_of_files(error):
             raise too_many_files(subject) from error
+        if error.errno == errno.EROFS:
+            raise denied(self._database.root.base, error) from error
         if not is_explained and error.errno in FULL:
             advice = f"the file system says {os.strerror(error.errno)!r}: free space on it"
             raise exceeded(subject, advice, needed=0, **self._amounts()) from error

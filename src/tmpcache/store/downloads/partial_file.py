@@ -16,7 +16,8 @@ from threading import Lock
 
 from ..content import blobs
 from ..content.eviction import remove_siblings
-from ..filesystem.files import Descriptor, remove
+from ..filesystem.descriptor import Descriptor
+from ..filesystem.files import remove
 from .content_hash import ContentHash
 from .islands import Islands
 from .reservation import SMALL
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..index import Index
-    from ..leases.session import Lease
+    from ..leases.lease import Lease
     from .reservation import Reservation
 
 #: Bytes that arrive between two records of progress: what a kill can cost. A record costs 50 µs.

@@ -9,8 +9,8 @@ import os
 
 from ...common.objects import Copy
 from ..content import blobs
-from ..filesystem.files import inode
-from ..leases.session import lease_id
+from ..filesystem.descriptor import inode
+from ..leases.lease import lease_id
 from ..staged_copies import merge, stage
 
 TYPE_CHECKING = False
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ...common.objects import ObjectName
     from ..database.database import Database
     from ..index import Index
-    from ..leases.session import Lease
+    from ..leases.lease import Lease
     from .partial_file import Partial
 
     #: A copy and its lease.

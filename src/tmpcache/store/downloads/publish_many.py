@@ -5,8 +5,8 @@ from __future__ import annotations
 from ...common.interruption import reraise_from_handler
 from ...errors import TmpCacheError
 from ..content import blobs
-from ..filesystem.files import inode
-from ..leases.session import lease_id
+from ..filesystem.descriptor import inode
+from ..leases.lease import lease_id
 from ..staged_copies import merge
 from .publish import row_of
 

@@ -13,7 +13,7 @@ from ..content.quota import FULL
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..database.database import Database
-    from ..filesystem.files import Descriptor
+    from ..filesystem.descriptor import Descriptor
     from ..index import Index
 
 #: Bodies below this size wait in memory, so that reservation, bytes and rows are one transaction

@@ -13,26 +13,19 @@ and cleaners of /tmp may delete anything. So every function here expects both:
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import os
 import stat
 import sys
-from functools import partial
 
 from ...common.interruption import reraise_from_handler
 from ...errors import TmpCacheError, UnsafeRootError
+from .descriptor import Descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Self
 
-_SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-#: Descriptors below this are those of the standard streams. If these are closed, a file of ours may
-#: get one of the numbers, and whatever prints would write into it.
-_FIRST = 3
 #: How many times a foreign file under a fixed name of ours is removed, before giving up.
 _ATTEMPTS = 10
 
@@ -57,80 +50,6 @@ def spare_descriptors(kept: int = _KEPT_DESCRIPTORS) -> int:
 
 class ForeignFileError(TmpCacheError, FileNotFoundError):
     """A foreign file has the name: not a regular file of this user, so none of ours is there."""
-
-
-class Descriptor:
-    """An open file that is closed with this object at the latest.
-
-    An interrupt leaks no descriptor: this object exists before the file is opened, and no bytecode
-    lies between opening a descriptor and storing it, nor between dropping and closing it.
-    """
-
-    __slots__ = ("__weakref__", "_fds", "fd", "status")
-
-    def __init__(
-        self, path: str, flags: int, mode: int = 0o600, *, dir_fd: int | None = None
-    ) -> None:
-        self._fds: list[int] = []
-        opened = partial(os.open, flags=flags | _SAFE, mode=mode, dir_fd=dir_fd)
-        self._fds.extend(map(opened, (path,)))  # opens and stores in one call, all in C
-        if self._fds[0] < _FIRST:
-            above = partial(fcntl.fcntl, self._fds[0], fcntl.F_DUPFD_CLOEXEC)
-            self._fds.extend(map(above, (_FIRST,)))
-            os.close(self._fds.pop(0))
-        self.fd = self._fds[0]
-        #: The file's status when it was opened.
-        self.status = os.fstat(self.fd)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the descriptor still belongs to this file."""
-        return self._is_ours()
-
-    def is_still(self, path: str) -> bool:
-        """Return whether the path leads to this very file, and the file is open."""
-        try:
-            return inode(path) == self.status.st_ino and self._is_ours()
-        except PermissionError as error:  # on a directory above it
-            reraise_from_handler(error)
-            return False
-
-    def close(self) -> None:
-        """Close the file. May be called again."""
-        try:
-            if self._fds and hasattr(self, "status") and not self._is_ours():
-                self._fds.clear()
-            any(map(self._close, iter(self._fds.pop, None)))
-        except IndexError:  # none is left
-            return
-        except OSError as error:
-            reraise_from_handler(error)
-
-    #: Kept here, as modules may be empty already when the interpreter ends and collects objects.
-    _close = staticmethod(os.close)
-    _fstat = staticmethod(os.fstat)
-
-    def _is_ours(self) -> bool:
-        """Return whether the descriptor still belongs to this file.
-
-        A program that becomes a daemon closes all descriptors, and other files get their numbers.
-        """
-        try:
-            now = self._fstat(self.fd)
-        except OSError as error:
-            reraise_from_handler(error)
-            return False
-        return (now.st_dev, now.st_ino) == (self.status.st_dev, self.status.st_ino)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_fds"):
-            self.close()
 
 
 def open_file(path: str, flags: int = os.O_RDONLY, *, dir_fd: int | None = None) -> Descriptor:
@@ -200,15 +119,13 @@ def create(path: str) -> int:
     """
     try:
         status = os.lstat(path)
+        is_open_to_us = status.st_uid == os.geteuid() and status.st_mode & 0o600 == 0o600
+        if stat.S_ISREG(status.st_mode) and is_open_to_us:
+            return status.st_size
     except FileNotFoundError:
-        return open_or_create(path).status.st_size
-    if (
-        stat.S_ISREG(status.st_mode)
-        and status.st_uid == os.geteuid()
-        and status.st_mode & 0o600 == 0o600
-    ):
-        return status.st_size
-    return open_or_create(path).status.st_size
+        pass
+    with open_or_create(path) as file:
+        return file.status.st_size
 
 
 def names(directory: str, is_ours: Callable[[str], object]) -> list[str]:
@@ -259,17 +176,12 @@ def _exclude_nothing(name: str) -> bool:
     return False
 
 
-def inode(path: str) -> int:
-    """Return the inode at a path, 0 if there is none."""
-    try:
-        return os.lstat(path).st_ino
-    except (FileNotFoundError, NotADirectoryError):
-        return 0
-
-
 def remove(path: str) -> None:
     """Delete a file that may be gone already. A directory, or a file that resists, stays."""
     try:
         os.unlink(path)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
         return
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise

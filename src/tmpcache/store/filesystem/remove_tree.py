@@ -6,7 +6,7 @@ import os
 import stat
 
 from ...common.interruption import reraise_from_handler
-from .files import DIRECTORY, Descriptor
+from .descriptor import DIRECTORY, Descriptor
 
 
 def remove_tree(path: str) -> bool:

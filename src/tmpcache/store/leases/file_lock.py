@@ -10,7 +10,8 @@ import fcntl
 import os
 
 from ...errors import UnsafeRootError
-from ..filesystem.files import Descriptor, ForeignFileError, open_file, remove
+from ..filesystem.descriptor import Descriptor
+from ..filesystem.files import ForeignFileError, open_file, remove
 
 
 def try_lock(fd: int, mode: int = fcntl.LOCK_EX) -> bool:

@@ -14,7 +14,8 @@ from __future__ import annotations
 import os
 from array import array
 
-from ..filesystem.files import Descriptor, allocated, names, open_file, remove
+from ..filesystem.descriptor import Descriptor
+from ..filesystem.files import allocated, names, open_file, remove
 from .file_lock import try_lock
 from .session import EVICTED_AT_ONCE, HEADER, PAGE, WORD
 
@@ -72,7 +73,8 @@ class LiveSessions:
 
     def close(self) -> None:
         """Close the session files that are kept open."""
-        self._open_files.clear()
+        while self._open_files:
+            self._open_files.popitem()[1].close()
 
     def leased(self) -> set[int]:
         """Return the lease ids of all blobs in use."""
@@ -84,7 +86,7 @@ class LiveSessions:
 
     def are_any_alive(self) -> bool:
         """Return whether any process uses this root."""
-        return any(True for _ in self._live_files())
+        return bool([*self._live_files()])
 
     def announce(self, evicted: list[int]) -> set[int]:
         """Tell all live sessions which blobs are about to be deleted; return those in use.

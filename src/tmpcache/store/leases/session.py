@@ -53,8 +53,11 @@ import os
 import time
 
 from ...common.forking import here, recover_from_fork
-from ..filesystem.files import Descriptor, remove
+from ...common.interruption import reraise_from_handler
+from ..filesystem.descriptor import Descriptor
+from ..filesystem.files import remove
 from .file_lock import create_locked, refuse_file_system_without_locks
+from .lease import Lease
 
 #: Bytes of a new table: room for 447 leases. It grows by doubling.
 PAGE = 4096
@@ -68,45 +71,6 @@ HEADER = 1 + EVICTED_AT_ONCE
 _RENEWED_AFTER = 60.0
 #: Seconds between two attempts to shrink the table.
 _SHRUNK_AFTER = 1.0
-
-
-def lease_id(name: str) -> int:
-    """Return the lease id of a blob file: 60 bits of its digest, never 0.
-
-    It depends on the name alone, so leases stay valid when the index is lost and rebuilt. Two blobs
-    with the same id only protect each other.
-    """
-    return int(name[:15], 16) or 1
-
-
-class Lease:
-    """Protects one blob from eviction until it is released, at the latest with this object.
-
-    An interrupt can lose a lease neither when it is acquired nor when it is released: CPython runs
-    signal handlers after calls and jumps, and between the steps that matter there are none. At
-    worst a free slot is lost.
-    """
-
-    __slots__ = ("session", "slot")
-
-    session: Session
-    slot: int
-
-    def release(self) -> None:
-        """End the lease. May be called again."""
-        if not here[0]:
-            recover_from_fork()
-        try:
-            slot = self.slot
-            del self.slot  # of two threads, one gets past this line
-        except AttributeError:
-            return
-        session = self.session
-        session.table[slot] = 0
-        session.free.append(slot)
-
-    def __del__(self) -> None:
-        self.release()
 
 
 class Session:
@@ -184,7 +148,10 @@ class Session:
         now = time.monotonic()
         if now - self._touched > _RENEWED_AFTER:
             self._touched = now
-            os.utime(self._file.fd)
+            try:
+                os.utime(self._file.fd)
+            except OSError as error:  # the file system is mounted read-only by now
+                reraise_from_handler(error)
         return True
 
     def renew(self) -> None:
