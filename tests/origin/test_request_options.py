@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.handmade import Answer, Asked, HandmadeS3, error, etag_of, handmade, object_answer
@@ -87,7 +88,7 @@ def test_every_step_of_an_upload_in_parts_has_its_options(root: Path, server: Ha
 
 
 def test_a_step_has_only_what_s3_takes_with_it(root: Path, server: HandmadeS3) -> None:
-    options = {
+    options: dict[str, Any] = {
         **OPTIONS,
         "ServerSideEncryption": "AES256",
         "ACL": "private",

@@ -17,7 +17,7 @@ from ...common.interruption import reraise_from_handler
 from ...common.threads import Worker, join_all
 from ...errors import OriginUnavailableError, TmpCacheError
 from ..transfer.connection import open_connections
-from ..transfer.parallel import CONNECTIONS, MAX_CONNECTIONS
+from ..transfer.parallel import MAX_CONNECTIONS
 from .errors import named, status_of, translated
 from .parameters import options_for
 from .signing import current
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from ...common.deadline import Deadline
     from .errors import Subject
 
+#: Threads of one upload, as many as s3transfer has; S3's own guide says 8 to 16.
+_THREADS = 10
 #: Seconds for the request that aborts an upload, if the call has so many left.
 _ABORT_TIME = 6.0
 #: Options about the bytes of the whole object, which no part has.
@@ -130,7 +132,7 @@ class MultipartUpload:
 
     def _start_helpers(self, parts: Parts) -> None:
         """Start as many as there are parts for, as this process may have, and has threads for."""
-        for _ in range(min(CONNECTIONS, parts.count) - 1):
+        for _ in range(min(_THREADS, parts.count) - 1):
             helper = Worker(partial(copy_context().run, self._help, parts), "tmpcache upload")
             if len(open_connections) >= MAX_CONNECTIONS or not helper.start():
                 return

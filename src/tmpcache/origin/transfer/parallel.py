@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .byte_ranges import ByteRange
     from .sink import Sink
 
-#: Connections of one download or upload; S3's own guide says 8 to 16.
+#: Connections of one download; S3's own guide says 8 to 16.
 CONNECTIONS = min(8, 4 * (os.cpu_count() or 1))
 #: Connections of this process beyond which no download starts helpers: by then, many downloads
 #: together receive as much as the network gives.
