@@ -21,8 +21,8 @@ _ORIGINS = ("direct", "boto3", "obstore")
 def measure(directory: str, server: Server) -> Iterator[Result]:
     """Measure puts of a large and of a small file against ``upload_file``, in turn."""
     with sink() as endpoint, mock.patch.dict(os.environ, AWS_ENDPOINT_URL_S3=endpoint):
-        yield from _puts(directory, "256 MiB", _LARGE, Mark("ratio", 1.1), rounds=5)
-        yield from _puts(directory, "10 KiB", _SMALL, Mark("ratio", 1.1), rounds=50)
+        yield from _puts(directory, "256 MiB", _LARGE, Mark("ratio", 1.1), rounds=7)
+        yield from _puts(directory, "10 KiB", _SMALL, Mark("ratio", 1.1), rounds=70)
 
 
 def _puts(directory: str, size: str, count: int, mark: Mark, rounds: int) -> Iterator[Result]:

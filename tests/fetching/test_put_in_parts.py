@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import signal
 import threading
@@ -20,11 +22,13 @@ from support.processes import spawn
 from tmpcache import Cache, Outcome
 from tmpcache.errors import (
     AccessDeniedError,
+    ConfigError,
     DeadlineExceededError,
     ObjectChangedError,
     OriginError,
     OriginUnavailableError,
 )
+from tmpcache.fetching import put
 from tmpcache.origin.s3 import upload_body
 from tmpcache.origin.transfer.connection import open_connections
 
@@ -73,12 +77,12 @@ class Context:
 
 
 def test_the_parts_are_one_object(cache: Cache, store: PartsStore) -> None:
-    put = cache.put("models", "a", BODY)
+    path = cache.put("models", "a", BODY)
     assert store.objects == {"/models/a": BODY}
     assert sorted(store.steps) == ["complete", "create", *["part"] * PARTS]
     assert store.steps[0] == "create"
     assert store.steps[-1] == "complete"
-    assert put.read_bytes() == BODY
+    assert path.read_bytes() == BODY
     assert cache.fetch("models", "a").outcome is Outcome.HIT, "it has the scope of who put it"
 
 
@@ -218,6 +222,64 @@ def test_an_upload_whose_last_answer_was_lost_is_said_to_be_unconfirmed(
     assert store.objects == {"/models/a": BODY}
     assert store.open == {}
     assert cache.fetch("models", "a").read_bytes() == BODY
+
+
+# ---- the source, which is copied part by part ----------------------------------------------------
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that is copied while it is uploaded."""
+    monkeypatch.setattr(put, "_LARGE", MIB)
+    path = tmp_path / "source"
+    path.write_bytes(BODY)
+    return path
+
+
+def when_created(store: PartsStore, call: Callable[[], object]) -> None:
+    """Call it when an upload begins."""
+
+    def before(step: str, asked: Asked) -> None:
+        if step == "create":
+            call()
+
+    store.before = before
+
+
+def test_a_large_file_is_copied_while_it_is_sent(
+    cache: Cache, store: PartsStore, source: Path
+) -> None:
+    other = os.urandom(len(BODY))
+    when_created(store, lambda: source.write_bytes(other))
+    path = cache.put("models", "a", source)
+    assert path.read_bytes() == store.objects["/models/a"] == other
+    assert path.size == len(BODY)
+    assert cache.verify().damaged == ()
+
+
+def test_a_file_that_is_cut_meanwhile_is_not_stored(
+    cache: Cache, store: PartsStore, source: Path
+) -> None:
+    when_created(store, lambda: os.truncate(source, 3 * MIB))
+    with pytest.raises(ConfigError, match=f"source had {len(BODY)} bytes .* ended after 3145728"):
+        cache.put("models", "a", source)
+    assert (store.open, store.objects) == ({}, {})
+    assert store.steps[-1] == "abort"
+    assert list((cache.root / "partial").iterdir()) == []
+
+
+def test_a_file_that_cannot_be_read_is_no_failure_of_s3(
+    cache: Cache, store: PartsStore, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(io.FileIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise OSError(errno.EIO, "a bad block")
+
+    monkeypatch.setattr(put, "_opened", lambda path: Broken(path))
+    with pytest.raises(OSError, match="a bad block") as raised:
+        cache.put("models", "a", source)
+    assert type(raised.value) is OSError
+    assert (store.open, store.objects) == ({}, {})
 
 
 # ---- interrupts and deadlines --------------------------------------------------------------------

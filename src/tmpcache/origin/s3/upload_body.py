@@ -10,6 +10,7 @@ import io
 import os
 from threading import Lock
 
+from ...common.growing_file import GrowingFile
 from .errors import named
 
 TYPE_CHECKING = False
@@ -73,6 +74,7 @@ def whole(body: BinaryIO, size: int, subject: Subject, deadline: Deadline | None
     if not _is_file(body):
         return body
     start = body.tell()
+    _grow(body, start + size)
     return FileRange(body.fileno(), start, start + size, subject, deadline)
 
 
@@ -99,9 +101,16 @@ class Parts:
                 return None
             if not _is_file(self._body):
                 return number, io.BytesIO(self._body.read(end - start))
+            _grow(self._body, end)
         return number, FileRange(self._body.fileno(), start, end, self._subject, self._deadline)
 
 
 def _is_file(body: BinaryIO) -> bool:
     """Return whether the descriptor of a body has its bytes: that of a GzipFile has others."""
-    return type(getattr(body, "raw", body)) is io.FileIO
+    return isinstance(getattr(body, "raw", body), io.FileIO)
+
+
+def _grow(body: BinaryIO, end: int) -> None:
+    """Have all bytes before `end` in a file that is still being written."""
+    if isinstance(body, GrowingFile):
+        body.grow_to(end)
