@@ -130,7 +130,7 @@ def _copied_meanwhile(
                 writer.write(memoryview(chunk))
         except OSError as error:
             reraise_from_handler(error)
-            raise _SourceError from error
+            raise _SourceError(error) from None  # no cause: it is raised again, without a circle
 
     try:
         with GrowingFile(partial.fd, size, copy_to) as body:
@@ -138,13 +138,13 @@ def _copied_meanwhile(
             yield body, size
             body.grow_to(size)
     except _SourceError as error:
-        raise error.__cause__ or error from None
+        raise error.args[0] from None
 
 
 class _SourceError(Exception):
     """The source cannot be read, or not be copied: no failure of the origin's, whose call it ends.
 
-    Its cause says why.
+    Its argument says why.
     """
 
 
