@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 
 from . import __doc__ as description
-from . import hit, memory, micr, scale, startup, wire
+from . import hit, memory, micr, put, scale, startup, wire
 from .machine import facts
 from .measure import progress
 from .peers import compare
@@ -25,6 +25,7 @@ _GROUPS: dict[str, Group] = {
     "hit": hit.measure,
     "startup": startup.measure,
     "wire": wire.measure,
+    "put": put.measure,
     "scale": scale.measure,
     "memory": memory.measure,
 }

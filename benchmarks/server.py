@@ -135,6 +135,14 @@ def _plain(objects: str) -> Iterator[Server]:
         yield Server("benchmarks.plain_server (no nginx here)", f"http://127.0.0.1:{port}", objects)
 
 
+@contextmanager
+def sink() -> Iterator[str]:
+    """Run a server that takes uploads and keeps nothing of them; its endpoint."""
+    with running([sys.executable, "-m", "benchmarks.sink_server"]) as process:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+
+
 def _free_ports(count: int) -> list[int]:
     """Return ports of loopback that nothing listened on a moment ago."""
     with ExitStack() as stack:

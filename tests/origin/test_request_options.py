@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.handmade import Answer, Asked, HandmadeS3, error, etag_of, handmade, object_answer
@@ -81,11 +82,32 @@ def test_every_step_of_an_upload_in_parts_has_its_options(root: Path, server: Ha
         cache.put("models", "a", b"\0" * (40 * MIB), content_type="text/plain")
     assert steps(server, SSE_C, PAYER, OWNER) == [
         ("POST", [True, True, True]),
-        ("PUT", [True, True, True]),
-        ("PUT", [True, True, True]),
-        ("PUT", [True, True, True]),
+        *[("PUT", [True, True, True])] * 5,
         ("POST", [True, True, True]),
     ]
+
+
+def test_a_step_has_only_what_s3_takes_with_it(root: Path, server: HandmadeS3) -> None:
+    options: dict[str, Any] = {
+        **OPTIONS,
+        "ServerSideEncryption": "AES256",
+        "ACL": "private",
+        "Metadata": {"a": "b"},
+        "ChecksumAlgorithm": "SHA256",
+        "ChecksumCRC32": "AAAAAA==",
+        "ContentMD5": "x",
+    }
+    with Cache(root, quota="200 MiB") as cache:
+        cache.put("models", "a", b"\0" * (17 * MIB), request_options=options, content_type="a/b")
+    of_object = ("x-amz-acl", "x-amz-meta-a", SSE)
+    create, *parts, complete = steps(server, *of_object, "x-amz-checksum-crc32", "content-md5")
+    assert create == ("POST", [True, True, True, False, False])
+    assert parts == [("PUT", [False] * 5)] * 3
+    assert complete == ("POST", [False, False, False, True, False])
+    sent = [(asked.headers.get("content-type"), asked.headers) for asked in server.log]
+    assert sent[0][0] == "a/b"
+    assert sent[0][1]["x-amz-checksum-algorithm"] == "SHA256"
+    assert all("x-amz-checksum-sha256" in headers for _, headers in sent[1:-1])
 
 
 def test_an_upload_that_is_given_up_has_its_options(

@@ -1,15 +1,18 @@
 """Uploads an object and publishes the same bytes as its copy (write-through).
 
-The source is first copied into a partial file of the cache, and that is uploaded. So the object in
-S3, the copy and the recorded ETag agree whatever happens to the source meanwhile.
+The source is copied into a partial file of the cache, and that is uploaded. So the object in S3,
+the copy and the recorded ETag agree whatever happens to the source meanwhile. The parts of a large
+file are copied one by one: the thread that sends a part copies it first.
 """
 
 from __future__ import annotations
 
 import io
 import os
+from contextlib import contextmanager
 
 from ..cached_file import Outcome
+from ..common.growing_file import GrowingFile
 from ..common.interruption import reraise_from_handler
 from ..errors import ConfigError, TmpCacheError
 from ..invocations.context import current_deadline
@@ -17,7 +20,7 @@ from ..store.downloads.publish import Arrival
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any, BinaryIO
 
     from ..cached_file import CachedFile
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from .fetcher import Fetcher
 
 _CHUNK = 1024 * 1024
+#: Bytes from which on a file is copied while it is uploaded. Smaller ones go in one request.
+_LARGE = 16 * 1024 * 1024
 #: Linux's PATH_MAX; no path is longer.
 _PATH_MAX = 4096
 
@@ -50,15 +55,12 @@ def put(
         name, fetcher.lock_timeout, None, deadline
     ) as partial:
         partial.rewind()
-        _read(source, _SourceWriter(partial, fetcher))
-        # Opened by descriptor: a cleaner of /tmp that deletes the path does not change the upload.
-        with open(partial.fd, "rb", closefd=False) as body:
-            body.seek(0)
+        with _body(source, partial, fetcher) as (body, size):
             etag, version_id, *scopes = origin.put(
                 name.bucket,
                 name.key,
                 body,
-                partial.received,
+                size,
                 if_match=if_match,
                 if_none_match=if_none_match,
                 content_type=content_type,
@@ -93,6 +95,66 @@ def _fetched_instead(
         ) from error
 
 
+@contextmanager
+def _body(
+    source: str | os.PathLike[str] | bytes | BinaryIO, partial: Partial, fetcher: Fetcher
+) -> Iterator[tuple[BinaryIO, int]]:
+    """Yield the partial file and how many bytes of the source are in it, or will be."""
+    writer = _SourceWriter(partial, fetcher)
+    if isinstance(source, (str, os.PathLike)):
+        with _opened(source) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > _LARGE:
+                writer.expect(size)
+                yield from _copied_meanwhile(file, size, writer, partial)
+                return
+            _read_file(file, size, writer)
+    else:
+        _read(source, writer)
+    # Opened by descriptor: a cleaner of /tmp that deletes the path does not change the upload.
+    with open(partial.fd, "rb", closefd=False) as body:
+        body.seek(0)
+        yield body, partial.received
+
+
+def _copied_meanwhile(
+    file: BinaryIO, size: int, writer: _SourceWriter, partial: Partial
+) -> Iterator[tuple[BinaryIO, int]]:
+    """Yield the partial file, into which a file is copied as far as it is read."""
+
+    def copy_to(end: int) -> None:
+        try:
+            while partial.received < end:
+                if not (chunk := file.read(min(_CHUNK, size - partial.received))):
+                    raise _cut(file, partial.received, size)
+                writer.write(memoryview(chunk))
+        except OSError as error:
+            reraise_from_handler(error)
+            raise _SourceError(error) from None  # no cause: it is raised again, without a circle
+
+    try:
+        with GrowingFile(partial.fd, size, copy_to) as body:
+            body.seek(0)
+            yield body, size
+            body.grow_to(size)
+    except _SourceError as error:
+        raise error.args[0] from None
+
+
+class _SourceError(Exception):
+    """The source cannot be read, or not be copied: no failure of the origin's, whose call it ends.
+
+    Its argument says why.
+    """
+
+
+def _cut(file: BinaryIO, at: int, size: int) -> ConfigError:
+    return ConfigError(
+        f"{file.name} had {size} bytes when its upload began, and ended after {at}: put it again "
+        "when nobody writes to it. Nothing was stored."
+    )
+
+
 class _SourceWriter:
     """Writes the source into a partial file; makes room for it."""
 
@@ -108,16 +170,12 @@ class _SourceWriter:
         self._retry_unloading(self._partial.write, data, self._partial.received)
 
 
-def _read(source: str | os.PathLike[str] | bytes | BinaryIO, writer: _SourceWriter) -> None:
+def _read(source: bytes | BinaryIO, writer: _SourceWriter) -> None:
     """Read the whole source into the partial file, or raise `ConfigError` if it is no source."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         data = memoryview(source).cast("B") if len(source) else memoryview(b"")
         writer.expect(len(data))
         writer.write(data)
-        return
-    if isinstance(source, (str, os.PathLike)):
-        with _opened(source) as file:
-            _read_file(file, os.fstat(file.fileno()).st_size, writer)
         return
     if not callable(getattr(source, "read", None)):
         raise ConfigError(f"{source!r} cannot be put: give a path, bytes or an open binary file")

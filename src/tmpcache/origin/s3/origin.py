@@ -201,16 +201,21 @@ class S3Origin:
             parameters.refuse_unknown(client, more)
             return upload(
                 client,
-                bucket,
-                key,
+                subject,
                 body,
                 size,
                 conditions={name: value for name, value in conditions.items() if value},
                 options={name: value for name, value in options.items() if value},
-                check=lambda: deadline.check(named(subject)) if deadline is not None else None,
+                deadline=deadline,
             )
 
-        (etag, version_id), scope = self._call(subject, deadline, send, "s3:PutObject")
+        try:
+            (etag, version_id), scope = self._call(subject, deadline, send, "s3:PutObject")
+        except DeadlineExceededError as error:
+            raise DeadlineExceededError(
+                f"{named(subject)}: S3 did not confirm the upload in the time that is left to this "
+                "call. Look at the object before you put it again, with more time."
+            ) from error
         if any(parameters.has(self._boto3_client(), "GetObject", name) for name in more):
             scope = None  # a GetObject without these options is of another scope
         return etag, version_id, scope

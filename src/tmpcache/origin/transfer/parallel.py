@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 CONNECTIONS = min(8, 4 * (os.cpu_count() or 1))
 #: Connections of this process beyond which no download starts helpers: by then, many downloads
 #: together receive as much as the network gives.
-_MAX_CONNECTIONS = 2 * CONNECTIONS
+MAX_CONNECTIONS = 2 * CONNECTIONS
 #: How often in a row a helper may fail before the first reader reads its range.
 _MAX_HELPER_BREAKS = 2
 
@@ -157,7 +157,7 @@ class Transfer:
 
     def _split(self, byte_range: ByteRange) -> None:
         """Leave most of a range to helpers, if this process may have more connections."""
-        if len(open_connections) >= _MAX_CONNECTIONS:
+        if len(open_connections) >= MAX_CONNECTIONS:
             return
         end, ranges = self._plan.split(byte_range, CONNECTIONS)
         self._start_helpers(min(CONNECTIONS, ranges) - 1)
@@ -173,7 +173,7 @@ class Transfer:
             # Counted before the check: of two transfers that check at the same time, at least one
             # sees too many.
             connection.register()
-            if len(open_connections) > _MAX_CONNECTIONS:
+            if len(open_connections) > MAX_CONNECTIONS:
                 return connection.unregister()
             helper = Worker(connection.run_as_helper, "tmpcache connection")
             self._helpers.append(helper)  # before it starts, so that an interrupt finds it

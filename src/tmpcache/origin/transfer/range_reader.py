@@ -32,8 +32,8 @@ _MEASURED, _FAST = 0.03, 400e6
 #: 1 GiB from loopback takes two thirds of the time with 2 MiB.
 _FIRST_READ, _MAX_READ = 256 * 1024, 2 * 1024 * 1024
 
-#: Connections of this process that transfer objects.
-open_connections: set[RangeReader] = set()
+#: Connections of this process that transfer objects, and threads that upload some.
+open_connections: set[object] = set()
 os.register_at_fork(after_in_child=open_connections.clear)
 
 
