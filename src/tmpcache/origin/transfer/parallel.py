@@ -6,7 +6,7 @@ first response and measures its speed. If it is slow and much is missing, the re
 ranges, which helpers request in threads of their own. All threads end with the call.
 
 Helpers are optional. If one fails (no more threads, a store that allows one connection or answers
-ranges in ways of its own), the first reader reads its range.
+ranges in ways of its own) or is much slower than the others, another connection reads its range.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 
 from ...common.deadline import deadline_within
-from ...common.threads import Worker, join_all
+from ...common.threads import LOOK, Worker, join_all
 from ...errors import OriginUnavailableError
 from .. import UNSAID, Reply
 from .backoff import Backoff
@@ -136,11 +136,13 @@ class Transfer:
     def _work(self, reply: Reply | None) -> None:
         """Run the first reader, wait for the helpers, and raise the first error there was."""
         state = self._state
+        first = RangeReader(state, self._backoff, self._deadline, self._watch)
         try:
-            while self._plan.gaps:  # again, if a helper gave its range back
-                RangeReader(state, self._backoff, self._deadline, self._split).work(reply)
-                self._join_helpers()
+            while not self._plan.is_complete and not state.halted:
+                first.work(reply)
                 reply = None
+                self._wait_for_helper()  # it may give its range back, or become overdue
+            self._join_helpers()
         except BaseException as error:
             state.halt(error)
             self._join_helpers()
@@ -150,36 +152,48 @@ class Transfer:
         if state.error is not None:
             raise state.error
 
+    def _wait_for_helper(self) -> None:
+        """Wait for a helper that has not ended yet, but only for a moment."""
+        for helper in self._helpers:
+            if not helper.has_ended(0):
+                helper.has_ended(LOOK)
+                return
+
     def _join_helpers(self) -> None:
         join_all(self._helpers)
         self._helpers.clear()
-        self._plan.forget_helpers()
+
+    def _watch(self, byte_range: ByteRange, is_slow: bool) -> None:
+        """Start helpers if the first reader is slow."""
+        if is_slow and self._plan.may_split(byte_range):
+            self._split(byte_range)
 
     def _split(self, byte_range: ByteRange) -> None:
         """Leave most of a range to helpers, if this process may have more connections."""
         if len(open_connections) >= _MAX_CONNECTIONS:
             return
         end, ranges = self._plan.split(byte_range, CONNECTIONS)
-        self._start_helpers(min(CONNECTIONS, ranges) - 1)
-        if not self._helpers:
+        if not self._start_helpers(min(CONNECTIONS, ranges) - 1):
             self._plan.undo_split(byte_range, end)
 
-    def _start_helpers(self, count: int) -> None:
-        """Start up to `count` helpers: as many as this process may have, and has threads for."""
+    def _start_helpers(self, count: int) -> int:
+        """Start helpers, as many as this process may have, and has threads for; return how many."""
         deadline = deadline_within(self._deadline, asks_once=True)
-        for _ in range(count):
+        for started in range(count):
             backoff = Backoff(self._name, deadline, _MAX_HELPER_BREAKS)
             connection = RangeReader(self._state, backoff, deadline)
             # Counted before the check: of two transfers that check at the same time, at least one
             # sees too many.
             connection.register()
             if len(open_connections) > _MAX_CONNECTIONS:
-                return connection.unregister()
+                connection.unregister()
+                return started
             helper = Worker(connection.run_as_helper, "tmpcache connection")
             self._helpers.append(helper)  # before it starts, so that an interrupt finds it
             self._plan.add_helper()
             if not helper.start():
                 self._helpers.remove(helper)
                 self._plan.remove_helper()
-                return connection.unregister()
-        return None
+                connection.unregister()
+                return started
+        return count
