@@ -100,7 +100,7 @@ def test_what_a_connection_reads_after_its_range_was_taken_over_is_not_used(
     waits, taken_over = threading.Event(), threading.Event()
 
     def pace(key: str, at: int, halted: threading.Event) -> None:
-        """The leading connection reads slowly, then waits until its range is taken over."""
+        """The first reader reads slowly, then waits until its range is taken over."""
         if threading.current_thread() is not threading.main_thread():
             assert waits.wait(30)
             return

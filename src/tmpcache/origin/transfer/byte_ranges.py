@@ -60,6 +60,10 @@ class RangePlan:
         self._lock = Lock()
         self._gaps: list[tuple[int, int | None]] = []
         self._reading: list[ByteRange] = []
+        #: Bytes that all connections have received.
+        self.received = 0
+        #: How many helpers end as soon as a request is refused: as many as were added last.
+        self.spare = 0
         self._range_size = 0  # 0: each gap is read as one range
         self._helpers = 0
         self._split_not_before = 0.0  # on the clock of `time.monotonic`
@@ -73,6 +77,11 @@ class RangePlan:
     def is_complete(self) -> bool:
         """Whether nothing is missing."""
         return not self._gaps and not self._reading
+
+    @property
+    def connections(self) -> int:
+        """How many connections have not failed, the leading one included."""
+        return self._helpers + 1
 
     def begin(self, gaps: list[tuple[int, int | None]]) -> None:
         """Note what is missing, at the start of a transfer."""
@@ -120,6 +129,7 @@ class RangePlan:
             if byte_range.is_taken_over:
                 return False
             byte_range.at += count
+            self.received += count
             return True
 
     def finish(self, byte_range: ByteRange) -> None:
@@ -158,6 +168,12 @@ class RangePlan:
                 self._stop_splitting()
             if disallow_helpers:
                 self._allows_helpers = False
+
+    def can_spare_one(self) -> bool:
+        """Return whether a helper whose request was refused ends at once, and count it."""
+        with self._lock:
+            self.spare -= 1
+            return self.spare >= 0
 
     def may_split(self, byte_range: ByteRange) -> bool:
         """Return whether helpers could read the end of a range that comes too slowly."""

@@ -68,6 +68,7 @@ class RangeReader:
 
     def unregister(self) -> None:
         """Stop counting it."""
+        self._state.receiving.discard(self)
         open_connections.discard(self)
 
     def run_as_helper(self) -> None:
@@ -139,11 +140,14 @@ class RangeReader:
                     self._reply = state.request(byte_range.at, end, self._deadline)
                 return self._read_body(byte_range, self._reply)
             except OriginUnavailableError as error:
+                is_refused = self._reply is None
                 self._close_response()
                 if state.halted:
                     raise HaltedError from error
                 if byte_range.at == byte_range.end:  # taken over, or complete
                     return None
+                if is_refused and self._watch is None and state.plan.can_spare_one():
+                    raise
                 state.pause(self._backoff, error)
 
     def _read_body(self, byte_range: ByteRange, reply: Reply) -> None:
@@ -160,6 +164,7 @@ class RangeReader:
                 break
             if len(data) == len(buffer) < _MAX_READ:
                 buffer = self._buffer = memoryview(bytearray(2 * len(buffer)))
+            state.receiving.add(self)
             at = byte_range.at
             if not state.plan.take(byte_range, len(data)):
                 return

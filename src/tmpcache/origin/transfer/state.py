@@ -42,6 +42,8 @@ class TransferState:
         self.error: BaseException | None = None
         #: All connections of this transfer so far, ended ones included.
         self.connections: set[Waiting] = set()
+        #: Those of them that have begun to receive and have not ended.
+        self.receiving: set[Waiting] = set()
         self._lock = Lock()
 
     def request(self, start: int, end: int | None, deadline: Deadline | None) -> Reply:
