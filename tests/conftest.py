@@ -122,6 +122,8 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "PYTHONPATH": _child_path(),
     }.items():
         monkeypatch.setenv(name, value)
+    # How many connections other tests found right.
+    monkeypatch.setattr("tmpcache.origin.transfer.connection_count._remembered", {})
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from support.shelf import Shelf
 
 from tmpcache import Cache
 from tmpcache.errors import AccessDeniedError, FetchManyError, QuotaExceededError
-from tmpcache.origin.transfer import parallel
+from tmpcache.origin.transfer import connection_count
 from tmpcache.origin.transfer.range_reader import open_connections
 
 KIB, MIB = 1024, 1024 * 1024
@@ -101,5 +101,5 @@ def test_large_objects_share_the_connections(root: Path) -> None:
     cache = Cache(root, quota="400 MiB", origin=shelf)
     paths = cache.fetch_many("models", shelf.objects)
     assert [path.read_bytes() == shelf.objects[path.key] for path in paths] == [True] * 6
-    assert 6 < shelf.most_open <= 2 * parallel.CONNECTIONS
+    assert 6 < shelf.most_open <= connection_count.MAX_COUNT
     assert not open_connections

@@ -26,7 +26,7 @@ from tmpcache.errors import (
     OriginUnavailableError,
     QuotaExceededError,
 )
-from tmpcache.origin.transfer.parallel import CONNECTIONS
+from tmpcache.origin.transfer.connection_count import FIRST_COUNT as CONNECTIONS
 from tmpcache.store.downloads.partial_file import Partial
 from tmpcache.testing import Bucket
 from tmpcache.testing.faults import (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -29,7 +30,14 @@ class OddStore:
         self.log: list[tuple[int, str | None]] = []
         #: Seconds for each quarter of a MiB, and bytes after which a body breaks.
         self.pause, self.breaks_after = 0.003, len(body)
-        self._lock, self._open = threading.Lock(), 0
+        #: Called after each quarter of a MiB: the request's connection, how many others were under
+        #: way when it began, and the bytes sent for it so far.
+        self.pace: Callable[[socket.socket, int, int], object] = lambda link, others, sent: (
+            time.sleep(self.pause)
+        )
+        #: Bodies under way at the same time, at most.
+        self.most_open = 0
+        self._lock, self.open = threading.Lock(), 0
         store = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -55,7 +63,7 @@ class OddStore:
     def _answer(self, request: BaseHTTPRequestHandler) -> None:
         asked = request.headers.get("Range")
         with self._lock:
-            number, others = len(self.log), self._open
+            number, others = len(self.log), self.open
             throttled = self.throttles(number, others)
             status = self.status_of_ranges if asked else 200
             if self.refuses_if_match and request.headers.get("If-Match"):
@@ -65,19 +73,22 @@ class OddStore:
             elif request.headers.get("If-None-Match") == self.etag:
                 status = 304
             self.log.append((status, asked))
-            self._open += 1
+            self.open += 1
         try:
             if status in (200, 206):
-                self._send(request, status, asked)
+                self.most_open = max(self.most_open, self.open)
+                self._send(request, status, asked, others)
             else:
                 request.send_response(status)
                 request.send_header("Content-Length", "0")
                 request.end_headers()
         finally:
             with self._lock:
-                self._open -= 1
+                self.open -= 1
 
-    def _send(self, request: BaseHTTPRequestHandler, status: int, asked: str | None) -> None:
+    def _send(
+        self, request: BaseHTTPRequestHandler, status: int, asked: str | None, others: int
+    ) -> None:
         first, last = 0, len(self.body) - 1
         etag: str | None = self.etag
         if asked:
@@ -95,6 +106,6 @@ class OddStore:
         broken = min(last + 1, first + self.breaks_after)
         for at in range(first, broken, _PIECE):
             request.wfile.write(self.body[at : min(at + _PIECE, broken)])
-            time.sleep(self.pause)
+            self.pace(request.connection, others, at + _PIECE - first)
         if broken <= last:
             request.close_connection = True

@@ -66,14 +66,20 @@ class Worker:
             self._is_done = True
             self._end.put(None)
 
+    def has_ended(self, timeout: float) -> bool:
+        """Wait up to `timeout` seconds for the end of the work; return whether it has ended."""
+        if not self._is_done:
+            with suppress(Empty):
+                self._end.get(timeout=timeout)
+        return self._is_done
+
     def join(self) -> None:
         """Wait until the thread has ended. May be called again, also after an interrupt."""
         # Not by Thread.join alone: one that Ctrl-C interrupts takes a thread that runs for one that
         # has ended (https://github.com/python/cpython/issues/90882).
         if self._first.setdefault("first", "owner") == "thread":
-            while not self._is_done:
-                with suppress(Empty):
-                    self._end.get(timeout=LOOK)
+            while not self.has_ended(LOOK):
+                pass
         give_up_at = time.monotonic() + _GRACE
         while True:
             try:

@@ -40,8 +40,9 @@ os.register_at_fork(after_in_child=open_connections.clear)
 class RangeReader:
     """Sends one request after the other, and reads their responses into the sink.
 
-    The first reader runs in the calling thread, and has `split`: it calls that when a range
-    comes too slowly. A helper has none, and runs in a thread of its own.
+    The first reader runs in the calling thread, and has `watch`: it calls that again and
+    again, and says whether its range comes slowly. A helper has none, and runs in a thread of its
+    own.
     """
 
     def __init__(
@@ -49,21 +50,25 @@ class RangeReader:
         state: TransferState,
         backoff: Backoff,
         deadline: Deadline | None,
-        split: Callable[[ByteRange], None] | None = None,
+        watch: Callable[[ByteRange, bool], None] | None = None,
     ) -> None:
         self._state, self._backoff, self._deadline = state, backoff, deadline
-        self._split = split
+        self._watch = watch
+        #: Whether it ends after its present range.
+        self.is_leaving = False
         self._range: ByteRange | None = None
+        self._seconds_per_byte: float | None = None
         self._reply: Reply | None = None
         self._buffer = memoryview(b"")
 
     def register(self) -> None:
         """Count this connection among those of the process."""
-        self._state.connections.append(self)
+        self._state.connections.add(self)
         open_connections.add(self)
 
     def unregister(self) -> None:
         """Stop counting it."""
+        self._state.receiving.discard(self)
         open_connections.discard(self)
 
     def run_as_helper(self) -> None:
@@ -87,21 +92,34 @@ class RangeReader:
 
     def work(self, reply: Reply | None) -> None:
         """Read range after range, as long as there are any, the first of them from `reply`."""
-        state = self._state
         self._reply = reply
         self._buffer = memoryview(bytearray(_FIRST_READ))
         at = 0
         try:
             self.register()
-            while (byte_range := state.plan.next_range()) is not None:
-                self._range = byte_range
+            while (byte_range := self._next_range()) is not None:
                 if self._reply is not None and at != byte_range.at:
                     self._close_response()
                 self._read_range(byte_range)
                 at = byte_range.at
+                self._finish(byte_range)
         finally:
             self.unregister()
             self._close_response()
+
+    def _next_range(self) -> ByteRange | None:
+        if self.is_leaving:
+            return None
+        self._range = self._state.plan.next_range(self, self._seconds_per_byte)
+        return self._range
+
+    def _finish(self, byte_range: ByteRange) -> None:
+        self._state.plan.finish(byte_range)
+        if not byte_range.is_taken_over:
+            self._seconds_per_byte = byte_range.seconds_per_byte(time.monotonic())
+            return
+        self._close_response()  # of which more may have been read than the range has now
+        self.is_leaving = self._watch is None  # a helper that is much slower helps no more
 
     def interrupt(self) -> None:
         """Make a read under way in another thread fail."""
@@ -115,20 +133,26 @@ class RangeReader:
             if state.halted:
                 raise HaltedError
             try:
+                end = byte_range.end
+                if byte_range.is_taken_over:
+                    return None
                 if self._reply is None:
-                    self._reply = state.request(byte_range, self._deadline)
+                    self._reply = state.request(byte_range.at, end, self._deadline)
                 return self._read_body(byte_range, self._reply)
             except OriginUnavailableError as error:
+                is_refused = self._reply is None
                 self._close_response()
                 if state.halted:
                     raise HaltedError from error
-                if byte_range.at == byte_range.end:
+                if byte_range.at == byte_range.end:  # taken over, or complete
                     return None
+                if is_refused and self._watch is None and state.plan.can_spare_one():
+                    raise
                 state.pause(self._backoff, error)
 
     def _read_body(self, byte_range: ByteRange, reply: Reply) -> None:
-        """Read up to the end of the range, which `split` may move meanwhile."""
-        state, sink, buffer, split = self._state, self._state.sink, self._buffer, self._split
+        """Read up to the end of the range, which may move meanwhile."""
+        state, sink, buffer, watch = self._state, self._state.sink, self._buffer, self._watch
         deadline, read = state.deadline, reply.body.read
         measured_at, measured_from = time.monotonic(), byte_range.at
         while byte_range.at != byte_range.end:
@@ -140,16 +164,19 @@ class RangeReader:
                 break
             if len(data) == len(buffer) < _MAX_READ:
                 buffer = self._buffer = memoryview(bytearray(2 * len(buffer)))
-            sink.write(data, byte_range.at)
-            byte_range.at += len(data)
+            state.receiving.add(self)
+            at = byte_range.at
+            if not state.plan.take(byte_range, len(data)):
+                return
+            sink.write(data, at)
             if deadline is not None and byte_range.at != byte_range.end:
                 deadline.check(state.name)
-            if split is None or (elapsed := (now := time.monotonic()) - measured_at) <= _MEASURED:
+            if watch is None or (elapsed := (now := time.monotonic()) - measured_at) <= _MEASURED:
                 continue
-            is_slow = byte_range.at - measured_from < _FAST * elapsed
-            if is_slow and state.plan.may_split(byte_range):
-                split(byte_range)
+            watch(byte_range, byte_range.at - measured_from < _FAST * elapsed)
             measured_at, measured_from = now, byte_range.at
+        if byte_range.is_taken_over:
+            return
         if byte_range.end not in (None, byte_range.at):
             raise OriginUnavailableError(f"the body ended after {byte_range.at} bytes")
         if reply.end in (None, byte_range.at):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ...errors import OriginUnavailableError
     from .. import Origin, Reply
     from .backoff import Backoff
-    from .byte_ranges import ByteRange, RangePlan
+    from .byte_ranges import RangePlan
     from .sink import Sink
 
 
@@ -41,16 +41,16 @@ class TransferState:
         self.halted = False
         self.error: BaseException | None = None
         #: All connections of this transfer so far, ended ones included.
-        self.connections: list[Waiting] = []
+        self.connections: set[Waiting] = set()
+        #: Those of them that have begun to receive and have not ended.
+        self.receiving: set[Waiting] = set()
         self._lock = Lock()
 
-    def request(self, byte_range: ByteRange, deadline: Deadline | None) -> Reply:
-        """Request what is left of a range, of no other version than the sink has."""
+    def request(self, start: int, end: int | None, deadline: Deadline | None) -> Reply:
+        """Request bytes `start` to `end`, of no other version than the sink has."""
         if not self.plan.uses_ranges:
             raise UnusableRangeError
-        reply = request_range(
-            self.origin, self.name, self.sink, byte_range.at, byte_range.end, deadline
-        )
+        reply = request_range(self.origin, self.name, self.sink, start, end, deadline)
         self.version_id = reply.version_id or self.version_id
         if self.scope == UNSAID:
             self.scope = reply.scope
