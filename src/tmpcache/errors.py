@@ -114,9 +114,11 @@ def too_many_files(subject: object) -> TooManyFilesError:
 
 def is_out_of_files(error: BaseException | None) -> bool:
     """Whether an error, or one that led to it, says that no more files may be opened."""
-    while error is not None:
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:  # causes may form a circle
         if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE):
             return True
+        seen.append(error)
         error = error.__cause__ or error.__context__
     return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tmpcache.errors import is_out_of_files
 from tmpcache.testing import S3Server
 
 FETCH = """
@@ -76,3 +78,12 @@ def test_a_traceback_is_short_and_ends_with_the_message(
 def test_all_frames_can_be_asked_for(root: Path, s3: S3Server, bucket: object) -> None:
     lines = trace(root, s3, "boto3", TMPCACHE_TRACEBACKS="full")
     assert [line for line in lines if "site-packages" in line]
+
+
+def test_causes_that_form_a_circle_are_looked_at_once() -> None:
+    """A body's own error raised again while it is handled, in a thread that reads for another."""
+    one, two = OSError("one"), OSError("two")
+    one.__cause__, two.__cause__ = two, one
+    assert not is_out_of_files(one)
+    two.errno = errno.EMFILE
+    assert is_out_of_files(one)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import re
 
+from ..filesystem.descriptor import Descriptor
+
 #: Mode of a blob. A file is not a blob by its mode, but by its name and its row in the index.
 MODE = 0o444
 
@@ -90,13 +92,18 @@ def same_bytes(path: str, other: str) -> bool:
 
     Equal hashes do not prove that: somebody may have chosen bytes that have the hash of others.
     """
-    with open(path, "rb") as one, open(other, "rb") as two:
-        if os.fstat(one.fileno()).st_size != os.fstat(two.fileno()).st_size:
-            return False
-        while chunk := one.read(_CHUNK):
-            if two.read(len(chunk)) != chunk:
-                return False
-    return True
+    with Descriptor(path, os.O_RDONLY) as one, Descriptor(other, os.O_RDONLY) as two:
+        at, is_same = 0, one.status.st_size == two.status.st_size
+        while is_same and (chunk := os.pread(one.fd, _CHUNK, at)):
+            is_same = os.pread(two.fd, len(chunk), at) == chunk
+            at += len(chunk)
+    return is_same
+
+
+def has_bytes(path: str, content: bytes | bytearray) -> bool:
+    """Return whether a small file has this content."""
+    with Descriptor(path, os.O_RDONLY) as file:
+        return os.pread(file.fd, len(content) + 1, 0) == content
 
 
 def fingerprint(path: str) -> tuple[int, int, int]:

@@ -258,8 +258,7 @@ class Partial:
         """Return whether what was received is the content of a file."""
         if self._pending is None:
             return blobs.same_bytes(path, self.path)
-        with open(path, "rb") as file:
-            return file.read(SMALL) == self._pending
+        return blobs.has_bytes(path, self._pending)
 
     def move(self, path: str) -> os.stat_result:
         """Rename the file into ``blobs/``, unless that was done before; return its status there.
