@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: demo test lint bench soak docs clean
+.PHONY: demo test lint bench soak docs layer release-check clean
 
 demo: $(VENV)/demo.stamp
 	$(RUN) -m examples.check_scanner
@@ -24,12 +24,20 @@ bench: $(VENV)/test.stamp
 soak: $(VENV)/test.stamp
 	$(RUN) -m soak
 
+# Wheel and source distribution, each installed into an empty environment and used there.
+release-check: $(VENV)/release.stamp
+	$(RUN) -m release.check
+
+# A layer for Lambda and this Python, for each architecture: in dist.
+layer: $(VENV)/release.stamp
+	$(RUN) -m release.layer
+
 # The site, in build/site; `make docs && python3 -m http.server -d build/site` to read it.
 docs: $(VENV)/docs.stamp
 	$(RUN) -m mkdocs build --strict --site-dir build/site
 
 clean:
-	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/%.stamp: pyproject.toml
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)

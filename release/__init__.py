@@ -1,0 +1,1 @@
+"""What is built to be given away: packages, and layers for Lambda."""
