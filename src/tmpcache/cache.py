@@ -105,6 +105,7 @@ class Cache(ManyObjects, Coroutines, Administration):
         except OSError as error:
             refuse_root(settings.root, error)
         self._fetcher = Fetcher(self._store, self._origin, clock, settings)
+        self._store.database.statistics.count_of_fetches = self._fetcher.tally.counters
         self._loaded = LoadedObjects(loaded_most, loaded_weigher, loaded_weight, self._store.lease)
         self._fetcher.unload = self._loaded.unload
         #: The arguments from which another process makes the same cache.

@@ -53,7 +53,7 @@ else:
 class Outcome(Enum):
     """How a fetch was answered."""
 
-    # Enum's own is a function in Python. Each hit counts its outcome, and so calls it twice.
+    # Enum's own is a function in Python. Each fetch counts its outcome, and so calls it twice.
     __hash__ = object.__hash__
 
     HIT = "hit"  #: served without asking the origin

@@ -94,6 +94,30 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True)
+class RootStats:
+    """What all processes that used a root have done, since its index was created.
+
+    A process adds to it at most 30 seconds later, when its cache is closed, and when it ends.
+    """
+
+    #: Seconds since the epoch.
+    since: float
+    hits: int
+    revalidated: int
+    stale: int
+    fetched: int
+    #: Requests to the origin, whatever the answer.
+    asked: int
+    #: Bytes received of bodies, and bytes of the copies that were served instead.
+    bytes_fetched: int
+    bytes_saved: int
+    evicted: int
+    evicted_bytes: int
+    #: Damaged blobs and indexes that were discarded.
+    damaged: int
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
     """What :meth:`Cache.verify` found."""
 

@@ -32,6 +32,7 @@ LAYERS = """
     store.staged_copies, store.changes
     store.root
     store.content, store.scratch_directories
+    store.statistics
     store.database
     store.downloads
     store.store, store.many_copies, store, cached_file

@@ -32,7 +32,7 @@ def test_releases_of_two_formats_use_one_root(root: Path, tmp_path: Path) -> Non
     """A rolling upgrade: each threw the other's index away, and nobody ever had a hit."""
     package = Path(tmpcache.__file__).parent
     shutil.copytree(package, tmp_path / "next" / "tmpcache")
-    line, another = "\nFORMAT = 4\n", "\nFORMAT = 5\n"
+    line, another = "\nFORMAT = 5\n", "\nFORMAT = 6\n"
     [module] = [path for path in tmp_path.glob("next/**/*.py") if line in path.read_text()]
     module.write_text(module.read_text().replace(line, another))
     code = """if True:
@@ -68,14 +68,14 @@ def test_releases_of_two_formats_use_one_root(root: Path, tmp_path: Path) -> Non
             process.stdin.write("\n")
             process.stdin.flush()
             assert process.stdout.readline() == "hit\n"
-    assert (root / "v5" / "index.sqlite").exists()
+    assert (root / "v6" / "index.sqlite").exists()
     for process in processes:
         answer = process.communicate("\n")[0]
         assert answer.endswith("{}\n")
         assert int(answer.split()[0]) > 20 * 9000 * 2  # each counts the other's files
     with tmpcache.Cache(root, max_age=3600, origin=Shelf({"k1": b"1" * 9000})) as cache:
         assert cache.fetch("b", "k1").outcome is Outcome.HIT
-    assert not (root / "v5").exists()  # nobody lives in it any more
+    assert not (root / "v6").exists()  # nobody lives in it any more
 
 
 def test_a_later_release_removes_the_first_format(root: Path, shelf: Shelf) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ..reports import Entry, Stats, Usage, Verification
+    from ..reports import Entry, RootStats, Stats, Usage, Verification
     from ..store import Store
     from .fetcher import Fetcher
     from .loaded_objects import LoadedObjects
@@ -49,6 +49,12 @@ class Administration:
     def stats(self) -> Stats:
         """Return what this object has counted so far: hits, fetches, bytes, evictions, damage."""
         return self._fetcher.tally.stats(self._store.database)
+
+    def root_stats(self) -> RootStats:
+        """Return what all processes that used this root have counted: see `RootStats`."""
+        from ..store import maintenance
+
+        return maintenance.root_stats(self._store)
 
     def verify(self) -> Verification:
         """Read and hash every blob. Remove damaged ones; the next fetch downloads them again."""

@@ -120,7 +120,8 @@ class Fetcher:
                 self.store.touch(copy, now)
                 tally = self.tally
                 with tally.lock:
-                    tally.outcomes[Outcome.HIT] += 1
+                    tally.hits += 1
+                    tally.bytes_saved += copy.size
                 file = cached_file(copy, Outcome.HIT, lease)
                 if run is not None:
                     run.note_file(file)
@@ -272,8 +273,8 @@ class Fetcher:
         file = cached_file(copy, outcome, lease)
         if outcome is not Outcome.FETCHED:  # publishing has noted the use
             self.store.touch(copy, self.clock())
-        with self.tally.lock:
-            self.tally.outcomes[outcome] += counted
+        if counted:
+            self.tally.add_outcome(outcome, copy.size)
         self.remembered.remember(name, copy)
         if (run := current()) is not None:
             run.note_file(file)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: The format of the tables and of all files beside the index: see :mod:`.root` for what follows.
-FORMAT = 4
+FORMAT = 5
 
 #: Seconds for which the check that the file is in place is not repeated: the steps of one fetch.
 _TRUSTED = 0.0005

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from ..config import parse_size
-from ..reports import Entry, Usage, Verification
-from . import scratch_directories
+from ..reports import Entry, RootStats, Usage, Verification
+from . import scratch_directories, statistics
 from .content import blobs, crash_recovery
 from .content.blobs import is_name
 from .content.checked_values import lease_of, totals
@@ -91,6 +91,14 @@ def usage(store: Store) -> Usage:
         )
 
     return database.read(operation)
+
+
+def root_stats(store: Store) -> RootStats:
+    """Return what all processes have counted; this one's share up to now."""
+    if store.database.statistics.has_news:
+        store.flush()
+    since, counters = store.database.read(statistics.read)
+    return RootStats(since, **dict(zip(statistics.COUNTERS, counters, strict=True)))
 
 
 def verify(store: Store) -> Verification:

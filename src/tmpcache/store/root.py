@@ -35,8 +35,8 @@ _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 # what is done to them.
 """
 #: The files of this format are directly in the root. Releases of other formats may use the root at
-#: the same time; each has a directory in it, ``v5`` for example.
-_FIRST_FORMAT = 4
+#: the same time; each has a directory in it, ``v6`` for example.
+_FIRST_FORMAT = 5
 _DIRECTORIES = ("blobs", "partial", "sessions", "scratch")
 _INDEX, _CHANGES = "index.sqlite", "changes"
 _FILES = (_INDEX, f"{_INDEX}-wal", f"{_INDEX}-shm", f"{_INDEX}-journal", _CHANGES)

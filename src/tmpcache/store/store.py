@@ -9,7 +9,6 @@ import time
 
 from ..common.interruption import reraise_from_handler
 from ..common.objects import Copy
-from ..errors import TmpCacheError
 from .content import blobs, eviction
 from .database.database import Database
 from .index import DamagedIndexError
@@ -150,17 +149,13 @@ class Store:
                 self.flush()
 
     def close(self) -> None:
-        """Record the uses of blobs, and close the index."""
-        if self._transactions.unrecorded_uses:
-            self.flush()
+        """Record the uses of blobs and what was counted, and close the index."""
+        self.database.record()
         self.database.close()
 
     def flush(self) -> None:
-        """Record which blobs were used when; a failure is not worth an error."""
-        try:
-            self.database.write(lambda index: None)
-        except TmpCacheError:
-            self._transactions.flushed_at = self.database.clock()
+        """See :meth:`.Database.flush`."""
+        self.database.flush()
 
     def confirm(self, name: ObjectName, copy: Copy, at: float) -> Copy:
         """Record that the origin confirmed a copy to ``copy.scope``.

@@ -65,6 +65,8 @@ class Quota:
     ) -> None:
         """`min_free` is what to keep free on the file system. Both may be shares of it."""
         self._root, self._sizes, self._statvfs = root, (quota, min_free), statvfs
+        #: Whether somebody has set it, so that it is the same in every process.
+        self.is_set = quota is not None
         self._usage = usage = DiskUsage(root, statvfs)
         self.disk_free, self.blocks, self.overhead = usage.disk_free, usage.blocks, usage.overhead
         self.set_limits(cached=0)

@@ -8,6 +8,7 @@ it inherits. The parent makes the child's session before it forks (:meth:`Databa
 
 from __future__ import annotations
 
+import atexit
 import os
 import sqlite3
 
@@ -17,7 +18,7 @@ from ...errors import TmpCacheError
 from .. import scratch_directories
 from ..content import crash_recovery, eviction
 from ..content.blobs import is_name
-from ..filesystem.descriptor import Descriptor
+from ..filesystem.descriptor import Descriptor, inode
 from ..filesystem.files import names
 from ..leases.lease import Lease
 from ..leases.session import Session
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from ..index import Index
 
     T = TypeVar("T")
+
+
+#: Seconds that a process which ends waits for others, to record what it did.
+_WAIT_AT_EXIT = 0.1
 
 
 class Database:
@@ -61,6 +66,7 @@ class Database:
         self.boot, self.quota = index.boot, index.quota
         self.damaged, self.count = index.damaged, index.count
         self.transactions = Transactions(index, clock)
+        self.statistics = self.transactions.statistics
         #: Partial files whose download locks this process holds.
         self.locked_partials: set[ref[Descriptor]] = set()
         self.scratches = scratch_directories.Scratches(self.root)
@@ -157,6 +163,32 @@ class Database:
 
         self.transactions.replace_index(operation)
 
+    def record(self) -> None:
+        """Record uses of blobs and what was counted, if there is anything to record.
+
+        If somebody has deleted the index, no new one is made for that.
+        """
+        has_news = self.transactions.unrecorded_uses or self.statistics.has_news
+        if has_news and inode(self.root.index):
+            self.flush()
+
+    def flush(self) -> None:
+        """Record which blobs were used when; a failure is not worth an error."""
+        try:
+            self.write(lambda index: None)
+        except TmpCacheError:
+            self.transactions.flushed_at = self.clock()
+
+    def at_exit(self) -> None:
+        """Record what the process did, unless it would have to wait for others."""
+        lock = self._index.lock
+        if lock.acquire(timeout=_WAIT_AT_EXIT):
+            try:
+                self._index.wait.shorten(_WAIT_AT_EXIT)
+                self.record()
+            finally:
+                lock.release()
+
     def close(self) -> None:
         """Close the index and forget the session, which lives on while a path is still leased."""
         with self._index.lock:
@@ -201,6 +233,7 @@ class Database:
         process has the descriptor open, so the parent's downloads would stay locked.
         """
         self._index.forked()
+        self.statistics.forked()
         for file in weak_set.living(self.locked_partials):
             file.close()
         self.locked_partials.clear()
@@ -222,6 +255,7 @@ def _each(method: Callable[[Database], None]) -> Callable[[], None]:
     return call
 
 
+atexit.register(_each(Database.at_exit))
 os.register_at_fork(
     before=_each(Database.before_fork), after_in_parent=_each(Database.after_fork_in_parent)
 )

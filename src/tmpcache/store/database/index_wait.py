@@ -29,6 +29,10 @@ class IndexWait:
         """`time_left` returns the seconds that the call under way still has."""
         self._root, self._time_left = root, time_left
 
+    def shorten(self, seconds: float) -> None:
+        """Wait no longer than `seconds` from now on, whatever the call under way."""
+        self._time_left = lambda: seconds
+
     def remaining(self, since: float) -> float:
         """Return the seconds left to a call that began to wait at `since` (monotonic)."""
         waited = time.monotonic() - since

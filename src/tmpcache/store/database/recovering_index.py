@@ -57,6 +57,7 @@ from ..filesystem import descriptor, files
 from ..index import Index, IndexTooLargeError, UnfitIndexError
 from ..root import boot_id, denied, is_denied
 from ..staged_copies import merge
+from ..statistics import note_opened
 from .index_wait import BUSY_TIMEOUT, IndexWait
 
 TYPE_CHECKING = False
@@ -89,7 +90,7 @@ class RecoveringIndex:
         statvfs: Callable[[str], os.statvfs_result],
         time_left: Callable[[], float],
     ) -> None:
-        self.root, self.boot, self._wait = root, boot_id(), IndexWait(root, time_left)
+        self.root, self.boot, self.wait = root, boot_id(), IndexWait(root, time_left)
         #: How often damage was found, by reason.
         self.damaged: dict[str, int] = {}
         #: Held by the thread that uses the index.
@@ -107,7 +108,7 @@ class RecoveringIndex:
         """Run an operation on the open index; after a failure, recover and run it again."""
         began = time.monotonic()
         with self.lock:  # its holder waits for other processes once at most
-            timeout = self._wait.remaining(since=began)
+            timeout = self.wait.remaining(since=began)
             for attempt in range(1, _MAX_ATTEMPTS + 1):
                 is_last = attempt == _MAX_ATTEMPTS
                 try:
@@ -132,7 +133,7 @@ class RecoveringIndex:
         extended = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
         code = extended & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise self._wait.timed_out() from error
+            raise self.wait.timed_out() from error
         is_too_large = isinstance(error, IndexTooLargeError)
         is_full = is_too_large or code == sqlite3.SQLITE_FULL or extended in _CANNOT_GROW
         if is_last:
@@ -203,7 +204,7 @@ class RecoveringIndex:
         if self._index is None:
             from .room_for_index import make_room
 
-            return make_room(self.root, self.changes, self._wait, _EVICTED_FOR_INDEX)
+            return make_room(self.root, self.changes, self.wait, _EVICTED_FOR_INDEX)
         for _ in range(2):
             try:
                 with self._index.transaction():
@@ -215,9 +216,9 @@ class RecoveringIndex:
         return None
 
     def _remove_damaged(self) -> None:
-        """Remove the index that was opened last, unless another process has replaced it already."""
+        """Remove the index that was opened last, unless another process has replaced it."""
         self.root.restore()
-        with self._wait.lock_directory():
+        with self.wait.lock_directory():
             if descriptor.inode(self.root.index) == self._last_inode:
                 self.delete()
         self.close()
@@ -245,7 +246,7 @@ class RecoveringIndex:
                 return self._index
             self._recover_from_replacement(self._index)
         self.root.prepare()
-        with self._wait.lock_directory():
+        with self.wait.lock_directory():
             if self.changes is None or not self.changes.is_in_place:
                 self.changes = Changes(self.root.changes)
             self._last_inode = descriptor.inode(self.root.index)
@@ -264,18 +265,15 @@ class RecoveringIndex:
         return index
 
     def _bring_up_to_date(self, index: Index, changes: Changes) -> bool:
-        """Rebuild a new index, and one whose last change was not committed; return whether it was.
-
-        Check one of an earlier boot.
-        """
+        """Rebuild a new index, or one with an uncommitted change; return whether that was done."""
         is_rebuilt = index.created or changes.is_unfinished(index)
         if is_rebuilt:
             changes.begin(index)
             crash_recovery.rebuild(index, self.root, self.quota.blocks)
         elif index.one("SELECT boot FROM ledger")[0] != self.boot:
             index.check()
-        index.run("UPDATE ledger SET boot = ? WHERE boot <> ?", self.boot, self.boot)
         self.quota.set_limits(cached=totals(index)[0])
+        note_opened(index, self.boot, self.quota.quota if self.quota.is_set else 0)
         return is_rebuilt
 
     def abandon(self) -> None:

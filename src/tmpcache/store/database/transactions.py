@@ -42,6 +42,7 @@ from ...errors import QuotaExceededError, TmpCacheError
 from ..content import crash_recovery
 from ..index import ReplacedError
 from ..staged_copies import is_waiting, merge
+from ..statistics import Statistics, read, restore
 from . import session_within_quota
 
 TYPE_CHECKING = False
@@ -72,6 +73,11 @@ class Transactions:
         #: Copies used since the last :meth:`write`, and when; the next one records them.
         self.unrecorded_uses: dict[tuple[str, str, str, str], tuple[Copy, float]] = {}
         self.flushed_at = clock()
+        self.statistics = Statistics(self._counted)
+
+    def _counted(self) -> tuple[int, ...]:
+        quota = self._quota
+        return quota.evicted, quota.evicted_bytes, sum(self._index.damaged.values())
 
     def read(self, operation: Callable[[Index], T]) -> T:
         """Run an operation that changes nothing. It may miss a blob that is being published.
@@ -187,21 +193,31 @@ class Transactions:
                 try:
                     result = operation(index)
                     self._quota.make_room_for_index(index)
+                    if merge_first:
+                        self.statistics.record(index)
                 except QuotaExceededError:
                     if self._quota.evicted == evicted and not unfinished:
                         changes.undo()
                     raise
             changes.end()
+            if merge_first:
+                self.statistics.committed()
             return result
         finally:
             self._index.writer = 0
             index.roll_back()
 
     def replace_index(self, operation: Callable[[Index], object]) -> None:
-        """Run an operation in a transaction that removes the index, then create a new one."""
+        """Run an operation in a transaction that removes the index, then create a new one.
+
+        The new one has the statistics of the old one.
+        """
+        kept: list[tuple[float, tuple[int, ...]]] = []
 
         def remove(index: Index) -> None:
             operation(index)
+            self.statistics.record(index)
+            kept[:] = [read(index)]
             self._index.delete()
 
         self._refuse_reentry()
@@ -209,7 +225,7 @@ class Transactions:
             self.unrecorded_uses.clear()
             self._index.use(lambda index: self._transact(index, remove, merge_first=True))
             self._index.close()
-            self._index.use(lambda index: None)
+            self._index.use(lambda index: restore(index, *kept[0]))
 
 
 def _record_uses(

@@ -38,10 +38,18 @@ SCHEMA = (
         name TEXT PRIMARY KEY, reserved INTEGER NOT NULL, etag TEXT, size INTEGER, checksum TEXT,
         received INTEGER, digest TEXT, islands TEXT, inode INTEGER, boot TEXT)
         WITHOUT ROWID""",
+    # From `since` on: see :mod:`..statistics`. In one table, as every transaction writes its page.
     """CREATE TABLE ledger (
         blobs INTEGER NOT NULL, bytes INTEGER NOT NULL, boot TEXT NOT NULL,
-        changes INTEGER NOT NULL)""",
-    "INSERT INTO ledger VALUES (0, 0, '', 0)",
+        changes INTEGER NOT NULL,
+        since REAL NOT NULL, quota INTEGER NOT NULL DEFAULT 0, hits INTEGER NOT NULL DEFAULT 0,
+        revalidated INTEGER NOT NULL DEFAULT 0, stale INTEGER NOT NULL DEFAULT 0,
+        fetched INTEGER NOT NULL DEFAULT 0, asked INTEGER NOT NULL DEFAULT 0,
+        bytes_fetched INTEGER NOT NULL DEFAULT 0, bytes_saved INTEGER NOT NULL DEFAULT 0,
+        evicted INTEGER NOT NULL DEFAULT 0, evicted_bytes INTEGER NOT NULL DEFAULT 0,
+        damaged INTEGER NOT NULL DEFAULT 0)""",
+    """INSERT INTO ledger (blobs, bytes, boot, changes, since)
+        VALUES (0, 0, '', 0, strftime('%s', 'now'))""",
     """CREATE TRIGGER blob_added AFTER INSERT ON blobs BEGIN
         UPDATE ledger SET blobs = blobs + 1, bytes = bytes + NEW.allocated;
     END""",
