@@ -43,7 +43,12 @@ LAYERS = """
     cache
     __init__
     coroutines
-    testing
+    testing, cli.errors, cli.output
+    cli.progress, cli.state, cli.files
+    cli.fetching
+    cli.executing
+    cli.app
+    cli, __main__
 """
 LEVELS = {
     name: level
