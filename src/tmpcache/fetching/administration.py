@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..common.objects import ObjectName
+from ..config import seconds as checked_seconds
 from ..config import split_url
 from ..errors import ConfigError
 
@@ -69,11 +70,13 @@ class Administration:
         version_id: str | None = None,
         *,
         whole_bucket: bool = False,
+        prefix: str | None = None,
     ) -> int:
         """Forget one object, given as bucket and key or as a URL. Return the bytes that this freed.
 
-        Without a version, all versions are meant. With `whole_bucket` and no key, all objects of
-        the bucket are. Leased files stay until they are released and room is needed.
+        Without a version, all versions are meant. With a `prefix` instead of a key, all objects are
+        whose keys begin with it; with `whole_bucket` and neither, all of the bucket. Leased files
+        stay until they are released and room is needed.
 
         Raises :class:`~tmpcache.errors.ConfigError` if the key is missing and the cache has objects
         of that bucket.
@@ -86,12 +89,26 @@ class Administration:
         if key is None and isinstance(bucket, str) and bucket.startswith("s3://"):
             bucket, key = split_url(bucket)
         ObjectName("", bucket, "*" if key is None else key, version_id)  # refuses what is no name
-        if key is None and not whole_bucket and maintenance.has_copies(self._store, bucket):
+        if prefix is not None and (key is not None or not isinstance(prefix, str)):
+            raise ConfigError(f"prefix={prefix!r}: give a text, and no key with it")
+        is_named = key is not None or prefix or whole_bucket
+        if not is_named and maintenance.has_copies(self._store, bucket):
             raise ConfigError(
                 f"evict({bucket!r}) names no key: give one, or whole_bucket=True for all objects"
             )
         self._fetcher.remembered.clear()
-        return maintenance.evict(self._store, bucket, key, version_id)
+        return maintenance.evict(self._store, bucket, key, version_id, prefix)
+
+    def evict_unused(self, seconds: float) -> int:
+        """Forget all objects that no process used for so many seconds. Return the bytes freed.
+
+        Other processes record what they use within 30 seconds.
+        """
+        from ..store import maintenance
+
+        before = self._fetcher.clock() - checked_seconds("seconds", seconds)
+        self._fetcher.remembered.clear()
+        return maintenance.evict_unused(self._store, before)
 
     def make_room(self, size: int | str) -> int:
         """Evict, least recently used first, until `size` more bytes fit. Return the bytes freed.

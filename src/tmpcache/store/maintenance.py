@@ -140,13 +140,26 @@ def has_copies(store: Store, bucket: str) -> bool:
     )
 
 
-def evict(store: Store, bucket: str, key: str | None, version: str | None) -> int:
-    """Evict one object, or all of a bucket; return the bytes freed."""
+def evict(
+    store: Store, bucket: str, key: str | None, version: str | None, prefix: str | None = None
+) -> int:
+    """Evict one object, or all of a bucket or below a prefix; return the bytes freed."""
     where, values = "bucket = ?", [bucket]
     for column, value in (("key", key), ("version", version)):
         if value is not None:
             where, values = f"{where} AND {column} = ?", [*values, value]
+    if prefix is not None:
+        where, values = f"{where} AND instr(key, ?) = 1", [*values, prefix]
+    return _evict_where(store, where, *values)
 
+
+def evict_unused(store: Store, before: float) -> int:
+    """Evict the objects that were last used before a time; return the bytes freed."""
+    return _evict_where(store, "objects.used_at < ?", before)
+
+
+def _evict_where(store: Store, where: str, *values: object) -> int:
+    """Evict the objects for which an SQL condition holds; return the bytes freed."""
     freed, is_left = 0, True
 
     def operation(index: Index) -> tuple[int, bool]:
