@@ -43,9 +43,10 @@ LAYERS = """
     cache
     __init__
     coroutines
-    testing, cli.errors, cli.output
-    cli.progress, cli.state, cli.files
-    cli.fetching
+    testing, cli.output
+    cli.errors, cli.filters, cli.files
+    cli.progress, cli.state
+    cli.fetching, cli.looking, cli.removing
     cli.executing
     cli.app
     cli, __main__

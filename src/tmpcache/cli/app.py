@@ -10,6 +10,8 @@ from .. import __version__
 from .errors import HELP, told
 from .executing import exec_
 from .fetching import fetch, prefetch, warm
+from .looking import dir_, du, ls, manifest, stats
+from .removing import prune, rm, verify
 from .state import State
 
 
@@ -58,5 +60,5 @@ def tmpcache(context: click.Context, root: str | None, quota: str | None) -> Non
     context.obj = State(root, quota)
 
 
-for command in (fetch, exec_, prefetch, warm):
+for command in (fetch, exec_, ls, du, rm, prune, verify, prefetch, warm, manifest, dir_, stats):
     tmpcache.add_command(command)
