@@ -37,7 +37,7 @@ LAYERS = """
     store.downloads
     store.store, store.many_copies, store, cached_file
     reports
-    store.maintenance
+    store.maintenance, store.diagnosis
     invocations
     fetching
     cache
@@ -47,7 +47,7 @@ LAYERS = """
     cli.errors, cli.filters, cli.files
     cli.progress, cli.state
     cli.fetching, cli.looking, cli.removing
-    cli.executing
+    cli.executing, cli.doctor
     cli.app
     cli, __main__
 """

@@ -30,14 +30,14 @@ class Result(NamedTuple):
         return [line.split("\t") for line in self.lines]
 
 
-def run(*arguments: object, input: str = "", timeout: float = 120, **env: str) -> Result:
+def run(*arguments: object, input: str = "", **env: str) -> Result:
     """Run a command whose streams are pipes."""
     done = subprocess.run(
         [*COMMAND, *map(str, arguments)],
         input=input,
         capture_output=True,
         text=True,
-        timeout=timeout,
+        timeout=120,
         env={**os.environ, **env},
     )
     return Result(done.returncode, done.stdout, done.stderr)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from .. import __version__
+from .doctor import doctor
 from .errors import HELP, told
 from .executing import exec_
 from .fetching import fetch, prefetch, warm
@@ -60,5 +61,19 @@ def tmpcache(context: click.Context, root: str | None, quota: str | None) -> Non
     context.obj = State(root, quota)
 
 
-for command in (fetch, exec_, ls, du, rm, prune, verify, prefetch, warm, manifest, dir_, stats):
+for command in (
+    fetch,
+    exec_,
+    ls,
+    du,
+    rm,
+    prune,
+    verify,
+    prefetch,
+    warm,
+    manifest,
+    dir_,
+    stats,
+    doctor,
+):
     tmpcache.add_command(command)

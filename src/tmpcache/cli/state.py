@@ -22,9 +22,14 @@ class State:
         self.quota = quota
 
     @cached_property
+    def settings(self) -> Settings:
+        """The settings from the options and the environment."""
+        return Settings(self._given)
+
+    @property
     def root(self) -> str:
         """The cache directory."""
-        return Settings(self._given).root
+        return self.settings.root
 
     @cached_property
     def cache(self) -> Cache:

@@ -49,6 +49,8 @@ class DirectOrigin(S3Origin):
         #: None if boto3 sends all requests, or if nothing was resolved yet.
         self._client: Client | None = None
         self._is_resolved = False
+        #: Why boto3 sends all requests; "" if it does not.
+        self._reason = ""
         self._last_logged = ""
         super().__init__(None, request_options)
 
@@ -119,6 +121,16 @@ class DirectOrigin(S3Origin):
         client = self._client
         return make_client(None if client is None else client.endpoint)
 
+    def explain(self) -> tuple[str, str]:
+        """Return what would send the next request, ``"direct"`` or ``"boto3"``, and why."""
+        from ..hooked_botocore import hook
+
+        hooked = hook()
+        if not self._is_resolved:
+            self._resolve(hooked)
+        reason = hooked or self._reason
+        return ("boto3", reason) if reason else ("direct", "all is plain")
+
     def _route(self, bucket: str) -> tuple[Client | None, Address | None]:
         """Return what sends the requests for a bucket, and where to; an address of None: boto3."""
         from ..hooked_botocore import hook
@@ -150,7 +162,7 @@ class DirectOrigin(S3Origin):
                 reason = "the request options"
             else:
                 reason = self._connect(headers)
-            self._is_resolved = True
+            self._is_resolved, self._reason = True, reason
         self._log("boto3" if reason else "direct", reason or "all is plain")
 
     def _connect(self, option_headers: dict[str, str]) -> str:
