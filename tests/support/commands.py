@@ -63,9 +63,9 @@ class Terminal:
         """Type keys; the terminal makes signals of some."""
         os.write(self._master, keys.encode())
 
-    def read_until(self, text: str) -> str:
-        """Return what was shown so far, once `text` is in it."""
-        while text not in self.shown:
+    def read_until(self, text: str, start: int = 0) -> str:
+        """Return what was shown so far, once `text` is in it behind `start`."""
+        while text not in self.shown[start:]:
             assert self._read(), f"{text!r} was never shown: {self.shown!r}"
         return self.shown
 

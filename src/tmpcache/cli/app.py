@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from .. import __version__
+from .completion import completion
 from .doctor import doctor
 from .errors import HELP, told
 from .executing import exec_
@@ -14,6 +15,7 @@ from .fetching import fetch, prefetch, warm
 from .looking import dir_, du, ls, manifest, stats
 from .removing import prune, rm, verify
 from .state import State
+from .watch import watch
 
 
 class _Group(click.Group):
@@ -61,19 +63,8 @@ def tmpcache(context: click.Context, root: str | None, quota: str | None) -> Non
     context.obj = State(root, quota)
 
 
-for command in (
-    fetch,
-    exec_,
-    ls,
-    du,
-    rm,
-    prune,
-    verify,
-    prefetch,
-    warm,
-    manifest,
-    dir_,
-    stats,
-    doctor,
-):
+_FETCHING = (fetch, exec_, prefetch, warm)
+_LOOKING = (ls, du, stats, watch, dir_, manifest)
+_REMOVING = (rm, prune, verify)
+for command in (*_FETCHING, *_LOOKING, *_REMOVING, doctor, completion):
     tmpcache.add_command(command)
