@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,3 +17,13 @@ def place(root: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TMPCACHE_ROOT", str(root))
     bucket.put("micr/e13b.npz", b"template")
     return root
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a command `tmpcache` on the path, as an installation does."""
+    command = tmp_path / "bin" / "tmpcache"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m tmpcache "$@"\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{command.parent}:{os.environ['PATH']}")

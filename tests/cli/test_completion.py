@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from support.commands import run
@@ -45,11 +42,8 @@ def test_a_shell_that_is_not_known_is_wrong_usage() -> None:
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
-def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
+def test_bash_completes_commands_and_options(installed: None) -> None:
     """As bash does it at the Tab key: the function that the script registers fills COMPREPLY."""
-    command = tmp_path / "tmpcache"
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m tmpcache "$@"\n')
-    command.chmod(0o755)
     code = """
         eval "$(tmpcache completion bash)"
         complete -p tmpcache
@@ -59,8 +53,7 @@ def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
         _tmpcache_completion tmpcache --so ls
         echo "${COMPREPLY[@]}"
     """
-    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, env=env)
+    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True)
     registered, completed = done.stdout.splitlines()
     assert registered.endswith("-F _tmpcache_completion tmpcache")
     assert completed == "verify --sort"

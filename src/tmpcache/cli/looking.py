@@ -69,9 +69,8 @@ def ls(
 ) -> None:
     """List the objects that the cache has copies of, all or those whose URLs begin with URL."""
     bucket, prefix = split(url) if url else (None, "")
-    found = sorted(
-        below(state.cache.entries(), bucket, prefix, filters), key=_ORDERS[sort], reverse=reverse
-    )
+    found = sorted(below(state.cache.entries(), bucket, prefix, filters), key=_ORDERS["url"])
+    found.sort(key=_ORDERS[sort], reverse=reverse)
     if as_json:
         print_json([_fields(entry) for entry in found])
     elif quiet:
