@@ -6,6 +6,7 @@ import numpy as np
 
 from examples.check_scanner.e13b import AMOUNT, CHARACTERS, GLYPH_HEIGHT
 from examples.check_scanner.micr import fields, routing
+from examples.check_scanner.micr.arrays import Indices
 from examples.check_scanner.micr.fields import Found, Parsed
 from examples.check_scanner.micr.line import Group, Seen
 from examples.check_scanner.micr.locate import PITCH
@@ -18,6 +19,10 @@ _BLANK = len(CHARACTERS)
 _QUIET = 2
 # Lenient cost of what may still be vouched for by the check digit.
 _LEGIBLE = 0.5
+# Fewest digits of a serial; digits of an account are next to each other, but for a dash or a blank.
+_SHORTEST, _WIDEST = 3, 2
+# Confidence in a character that another one is more like.
+_ANOTHER = 0.05
 #: Fewest and most digits of an account.
 _ACCOUNT = (3, 17)
 
@@ -43,6 +48,8 @@ def judged(seen: Seen, version: str) -> Reading:
     parsed = fields.parse(evidence.likely, main.verdict.best == _BLANK)
     if parsed.routing is None:
         return _illegible(seen, parsed, version)
+    whole = main
+    main = _as_parsed(main, np.arange(len(parsed.text)), parsed.text)
     number, mended = _routing(parsed, main)
     main = _vouched(number, parsed, main)
     found = {"routing number": number, "account": parsed.account, "serial": parsed.serial}
@@ -56,12 +63,13 @@ def judged(seen: Seen, version: str) -> Reading:
         if amount is None:
             doubts.append("There is an amount field that cannot be read.")
         else:
+            other = _as_parsed(other, amount.span, f"{AMOUNT}{amount.text}{AMOUNT}")
             doubts += _doubtful({"amount": amount}, other)
     elif seen.loose:
         doubts.append("There is something where the amount would be.")
     if mended:
         doubts.insert(0, "The routing number was read by means of its check digit.")
-    doubts += _grammar(parsed) + _ends(parsed, main, seen)
+    doubts += _grammar(parsed) + _ends(parsed, main, whole.verdict, seen)
     decision, reason = _decision(number, parsed, main, doubts)
     read = {
         "routing": _field(number, main, seen),
@@ -78,6 +86,20 @@ def judged(seen: Seen, version: str) -> Reading:
         model_version=version,
         **read,
     )
+
+
+def _as_parsed(line: _Line, positions: Indices, text: str) -> _Line:
+    """Believe of what is certain only what the grammar has not made something else of.
+
+    The fields are the best that the grammar allows: a dash may have become a digit in them.
+    """
+    judged = line.verdict
+    meant = np.array([CHARACTERS.find(character) % (_BLANK + 1) for character in text])
+    sure, confidence = judged.sure.copy(), judged.confidence.copy()
+    other = positions[judged.best[positions] != meant]
+    sure[other] = False
+    confidence[other] = np.minimum(confidence[other], _ANOTHER)
+    return replace(line, verdict=replace(judged, sure=sure, confidence=confidence))
 
 
 def _illegible(seen: Seen, parsed: Parsed, version: str) -> Reading:
@@ -107,7 +129,10 @@ def _vouched(number: Found, parsed: Parsed, main: _Line) -> _Line:
     unsure = number.digits[~main.verdict.sure[number.digits]]
     if parsed.dashed or len(unsure) != 1 or not routing.checks(number.text):
         return main
-    if main.group.evidence.lenient[unsure[0]].min() > _LEGIBLE:
+    read = CHARACTERS.index(number.text[int(np.flatnonzero(number.digits == unsure[0])[0])])
+    if main.verdict.best[unsure[0]] != read:
+        return main
+    if main.group.evidence.lenient[unsure[0], read] > _LEGIBLE:
         return main
     sure = main.verdict.sure.copy()
     sure[unsure] = True
@@ -137,19 +162,26 @@ def _grammar(parsed: Parsed) -> list[str]:
     doubts = []
     if parsed.dashed:
         doubts.append(
-            "The routing number has the old form, four and four digits, without a check digit."
+            "The routing number has a dash, as it had of old and has in Canada, and no check digit."
         )
     if parsed.account is None:
         doubts.append("No account can be found.")
     elif not _ACCOUNT[0] <= len(parsed.account.text) <= _ACCOUNT[1]:
         doubts.append(f"An account of {len(parsed.account.text)} digits is unusual.")
+    elif (np.diff(parsed.account.digits) > _WIDEST).any():
+        doubts.append("There is a gap in the account.")
+    if parsed.serial is None:
+        doubts.append("No serial number can be found.")
+    elif len(parsed.serial.text) < _SHORTEST:
+        doubts.append(f"A serial number of {len(parsed.serial.text)} digits is unusual.")
     return doubts
 
 
-def _ends(parsed: Parsed, main: _Line, seen: Seen) -> list[str]:
+def _ends(parsed: Parsed, main: _Line, whole: Verdict, seen: Seen) -> list[str]:
     """Return doubts about where the line begins and ends.
 
     Symbols enclose every field but a serial right of the account, which ends where blanks begin.
+    ``whole`` is the verdict on the positions whatever the grammar makes of them.
     """
     judged, doubts = main.verdict, []
     between = np.arange(parsed.first, parsed.last + 1)
@@ -159,11 +191,11 @@ def _ends(parsed: Parsed, main: _Line, seen: Seen) -> list[str]:
     if seen.amount is None and behind[-1] >= len(judged.best):
         doubts.append("The line may go on outside of the picture.")
     behind = behind[behind < len(judged.best)]
-    if (judged.best[behind] != _BLANK).any() or not judged.sure[behind].all():
+    if (whole.best[behind] != _BLANK).any() or not whole.sure[behind].all():
         doubts.append("There is something right of the last field.")
-    outside = np.ones(len(judged.best), bool)
+    outside = np.ones(len(whole.best), bool)
     outside[parsed.first : parsed.last + 1 + _QUIET] = False
-    if (outside & judged.sure & (judged.best != _BLANK)).any():
+    if (outside & whole.sure & (whole.best != _BLANK)).any():
         doubts.append("There are characters outside of the fields.")
     return doubts
 

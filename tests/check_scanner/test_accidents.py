@@ -1,0 +1,122 @@
+"""Whatever happens to a check: a field that is accepted is right, or a person sees it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks import accidents
+from examples.check_scanner import micr, model
+from examples.check_scanner.e13b import AMOUNT, DASH, ON_US, TRANSIT
+from examples.check_scanner.micr import fields
+from examples.check_scanner.model import Model
+from examples.check_scanner.reading import Decision, Reading
+from examples.check_scanner.specimen import Check, check_digit, invent
+from examples.check_scanner.specimen.draw import Making, draw_sheet
+
+ROUTING = "12500002" + check_digit("12500002")
+CHECK = replace(invent(3), routing=ROUTING, account="4079361852", serial="1067")
+
+
+@pytest.fixture(scope="module")
+def knowledge(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """The model as it comes from S3."""
+    path = tmp_path_factory.mktemp("model") / "e13b.npz"
+    path.write_bytes(model.build("v7", 4))
+    return model.load(path)
+
+
+def drawn(line: str | None = None, check: Check = CHECK) -> Image.Image:
+    """The check at 200 dpi, with another line if one is given."""
+    if line is not None:
+        check = replace(check, layout=accidents.Odd(text=line))
+    sheet = draw_sheet(check, 200, Making(), np.random.default_rng(1))
+    return Image.fromarray(np.asarray(sheet, np.uint8))
+
+
+def texts(reading: Reading) -> tuple[str | None, ...]:
+    """The four fields."""
+    parts = (reading.routing, reading.account, reading.serial, reading.amount)
+    return tuple(field.text for field in parts)
+
+
+@pytest.mark.parametrize("kind", ["foreign transit", "dash after the serial", "symbols in fields"])
+def test_no_accident_makes_a_wrong_field_accepted(knowledge: Model, kind: str) -> None:
+    for seed in range(500, 506):
+        accident = accidents.KINDS[kind](seed)
+        reading = micr.read(knowledge, accident.image)
+        if reading.decision is Decision.ACCEPT:
+            assert texts(reading) == accident.truth
+
+
+# ---- what is printed is not what the grammar expects -------------------------------------------
+
+
+@pytest.mark.parametrize("dash", [4, 5])
+def test_a_transit_number_with_a_dash_is_read_as_it_is(knowledge: Model, dash: int) -> None:
+    line = f"{TRANSIT}{'02338004'[:dash]}{DASH}{'02338004'[dash:]}{TRANSIT} 407936185{ON_US} 1067"
+    reading = micr.read(knowledge, drawn(line))
+    assert texts(reading) == ("02338004", "407936185", "1067", None)
+    assert reading.line == line
+    assert reading.decision is Decision.REVIEW
+
+
+@pytest.mark.parametrize("symbol", [TRANSIT, AMOUNT], ids=["transit", "amount"])
+@pytest.mark.parametrize("place", [2, 7])
+def test_a_symbol_that_the_grammar_does_not_allow_is_no_digit(
+    knowledge: Model, symbol: str, place: int
+) -> None:
+    number = f"{CHECK.account[:place]}{symbol}{CHECK.account[place:]}"
+    reading = micr.read(knowledge, drawn(f"{TRANSIT}{ROUTING}{TRANSIT}{number}{ON_US} 1067"))
+    assert reading.decision is Decision.REVIEW
+
+
+def test_a_dash_inside_of_a_routing_number_is_no_digit(knowledge: Model) -> None:
+    line = f"{TRANSIT}{ROUTING[:7]}{DASH}{ROUTING[8:]}{TRANSIT} 407936185{ON_US} 1067"
+    reading = micr.read(knowledge, drawn(line))
+    assert reading.decision is Decision.REVIEW
+    assert "Digit 8 of the routing number" in reading.reason
+    assert reading.routing.confidence < 0.5
+
+
+def parsed(text: str) -> fields.Parsed:
+    """Parse a line that is perfectly legible."""
+    likely = np.array([[float(c == one) for c in fields.CHARACTERS] for one in text])
+    return fields.parse(likely, np.array([one == " " for one in text]))
+
+
+def test_the_account_is_what_has_more_digits_whatever_blanks_the_serial_has() -> None:
+    found = parsed(f"{TRANSIT}{ROUTING}{TRANSIT}36900413{ON_US} 6283      {ON_US}")
+    assert found.account is not None
+    assert found.serial is not None
+    assert (found.account.text, found.serial.text) == ("36900413", "6283")
+
+
+def test_a_number_too_many_is_a_doubt() -> None:
+    line = f"{TRANSIT}{ROUTING}{TRANSIT}8674{ON_US}07486649{ON_US} 7299"
+    assert parsed(line).doubts == ("There are more numbers than an account and a serial.",)
+    assert parsed(line.removesuffix(" 7299")).doubts == ()
+
+
+@pytest.mark.parametrize("serial", ["121", "1211", "121134"])
+def test_a_serial_before_a_dash_is_not_taken_for_digits_of_the_account(serial: str) -> None:
+    line = f"{TRANSIT}{ROUTING}{TRANSIT}{serial}{DASH}1234{DASH}56789{ON_US}"
+    assert parsed(line).doubts == ("It is not clear whether the account begins with a serial.",)
+    assert parsed(f"{line} 1067").doubts == ()
+
+
+@pytest.mark.parametrize(
+    ("on_us", "reason"),
+    [
+        (f"407{ON_US} 1067", ""),
+        (f"407   61852{ON_US} 1067", "There is a gap in the account."),
+        (f"4079361852{ON_US} 10", "A serial number of 2 digits is unusual."),
+        (f"4079361852{ON_US}", "No serial number can be found."),
+    ],
+)
+def test_what_is_unusual_is_for_people(knowledge: Model, on_us: str, reason: str) -> None:
+    reading = micr.read(knowledge, drawn(f"{TRANSIT}{ROUTING}{TRANSIT} {on_us}"))
+    assert reading.reason == reason
