@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from benchmarks import accidents
 from examples.check_scanner import micr, model
@@ -16,6 +16,7 @@ from examples.check_scanner.model import Model
 from examples.check_scanner.reading import Decision, Reading
 from examples.check_scanner.specimen import Check, check_digit, invent
 from examples.check_scanner.specimen.draw import Making, draw_sheet
+from examples.check_scanner.specimen.layout import Layout
 
 ROUTING = "12500002" + check_digit("12500002")
 CHECK = replace(invent(3), routing=ROUTING, account="4079361852", serial="1067")
@@ -43,7 +44,7 @@ def texts(reading: Reading) -> tuple[str | None, ...]:
     return tuple(field.text for field in parts)
 
 
-@pytest.mark.parametrize("kind", ["foreign transit", "dash after the serial", "symbols in fields"])
+@pytest.mark.parametrize("kind", accidents.KINDS)
 def test_no_accident_makes_a_wrong_field_accepted(knowledge: Model, kind: str) -> None:
     for seed in range(500, 506):
         accident = accidents.KINDS[kind](seed)
@@ -120,3 +121,58 @@ def test_a_serial_before_a_dash_is_not_taken_for_digits_of_the_account(serial: s
 def test_what_is_unusual_is_for_people(knowledge: Model, on_us: str, reason: str) -> None:
     reading = micr.read(knowledge, drawn(f"{TRANSIT}{ROUTING}{TRANSIT} {on_us}"))
     assert reading.reason == reason
+
+
+# ---- what the picture shows --------------------------------------------------------------------
+
+
+def beside(one: Image.Image, other: Image.Image, place: tuple[int, int]) -> Image.Image:
+    """Both checks on a table, the other one's corner at ``place``."""
+    size = max(one.width, place[0] + other.width), max(one.height, place[1] + other.height)
+    table = Image.new("RGB", size, (96, 84, 70))
+    table.paste(one)
+    table.paste(other, place)
+    return table
+
+
+@pytest.mark.parametrize("place", [(1210, 0), (1230, 6), (30, 570)], ids=str)
+@pytest.mark.parametrize("turn", [0, 180])
+def test_two_checks_in_one_picture_are_for_people(
+    knowledge: Model, place: tuple[int, int], turn: int
+) -> None:
+    other = drawn(check=replace(CHECK, account="55512345678", serial="2001")).rotate(turn)
+    reading = micr.read(knowledge, beside(drawn(), other, place))
+    assert "There is more than one check in the picture." in reading.reason
+    assert reading.decision is Decision.REVIEW
+
+
+@pytest.mark.parametrize("layout", [Layout(encoded=True), Layout(business=True, encoded=True)])
+def test_one_check_is_one_check(knowledge: Model, layout: Layout) -> None:
+    reading = micr.read(knowledge, drawn(check=replace(CHECK, layout=layout, account="40793618")))
+    assert (reading.decision, reading.reason) == (Decision.ACCEPT, "")
+
+
+@pytest.mark.parametrize("degrees", [90, 270])
+def test_a_quarter_turn_is_read_as_if_it_were_upright(knowledge: Model, degrees: int) -> None:
+    upright = drawn()
+    turned = upright.rotate(degrees, expand=True)
+    expected, reading = micr.read(knowledge, upright), micr.read(knowledge, turned)
+    assert reading.decision is Decision.ACCEPT
+    assert texts(reading) == texts(expected)
+    assert expected.account.box is not None
+    assert reading.account.box is not None
+    for (x, y), (a, b) in zip(expected.account.box, reading.account.box, strict=True):
+        back = (turned.height - b, a) if degrees == 90 else (b, turned.width - a)
+        assert back == pytest.approx((x, y), abs=1)
+
+
+def test_a_negative_is_read_and_for_people(knowledge: Model) -> None:
+    reading = micr.read(knowledge, ImageOps.invert(drawn()))
+    assert texts(reading) == (ROUTING, CHECK.account, CHECK.serial, None)
+    assert (reading.decision, reading.reason) == (Decision.REVIEW, "The picture is a negative.")
+
+
+def test_a_check_on_a_page_is_found(knowledge: Model) -> None:
+    page = Image.new("RGB", (1700, 2200), (250, 250, 250))
+    page.paste(drawn(), (240, 1300))
+    assert texts(micr.read(knowledge, page))[:2] == (ROUTING, CHECK.account)

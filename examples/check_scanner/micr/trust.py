@@ -36,9 +36,9 @@ class _Line:
 
 
 def nothing(version: str) -> Reading:
-    """Return the reading of a picture without a MICR line."""
-    reason = "There is no MICR line in the picture."
-    return Reading("", _NONE, _NONE, _NONE, _NONE, Decision.REJECT, reason, 0.0, version)
+    """Return the reading of a picture in which no MICR line was found."""
+    reason = "No MICR line was found in the picture."
+    return Reading("", _NONE, _NONE, _NONE, _NONE, Decision.REVIEW, reason, 0.0, version)
 
 
 def judged(seen: Seen, version: str) -> Reading:
@@ -53,7 +53,7 @@ def judged(seen: Seen, version: str) -> Reading:
     number, mended = _routing(parsed, main)
     main = _vouched(number, parsed, main)
     found = {"routing number": number, "account": parsed.account, "serial": parsed.serial}
-    doubts = [*_doubtful(found, main), *parsed.doubts]
+    doubts = [*_picture(seen), *_doubtful(found, main), *parsed.doubts]
     amount = None
     if seen.amount is not None:
         other = _Line(
@@ -157,6 +157,16 @@ def _doubtful(found: dict[str, Found | None], line: _Line) -> list[str]:
     return sentences
 
 
+def _picture(seen: Seen) -> list[str]:
+    """Return doubts about what the picture shows."""
+    doubts = []
+    if seen.others:
+        doubts.append("There is more than one check in the picture.")
+    if seen.view.look.negative:
+        doubts.append("The picture is a negative.")
+    return doubts
+
+
 def _grammar(parsed: Parsed) -> list[str]:
     """Return what is missing or not as it should be."""
     doubts = []
@@ -234,7 +244,8 @@ def _box(found: Found, group: Group, seen: Seen) -> tuple[Point, Point, Point, P
     x, y = group.track.points(
         np.array([left, right, right, left]), np.array([0.0, 0.0, GLYPH_HEIGHT, GLYPH_HEIGHT])
     )
-    corners = [seen.place(float(a), float(b)) for a, b in zip(x, y, strict=True)]
+    x, y = seen.view.place(x, y)
+    corners = [(float(a), float(b)) for a, b in zip(x, y, strict=True)]
     return corners[0], corners[1], corners[2], corners[3]
 
 
