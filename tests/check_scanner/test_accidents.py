@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from benchmarks import accidents
-from examples.check_scanner import micr, model
-from examples.check_scanner.e13b import AMOUNT, DASH, ON_US, TRANSIT
+from examples.check_scanner import e13b, micr, model
+from examples.check_scanner.e13b import AMOUNT, CHARACTERS, DASH, ON_US, TRANSIT
 from examples.check_scanner.micr import fields
 from examples.check_scanner.model import Model
 from examples.check_scanner.reading import Decision, Reading
@@ -85,7 +85,7 @@ def test_a_dash_inside_of_a_routing_number_is_no_digit(knowledge: Model) -> None
 
 def parsed(text: str) -> fields.Parsed:
     """Parse a line that is perfectly legible."""
-    likely = np.array([[float(c == one) for c in fields.CHARACTERS] for one in text])
+    likely = np.array([[float(c == one) for c in CHARACTERS] for one in text])
     return fields.parse(likely, np.array([one == " " for one in text]))
 
 
@@ -176,3 +176,74 @@ def test_a_check_on_a_page_is_found(knowledge: Model) -> None:
     page = Image.new("RGB", (1700, 2200), (250, 250, 250))
     page.paste(drawn(), (240, 1300))
     assert texts(micr.read(knowledge, page))[:2] == (ROUTING, CHECK.account)
+
+
+def at(check: Check, character: int) -> float:
+    """The pixel column, at 200 dpi, where the line's n-th character begins."""
+    position = check.layout.first_position(check.serial) - character
+    return (check.layout.inches[0] - e13b.right_edge(position) - 7 * e13b.MODULE) * 200
+
+
+def covered(image: Image.Image, left: float, right: float, colour: tuple[int, ...]) -> Image.Image:
+    """Lay something over the lower edge of the check."""
+    marked = image.copy()
+    box = (left, image.height - 100, right, image.height)
+    ImageDraw.Draw(marked).rectangle(box, fill=colour)
+    return marked.filter(ImageFilter.GaussianBlur(0.7))
+
+
+LIGHT, SKIN, SLIP = (255, 255, 255), (214, 160, 130), (255, 250, 170)
+
+
+@pytest.mark.parametrize("colour", [LIGHT, SKIN, SLIP], ids=["light", "skin", "slip"])
+@pytest.mark.parametrize("number", ["routing", "account", "serial"])
+def test_a_digit_that_something_lies_over_is_not_a_blank(
+    knowledge: Model, colour: tuple[int, ...], number: str
+) -> None:
+    text: str = getattr(CHECK, number)
+    for digit in (0, len(text) - 1):
+        left = at(CHECK, CHECK.micr_line.index(text) + digit)
+        reading = micr.read(knowledge, covered(tinted(drawn()), left - 4, left + 22, colour))
+        assert reading.decision is Decision.REVIEW
+
+
+def tinted(image: Image.Image) -> Image.Image:
+    """The check on paper that is not white."""
+    return Image.fromarray((np.asarray(image) * (0.93, 0.96, 0.98)).astype(np.uint8))
+
+
+def test_a_digit_of_which_glare_leaves_next_to_nothing_is_not_a_blank(knowledge: Model) -> None:
+    image = drawn()
+    left = round(at(CHECK, CHECK.micr_line.index(CHECK.serial)))
+    pixels = np.asarray(image).astype(float)
+    digit = pixels[-100:, left - 3 : left + 21]
+    digit += 0.93 * (250 - digit)
+    reading = micr.read(knowledge, Image.fromarray(pixels.astype(np.uint8)))
+    assert reading.decision is Decision.REVIEW
+
+
+@pytest.mark.parametrize("bed", [(252, 252, 252), (20, 20, 20)], ids=["white", "black"])
+def test_a_check_that_is_cut_is_for_people_whatever_lies_beside_it(
+    knowledge: Model, bed: tuple[int, ...]
+) -> None:
+    image = tinted(drawn())
+    for lost in (1, 3):
+        cut = round(at(CHECK, len(CHECK.micr_line) - lost)) - 2
+        bare = covered(image, cut, image.width, bed)
+        assert micr.read(knowledge, bare).decision is Decision.REVIEW
+
+
+@pytest.mark.parametrize("inches", [0.09, 0.16, 0.31, 0.42])
+def test_a_strip_that_is_folded_away_is_noticed(knowledge: Model, inches: float) -> None:
+    pixels = np.asarray(drawn())
+    start = round(at(CHECK, CHECK.micr_line.index(CHECK.account) + 4)) - 2
+    folded = np.delete(pixels, np.s_[start : start + round(inches * 200)], axis=1)
+    reading = micr.read(knowledge, Image.fromarray(folded))
+    assert reading.decision is Decision.REVIEW
+
+
+def test_a_slow_change_of_light_hides_nothing(knowledge: Model) -> None:
+    image = drawn()
+    light = np.linspace(1, 0.6, image.width)[None, :, None]
+    shaded = Image.fromarray((np.asarray(image) * light).astype(np.uint8))
+    assert micr.read(knowledge, shaded).decision is Decision.ACCEPT

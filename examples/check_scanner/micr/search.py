@@ -20,8 +20,9 @@ _LINE, _CERTAIN = 5.5, 8.0
 # Blobs of another MICR line are at least so regular (see `Row`); of 300 rows of other print the
 # most regular ones with enough blobs were 0.65, of 24 MICR lines the least regular was 0.87.
 _REGULAR = 0.7
-# Transit symbols of one line, and the correlation that makes one certain.
-_TRANSITS, _CLEAR = 2, 0.75
+# Transit symbols of one line, and one that may be anything else; the correlation that makes one
+# certain.
+_TRANSITS, _CLEAR = 3, 0.75
 # Positions of a line, seen from its first transit symbol at 43: up to 65, and from 1 on, with a few
 # to spare; and how many characters beyond are no accident.
 _LINE_AROUND, _SOME = (-26, 46), 3

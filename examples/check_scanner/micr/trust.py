@@ -4,17 +4,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from examples.check_scanner.e13b import AMOUNT, CHARACTERS, GLYPH_HEIGHT
-from examples.check_scanner.micr import fields, routing
-from examples.check_scanner.micr.arrays import Indices
+from examples.check_scanner.e13b import AMOUNT, CHARACTERS, GLYPH_HEIGHT, ON_US
+from examples.check_scanner.micr import fields, quality, routing
+from examples.check_scanner.micr.arrays import Colours, Indices
 from examples.check_scanner.micr.fields import Found, Parsed
 from examples.check_scanner.micr.line import Group, Seen
 from examples.check_scanner.micr.locate import PITCH
-from examples.check_scanner.micr.verdict import Verdict, verdict
+from examples.check_scanner.micr.verdict import NOTHING, Verdict, verdict
 from examples.check_scanner.reading import Decision, Field, Point, Reading
 
 _NONE = Field(None, 0.0)
-_BLANK = len(CHARACTERS)
 # Indices right of a serial that have to be seen empty: only blanks end it.
 _QUIET = 2
 # Lenient cost of what may still be vouched for by the check digit.
@@ -41,11 +40,11 @@ def nothing(version: str) -> Reading:
     return Reading("", _NONE, _NONE, _NONE, _NONE, Decision.REVIEW, reason, 0.0, version)
 
 
-def judged(seen: Seen, version: str) -> Reading:
-    """Return the reading of a line that was seen: accept what leaves no doubt."""
+def judged(seen: Seen, version: str, picture: Colours) -> Reading:
+    """Return the reading of a line that was seen in ``picture``: accept what leaves no doubt."""
     main = _Line(seen.main, verdict(seen.main.cells, seen.main.evidence, seen.main.second))
     evidence = seen.main.evidence
-    parsed = fields.parse(evidence.likely, main.verdict.best == _BLANK)
+    parsed = fields.parse(evidence.likely, main.verdict.best == NOTHING)
     if parsed.routing is None:
         return _illegible(seen, parsed, version)
     whole = main
@@ -53,7 +52,7 @@ def judged(seen: Seen, version: str) -> Reading:
     number, mended = _routing(parsed, main)
     main = _vouched(number, parsed, main)
     found = {"routing number": number, "account": parsed.account, "serial": parsed.serial}
-    doubts = [*_picture(seen), *_doubtful(found, main), *parsed.doubts]
+    doubts = [*_doubtful(found, main), *parsed.doubts]
     amount = None
     if seen.amount is not None:
         other = _Line(
@@ -70,6 +69,7 @@ def judged(seen: Seen, version: str) -> Reading:
     if mended:
         doubts.insert(0, "The routing number was read by means of its check digit.")
     doubts += _grammar(parsed) + _ends(parsed, main, whole.verdict, seen)
+    doubts[:0] = quality.doubts(picture, seen, parsed, whole.verdict)
     decision, reason = _decision(number, parsed, main, doubts)
     read = {
         "routing": _field(number, main, seen),
@@ -94,7 +94,7 @@ def _as_parsed(line: _Line, positions: Indices, text: str) -> _Line:
     The fields are the best that the grammar allows: a dash may have become a digit in them.
     """
     judged = line.verdict
-    meant = np.array([CHARACTERS.find(character) % (_BLANK + 1) for character in text])
+    meant = np.array([CHARACTERS.find(character) % (NOTHING + 1) for character in text])
     sure, confidence = judged.sure.copy(), judged.confidence.copy()
     other = positions[judged.best[positions] != meant]
     sure[other] = False
@@ -157,16 +157,6 @@ def _doubtful(found: dict[str, Found | None], line: _Line) -> list[str]:
     return sentences
 
 
-def _picture(seen: Seen) -> list[str]:
-    """Return doubts about what the picture shows."""
-    doubts = []
-    if seen.others:
-        doubts.append("There is more than one check in the picture.")
-    if seen.view.look.negative:
-        doubts.append("The picture is a negative.")
-    return doubts
-
-
 def _grammar(parsed: Parsed) -> list[str]:
     """Return what is missing or not as it should be."""
     doubts = []
@@ -178,13 +168,20 @@ def _grammar(parsed: Parsed) -> list[str]:
         doubts.append("No account can be found.")
     elif not _ACCOUNT[0] <= len(parsed.account.text) <= _ACCOUNT[1]:
         doubts.append(f"An account of {len(parsed.account.text)} digits is unusual.")
-    elif (np.diff(parsed.account.digits) > _WIDEST).any():
+    elif (np.diff(parsed.account.digits, append=_end(parsed)) > _WIDEST).any():
         doubts.append("There is a gap in the account.")
     if parsed.serial is None:
         doubts.append("No serial number can be found.")
     elif len(parsed.serial.text) < _SHORTEST:
         doubts.append(f"A serial number of {len(parsed.serial.text)} digits is unusual.")
     return doubts
+
+
+def _end(parsed: Parsed) -> int:
+    """Return where the symbol behind the account is; next to it, if there is none."""
+    assert parsed.account is not None
+    behind = int(parsed.account.digits[-1]) + 1
+    return max(behind, parsed.text.find(ON_US, behind))
 
 
 def _ends(parsed: Parsed, main: _Line, whole: Verdict, seen: Seen) -> list[str]:
@@ -201,11 +198,11 @@ def _ends(parsed: Parsed, main: _Line, whole: Verdict, seen: Seen) -> list[str]:
     if seen.amount is None and behind[-1] >= len(judged.best):
         doubts.append("The line may go on outside of the picture.")
     behind = behind[behind < len(judged.best)]
-    if (whole.best[behind] != _BLANK).any() or not whole.sure[behind].all():
+    if (whole.best[behind] != NOTHING).any() or not whole.sure[behind].all():
         doubts.append("There is something right of the last field.")
     outside = np.ones(len(whole.best), bool)
     outside[parsed.first : parsed.last + 1 + _QUIET] = False
-    if (outside & whole.sure & (whole.best != _BLANK)).any():
+    if (outside & whole.sure & (whole.best != NOTHING)).any():
         doubts.append("There are characters outside of the fields.")
     return doubts
 
