@@ -1,5 +1,6 @@
 """Where a MICR line might be: rows of equally high blobs at one distance from each other."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -23,6 +24,8 @@ _MOST_PAIRS = 1500
 _FEWEST = 6
 # Under many pen strokes, blobs that are left may be no more regular than other print.
 _IRREGULAR = 0.2
+# How much less regular a row may seem before its blobs' heights are known.
+_LOOSELY = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +51,27 @@ def blobs(grey: Grey) -> Floats:
     return _blobs(*_dark(grey))
 
 
-def rows(blobs: Floats, most: int = 4) -> list[Row]:
-    """Return the most promising rows of blobs, best first."""
+def rows(blobs: Floats, most: int = 4, regular: float = 0.0) -> Iterator[Row]:
+    """Yield the most promising rows of blobs, best first, that are about as ``regular``."""
     if len(blobs) < _FEWEST:
-        return []
+        return
     found: list[Row] = []
-    for members in _lines(blobs, 3 * most):
-        row = _fitted(blobs[members])
+    lines = [(_regularity(blobs[members]), members) for members in _lines(blobs, 3 * most)]
+    lines.sort(key=lambda line: -len(line[1]) * max(line[0], _IRREGULAR))
+    for least, members in lines:
+        row = _fitted(blobs[members]) if least > regular - _LOOSELY else None
         if row is not None and not any(_same(row, other) for other in found):
             found.append(row)
-    return sorted(found, key=lambda row: -row.members * max(row.regular, _IRREGULAR))[:most]
+            yield row
+        if len(found) == most:
+            return
+
+
+def _regularity(blobs: Floats) -> float:
+    """Return about what `Row.regular` will be."""
+    x, _, h, w = blobs.T
+    tall = np.full(len(x), np.median(h))
+    return max(_pitch(x + w / 2, tall)[0], _pitch(x - w / 2, tall)[0])
 
 
 def _dark(grey: Grey) -> tuple[Grey, Ink]:

@@ -41,7 +41,8 @@ def doubts(picture: Colours, seen: Seen, parsed: Parsed, judged: Verdict) -> lis
         sentences.append("Light is reflected by the line, or something lies on it.")
     if _is_cut(empty):
         sentences.append("The check's right end is not in the picture, or is folded away.")
-    if _is_folded(seen, judged) or _is_short(seen, parsed):
+    creased = paper.creased(picture, seen.view, seen.main, parsed.first, parsed.last)
+    if creased or _is_folded(seen, judged) or _is_short(seen, parsed):
         sentences.append("The check is folded or not flat.")
     return sentences
 
@@ -77,12 +78,15 @@ def _empty(picture: Colours, seen: Seen, parsed: Parsed, judged: Verdict) -> _Em
 
 
 def _sudden(off: Floats, positions: Indices) -> Flags:
-    """Tell where light changes at once, not as it falls off, after as many empty positions."""
+    """Tell where light changes at once, not as it falls off, from what is empty on the left."""
     sudden = np.zeros(len(off), bool)
-    for at in range(_BEFORE + 1, len(off)):
-        if positions[at] - positions[at - _BEFORE - 1] > _BEFORE + 1:
+    for at in range(1, len(off)):
+        away = positions[at] - positions
+        if away[at - 1] > _BEFORE:
             continue
-        change = off[at] - np.median(off[at - _BEFORE - 1 : at - 1], axis=0)
+        # Next to characters there is nothing empty yet, and the paper is known.
+        near = off[(away > 1) & (away <= _BEFORE + 1)]
+        change = off[at] - (np.median(near, axis=0) if len(near) > 1 else 0)
         sudden[at] = change.max() > _SUDDENLY_BRIGHTER or change.min() < -_SUDDENLY_DARKER
     return sudden
 

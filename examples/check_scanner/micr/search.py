@@ -24,7 +24,7 @@ _REGULAR = 0.7
 # certain.
 _TRANSITS, _CLEAR = 3, 0.75
 # Positions of a line, seen from its first transit symbol at 43: up to 65, and from 1 on, with a few
-# to spare; and how many characters beyond are no accident.
+# to spare; and how many different characters beyond are no accident.
 _LINE_AROUND, _SOME = (-26, 46), 3
 # What is so many glyph heights from a line's characters is not of the line.
 _NEAR = 1.3
@@ -96,7 +96,7 @@ def _others(best: Sighting, found: Floats, planes: Planes, bank: Bank) -> bool:
     if len(_transits(best)[0]) > _TRANSITS or _too_long(best.characters):
         return True
     left = found[_away(found[:, 0], found[:, 1], best)]
-    regular = [row for row in rows(left) if row.regular > _REGULAR]
+    regular = (row for row in rows(left, regular=_REGULAR) if row.regular > _REGULAR)
     return any(_is_another(_on(row, planes, bank), best) for row in regular)
 
 
@@ -116,7 +116,9 @@ def _too_long(found: Glimpse) -> bool:
     if not len(transits):
         return False
     low, high = (float(transits.min()) + end * PITCH for end in _LINE_AROUND)
-    return int((clear & ((found.u < low) | (found.u > high))).sum()) >= _SOME
+    beyond = clear & ((found.u < low) | (found.u > high))
+    # The grain of a table looks like the same character over and over.
+    return len(np.unique(found.character[beyond])) >= _SOME
 
 
 def _is_another(seen: Sighting, best: Sighting) -> bool:

@@ -1,6 +1,7 @@
 """From positions to a reading: the fields, and whether they may be used without a person."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,8 @@ _QUIET = 2
 _LEGIBLE = 0.5
 # Fewest digits of a serial; digits of an account are next to each other, but for a dash or a blank.
 _SHORTEST, _WIDEST = 3, 2
+# The most confidence there is: the curve was not measured any further.
+_MOST = 0.999
 # Confidence in a character that another one is more like.
 _ANOTHER = 0.05
 #: Fewest and most digits of an account.
@@ -82,7 +85,7 @@ def judged(seen: Seen, version: str, picture: Colours) -> Reading:
         line=_whole(parsed, amount, seen),
         decision=decision,
         reason=reason,
-        confidence=round(min(present) if decision is not Decision.REVIEW else min(present) / 2, 3),
+        confidence=_rounded(np.prod(present)),
         model_version=version,
         **read,
     )
@@ -231,8 +234,13 @@ def _field(found: Found | None, line: _Line, seen: Seen, cents: bool = False) ->
     if found is None:
         return _NONE
     text = str(int(found.text)) if cents else found.text
-    confidence = float(line.verdict.confidence[found.digits].min())
-    return Field(text, round(confidence, 3), _box(found, line.group, seen))
+    confidence = _rounded(line.verdict.confidence[found.digits].prod())
+    return Field(text, confidence, _box(found, line.group, seen))
+
+
+def _rounded(confidence: np.floating[Any]) -> float:
+    """Return a confidence for people: nothing is certain."""
+    return min(round(float(confidence), 3), _MOST)
 
 
 def _box(found: Found, group: Group, seen: Seen) -> tuple[Point, Point, Point, Point]:
