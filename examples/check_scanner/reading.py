@@ -20,8 +20,8 @@ class Field:
     """One field of the MICR line.
 
     ``text`` holds digits only (of the amount: cents), None if the field is not on the check or
-    cannot be read. ``confidence`` goes from 0 to 1; ``box`` has the corners around the field's
-    characters, clockwise from the top left one.
+    cannot be read. ``confidence`` goes from 0 to 1: of fields with 0.9, nine in ten are right.
+    ``box`` has the corners around the field's characters, clockwise from the top left one.
     """
 
     text: str | None

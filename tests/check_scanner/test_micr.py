@@ -215,13 +215,16 @@ def test_specimens_are_read_without_a_fault(knowledge: Model, tier: str) -> None
 
 
 def test_what_is_accepted_of_bad_photos_is_right(knowledge: Model) -> None:
+    accepted = 0
     for sample in (specimen.sample(seed, "hard") for seed in range(900, 915)):
         reading, truth = micr.read(knowledge, sample.image), sample.truth
         if reading.decision is Decision.ACCEPT:
+            accepted += 1
             fields = [truth.routing, truth.account, truth.serial, truth.amount]
             assert texts(reading) == fields
         else:
             assert reading.reason.endswith(".")
+    assert accepted >= 6
 
 
 def test_a_field_says_where_it_is(knowledge: Model) -> None:
@@ -271,18 +274,18 @@ def nothing_at_all() -> list[Image.Image]:
 
 
 @pytest.mark.parametrize("which", range(5), ids=["blank", "tiny", "noise", "stripes", "text"])
-def test_a_picture_without_a_check_is_rejected(knowledge: Model, which: int) -> None:
+def test_a_picture_in_which_no_line_is_found_is_for_people(knowledge: Model, which: int) -> None:
     reading = micr.read(knowledge, nothing_at_all()[which])
-    assert reading.decision is Decision.REJECT
-    assert reading.reason == "There is no MICR line in the picture."
+    assert reading.decision is Decision.REVIEW
+    assert reading.reason == "No MICR line was found in the picture."
     assert (reading.line, reading.confidence) == ("", 0.0)
     assert texts(reading) == [None] * 4
 
 
-def test_a_check_whose_line_is_cut_off_is_rejected(knowledge: Model) -> None:
+def test_a_check_whose_line_is_cut_off_is_for_people(knowledge: Model) -> None:
     image = drawn(PERSONAL)
     reading = micr.read(knowledge, image.crop((0, 0, image.width, image.height - 100)))
-    assert reading.decision is Decision.REJECT
+    assert reading.decision is Decision.REVIEW
 
 
 def test_a_wrong_check_digit_is_rejected_with_the_number(knowledge: Model) -> None:

@@ -66,7 +66,9 @@ def odd_ones(known: Sent) -> list[Sent]:
     again = "^".join([PREFIX + _ANN, *parts[1:]])
     return [
         _refused(specimen.invent(2).file_name, _LETTER, "a letter called .jpg"),
-        _refused(specimen.invent(3).file_name, sunset(), "no check in it"),
+        replace(
+            _refused(specimen.invent(3).file_name, sunset(), "no check in it"), ends=State.REVIEW
+        ),
         _refused("Holiday 2026 (1).jpg", sunset(), "a name that says nothing"),
         _refused(f"{_SCRIPT}^1^2.00^3.jpg", _drawn(4), "a name with a script in it"),
         _wrong_check_digit(specimen.invent(1)),

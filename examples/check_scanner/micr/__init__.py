@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from examples.check_scanner.micr import trust
-from examples.check_scanner.micr.grey import planes
+from examples.check_scanner.micr.grey import colours, split
 from examples.check_scanner.micr.line import see
 from examples.check_scanner.reading import Reading
 
@@ -29,10 +29,11 @@ def read(model: Model, image: Image.Image) -> Reading:
     Strokes of coloured pens are taken out wherever the line is looked at (`pens`).
     Every position is then compared with every character (`cells`), by correlation and by costs
     that know that pens add ink and never take any away (`evidence`). `fields` knows the grammar,
-    `verdict` and `trust` what may be believed.
+    `verdict` and `trust` what may be believed, `quality` what the picture may hide (`paper`).
     """
-    value, luminance = planes(image)
+    picture = colours(image)
+    value, luminance = split(picture)
     seen = see(value, luminance, model.bank)
     if seen is None:
         return trust.nothing(model.version)
-    return trust.judged(seen, model.version)
+    return trust.judged(seen, model.version, picture)

@@ -14,3 +14,5 @@ Floats = NDArray[np.floating[Any]]
 #: Positions, members, indices of characters.
 Indices = NDArray[np.intp]
 Flags = NDArray[np.bool_]
+#: Height x width x channels, or height x width of a grey picture.
+Colours = NDArray[np.uint8]

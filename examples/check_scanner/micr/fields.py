@@ -12,6 +12,9 @@ DIGITS = np.array([CHARACTERS.index(digit) for digit in "0123456789"])
 _TRANSIT, _AMOUNT, _ON_US, _DASH = (CHARACTERS.index(c) for c in (TRANSIT, AMOUNT, ON_US, DASH))
 _IN_ON_US = np.array([*DIGITS, _ON_US, _DASH])
 
+# Where a dash may be among the nine positions between transit symbols.
+_DASHES = (4, 5)
+
 #: Lengths of fields in positions, symbols included.
 TRANSIT_LENGTH, AMOUNT_LENGTH = 11, 12
 #: Indices behind the transit field: a blank, the on-us field's 18, and what the amount field
@@ -47,7 +50,8 @@ class Parsed:
     """The fields of the main line; ``text`` has one character per position, blanks included.
 
     ``first`` and ``last`` are the outermost positions of fields, ``dashed`` says that the transit
-    field is one of four and four digits, ``doubts`` are sentences on what the grammar leaves open.
+    field is one of eight digits around a dash, ``doubts`` are sentences on what the grammar leaves
+    open.
     """
 
     text: str
@@ -72,7 +76,7 @@ def parse(likely: Floats, blank: Flags) -> Parsed:
         return Parsed(text, 0, len(text) - 1)
     routing, dashed = _transit(likely, start)
     end = start + TRANSIT_LENGTH
-    middle = f"{routing.text[:4]}{DASH}{routing.text[4:]}" if dashed else routing.text
+    middle = _with_dashes(routing)
     before = _text(likely[:start], blank[:start], _IN_ON_US)
     beyond = slice(end, end + ON_US_LENGTH)
     after = _text(likely[beyond], blank[beyond], _IN_ON_US)
@@ -113,12 +117,25 @@ def _framed(likely: Floats, length: int, symbol: int) -> int | None:
 
 
 def _transit(likely: Floats, start: int) -> tuple[Found, bool]:
-    """Read the routing number: nine digits, or four and four around a dash."""
+    """Read the routing number: nine digits, or eight around a dash.
+
+    Four and four are how it was before there was a check digit; five and three are Canada's.
+    """
     inside = np.arange(start + 1, start + TRANSIT_LENGTH - 1)
-    dashed = bool(likely[inside[4], _DASH] > likely[inside[4], DIGITS].max())
-    digits = np.delete(inside, 4) if dashed else inside
+    lead = likely[inside, _DASH] - likely[inside][:, DIGITS].max(axis=1)
+    place = max(_DASHES, key=lambda place: float(lead[place]))
+    dashed = bool(lead[place] > 0)
+    digits = np.delete(inside, place) if dashed else inside
     span = np.arange(start, start + TRANSIT_LENGTH)
     return Found(_digits(likely, digits), digits, span), dashed
+
+
+def _with_dashes(found: Found) -> str:
+    """Return a character for each position of the routing number."""
+    text = [DASH] * int(found.span[-1] - found.span[0] - 1)
+    for digit, place in zip(found.text, found.digits - found.span[0] - 1, strict=True):
+        text[place] = digit
+    return "".join(text)
 
 
 def _auxiliary(text: str) -> Found | None:
@@ -149,9 +166,12 @@ def _on_us(text: str, offset: int, auxiliary: Found | None) -> Parsed:
     left = account[:0]
     if len(parts) > 1:
         # Two numbers with an on-us symbol between them: serials are shorter.
-        left, account = sorted((parts[0], np.concatenate(parts[1:])), key=len)
+        numbers = [_digits_of(text, part) for part in (parts[0], np.concatenate(parts[1:]))]
+        left, account = sorted(numbers, key=len)
         if len(account) - len(left) < _TELLING:
             doubts.append("It is not clear which number is the account.")
+        if len(parts) > 2 or len(right) or auxiliary is not None:
+            doubts.append("There are more numbers than an account and a serial.")
     elif auxiliary is None and len(right) < _SHORTEST_SERIAL and _serial_left(runs):
         # What is right of the symbol, if anything, is a stroke of a pen.
         left, account, right = runs[0], np.concatenate(runs[1:]), right[:0]
@@ -160,6 +180,8 @@ def _on_us(text: str, offset: int, auxiliary: Found | None) -> Parsed:
     serial = auxiliary or _gathered(text, right if len(right) else left, offset)
     last = int(right[-1]) if len(right) else min(closing, len(text) - 1)
     number = _gathered(text, account, offset)
+    if serial is None and any(text[p] == DASH for p in account):
+        doubts.append("It is not clear whether the account begins with a serial.")
     return Parsed(text, 0, offset + last, account=number, serial=serial, doubts=tuple(doubts))
 
 
@@ -204,9 +226,14 @@ def _runs(text: str, positions: Indices) -> list[Indices]:
     return np.split(filled, np.flatnonzero(np.diff(filled) > 1) + 1)
 
 
+def _digits_of(text: str, positions: Indices) -> Indices:
+    """Return which of the positions are digits."""
+    return np.array([p for p in positions if text[p].isdigit()], np.intp)
+
+
 def _gathered(text: str, positions: Indices, offset: int) -> Found | None:
     """Return the field of these positions; dashes and blanks are not part of its text."""
-    digits = np.array([p for p in positions if text[p].isdigit()], np.intp)
+    digits = _digits_of(text, positions)
     if not len(digits):
         return None
     span = np.arange(digits[0], digits[-1] + 1) + offset

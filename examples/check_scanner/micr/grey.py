@@ -4,10 +4,27 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from examples.check_scanner.micr.arrays import Grey
+from examples.check_scanner.micr.arrays import Colours, Grey
+
+
+def colours(image: Image.Image) -> Colours:
+    """Return a picture of any mode as red, green and blue, or as one grey plane."""
+    if image.mode in ("1", "L"):
+        return np.asarray(image.convert("L"))
+    if image.mode.startswith("I;16"):
+        return (np.asarray(image) >> 8).astype(np.uint8)
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def planes(image: Image.Image) -> tuple[Grey, Grey]:
+    """Return what `split` makes of the colours of ``image``."""
+    return split(colours(image))
+
+
+def split(picture: Colours) -> tuple[Grey, Grey]:
     """Return height x width grey planes, 0 is black: the value of HSV, and the luminance.
 
     Magnetic ink is black, so it is dark in every channel; a coloured pen and a coloured background
@@ -15,19 +32,11 @@ def planes(image: Image.Image) -> tuple[Grey, Grey]:
     luminance sees them all, which makes it the second opinion. A grey picture gives one plane
     twice.
     """
-    if image.mode in ("1", "L"):
-        grey = np.asarray(image.convert("L"))
-        return grey, grey
-    if image.mode.startswith("I;16"):
-        grey = (np.asarray(image) >> 8).astype(np.uint8)
-        return grey, grey
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
-    colour = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
-    red, green, blue = cv2.split(colour)
+    if picture.ndim == 2:
+        return picture, picture
+    red, green, blue = cv2.split(picture)
     value = cv2.max(cv2.max(red, green), blue)
-    return np.asarray(value, np.uint8), np.asarray(cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY))
+    return np.asarray(value, np.uint8), np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
 
 
 def fit(grey: Grey, longest: int, how: int = cv2.INTER_AREA) -> tuple[Grey, float]:

@@ -6,26 +6,24 @@ import cv2
 import numpy as np
 
 from examples.check_scanner import e13b
-from examples.check_scanner.micr.arrays import Grey
+from examples.check_scanner.micr.arrays import Floats, Grey
 from examples.check_scanner.micr.bank import BLURS, WEIGHTS, WIDTH, Bank
 from examples.check_scanner.micr.cells import Cells, cells, same_places
 from examples.check_scanner.micr.evidence import Evidence, weighed
 from examples.check_scanner.micr.fields import AMOUNT_LENGTH, ON_US_LENGTH, TRANSIT_LENGTH
-from examples.check_scanner.micr.find import Glimpse, glimpse
+from examples.check_scanner.micr.find import glimpse
 from examples.check_scanner.micr.grey import fit
-from examples.check_scanner.micr.grid import Line, fields_of, with_amount
-from examples.check_scanner.micr.locate import HEIGHT, PITCH, rows
+from examples.check_scanner.micr.grid import Line, Parts, fields_of, with_amount
+from examples.check_scanner.micr.locate import HEIGHT, PITCH
 from examples.check_scanner.micr.refine import refined
-from examples.check_scanner.micr.track import Track, from_row, turned
-from examples.check_scanner.reading import Point
+from examples.check_scanner.micr.search import Look, Planes, search
+from examples.check_scanner.micr.track import Track
 
 # The longer side of the picture in which the line is looked for: 8.5 inches at 190 dpi.
 _LONGEST = 1600
 # Pixels per module with which it is read: 300 dpi. More is averaged down.
 _SHARPEST = 4.0
 _WORTH_IT = 0.85
-# Worth (see `Glimpse`) of a line that is one, and of one that need not be doubted.
-_LINE, _CERTAIN = 5.5, 8.0
 # The variant that lines are refined with: usual weight, blur of 0.45 modules.
 _USUAL = len(BLURS) * (len(WEIGHTS) // 2) + 1
 _ENDS = 2
@@ -48,84 +46,84 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """The part of the picture, seen with ``look``, that tracks refer to.
+
+    It was cut at (``left``, ``top``) and scaled by ``factor``; the picture is ``height`` pixels
+    high.
+    """
+
+    look: Look
+    height: int
+    factor: float
+    left: float
+    top: float
+
+    def place(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Return where pixels of the part lie in the picture."""
+        x, y = x / self.factor + self.left, y / self.factor + self.top
+        return (y, self.height - x) if self.look.quarter else (x, y)
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """The line: ``main`` with transit and on-us fields, ``amount`` if there is one.
 
     Position 0 of the amount's grid is ``between`` positions right of position 0 of the main one.
-    ``loose`` characters were seen where an amount would be, but make none. Tracks map to the
-    pixels of a plane cut at (left, top) and scaled by ``factor``.
+    ``loose`` characters were seen where an amount would be, but make none. Tracks map to pixels of
+    ``view``. ``others``: there are more MICR lines in the picture.
     """
 
     main: Group
     amount: Group | None
     between: int
     loose: int
-    factor: float
-    left: float
-    top: float
-
-    def place(self, x: float, y: float) -> Point:
-        """Return where a track's pixel lies in the picture."""
-        return x / self.factor + self.left, y / self.factor + self.top
+    view: View
+    others: bool = False
 
 
 def see(value: Grey, luminance: Grey, bank: Bank) -> Seen | None:
-    """Find and compare; None if there is no MICR line."""
+    """Find and compare; None if no MICR line is found."""
     small, factor = fit(value, _LONGEST)
     both = (small, small if luminance is value else fit(luminance, _LONGEST, cv2.INTER_LINEAR)[0])
-    found = _found(both, bank)
-    parts = fields_of(*found) if found else None
-    if found is None or parts is None:
+    found = search(both, bank)
+    if found is None:
+        return None
+    sighting, look = found
+    both = look.of(both)
+    parts = fields_of(sighting.track, sighting.characters)
+    if parts is None:
         return None
     if parts.border is not None and parts.amount is None and parts.loose >= _SOME:
         # Two machines may print at heights that differ by three modules.
         end = parts.border + (AMOUNT_LENGTH + 4) * PITCH
-        again, _ = glimpse(both, found[0], bank, parts.border, end, _HIGH)
-        parts = with_amount(parts, found[0], again)
-    loose = parts.loose if parts.loose >= _MANY else 0
-    zoom, left, top, (near, other) = _closer((value, luminance), parts.main, factor)
+        again, _ = glimpse(both, sighting.track, bank, parts.border, end, _HIGH)
+        parts = with_amount(parts, sighting.track, again)
+    planes = look.of((value, luminance))
+    zoom, left, top, near = _closer(planes, parts.main, factor)
+    view = View(look, value.shape[0], zoom, left, top)
+    return replace(_compared(parts, near, factor, view, bank), others=sighting.others)
+
+
+def _compared(parts: Parts, near: Planes, factor: float, view: View, bank: Bank) -> Seen:
+    """Compare every position of the parts, found in a picture shrunk by ``factor``."""
 
     def moved(line: Line) -> Line:
-        return replace(line, track=line.track.scaled(1 / factor).scaled(zoom, left, top))
+        near_by = line.track.scaled(1 / factor).scaled(view.factor, view.left, view.top)
+        return replace(line, track=near_by)
 
     main = moved(parts.main)
-    group = _group(near, other, main, bank, *_reach(main, parts.amount, near))
+    group = _group(near, main, bank, *_reach(main, parts.amount, near[0]))
     if parts.amount is None:
-        return Seen(group, None, 0, loose, zoom, left, top)
+        loose = parts.loose if parts.loose >= _MANY else 0
+        return Seen(group, None, 0, loose, view)
     amount = moved(parts.amount)
     free = _free(main, amount)
     missing = max(_ENDS, AMOUNT_LENGTH - (amount.last - amount.first))
     first = amount.first - min(missing, max(0, free - 1))
-    reach = _inside(amount, first, amount.last + missing, near)
+    reach = _inside(amount, first, amount.last + missing, near[0])
     between = main.last + free - amount.first
-    return Seen(group, _group(near, other, amount, bank, *reach), between, 0, zoom, left, top)
-
-
-def _found(planes: tuple[Grey, Grey], bank: Bank) -> tuple[Track, Glimpse] | None:
-    """Return the most convincing line of the picture, upright or not, and what is on it."""
-    best: tuple[float, Track, Glimpse] | None = None
-    for row in rows(planes[0]):
-        track, length = from_row(row, planes[0].shape[1])
-        upright, turned_over = glimpse(planes, track, bank, 0, length, 1.0)
-        if turned_over.worth > upright.worth:
-            track, upright = turned(track, length), _turned(turned_over, length)
-        if best is None or upright.worth > best[0]:
-            best = (upright.worth, track, upright)
-        if best[0] > _CERTAIN:
-            break
-    if best is None or best[0] < _LINE:
-        return None
-    return best[1], best[2]
-
-
-def _turned(found: Glimpse, length: float) -> Glimpse:
-    """Return places along the turned track."""
-    return Glimpse(
-        (length - WIDTH - found.u)[::-1],
-        (-2 - found.v)[::-1],
-        found.character[::-1],
-        found.score[::-1],
-    )
+    return Seen(group, _group(near, amount, bank, *reach), between, 0, view)
 
 
 def _reach(main: Line, amount: Line | None, plane: Grey) -> tuple[int, int]:
@@ -162,9 +160,7 @@ def _inside(line: Line, first: int, last: int, plane: Grey) -> tuple[int, int]:
     return first + int(seen[0]), first + int(seen[-1])
 
 
-def _closer(
-    planes: tuple[Grey, Grey], line: Line, factor: float
-) -> tuple[float, float, float, tuple[Grey, Grey]]:
+def _closer(planes: Planes, line: Line, factor: float) -> tuple[float, float, float, Planes]:
     """Cut the line's surroundings out of the full picture, no sharper than needed.
 
     Returns the factor by which they were resized, left and top of the cut, and the planes.
@@ -189,10 +185,10 @@ def _closer(
     return zoom, left, top, (near, near if planes[1] is planes[0] else cut(planes[1]))
 
 
-def _group(near: Grey, other: Grey, line: Line, bank: Bank, first: int, last: int) -> Group:
-    track = refined((near, other), line, bank, _USUAL, (first, last))
-    look = cells((near, other), track, bank, _USUAL, first, last)
+def _group(near: Planes, line: Line, bank: Bank, first: int, last: int) -> Group:
+    track = refined(near, line, bank, _USUAL, (first, last))
+    look = cells(near, track, bank, _USUAL, first, last)
     evidence = weighed(look, bank)
-    if other is near:
+    if near[1] is near[0]:
         return Group(track, look, evidence, evidence)
-    return Group(track, look, evidence, weighed(same_places(other, track, look), bank))
+    return Group(track, look, evidence, weighed(same_places(near[1], track, look), bank))

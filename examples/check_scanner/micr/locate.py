@@ -1,5 +1,6 @@
 """Where a MICR line might be: rows of equally high blobs at one distance from each other."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -21,6 +22,10 @@ _STEEPEST = 0.4
 _MOST_BLOBS = 700
 _MOST_PAIRS = 1500
 _FEWEST = 6
+# Under many pen strokes, blobs that are left may be no more regular than other print.
+_IRREGULAR = 0.2
+# How much less regular a row may seem before its blobs' heights are known.
+_LOOSELY = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,8 @@ class Row:
     """A row of blobs: the line through their middles ``y = at(x)`` and their height ``h(x)``.
 
     Both are polynomials in x (numpy's order), in pixels; ``left`` and ``right`` are the outermost
-    blobs, ``pitch`` their distance over the local height.
+    blobs, ``pitch`` their distance over the local height, and ``regular`` how alike distances are:
+    1 are those of a grid, proportional print has about 0.3.
     """
 
     middle: Floats
@@ -36,20 +42,36 @@ class Row:
     left: float
     right: float
     pitch: float
+    regular: float
     members: int
 
 
-def rows(grey: Grey, most: int = 4) -> list[Row]:
-    """Return the most promising rows of blobs, best first."""
-    blobs = _blobs(*_dark(grey))
+def blobs(grey: Grey) -> Floats:
+    """Return one row (x, y, height, width; middles) for each blob that may be a glyph."""
+    return _blobs(*_dark(grey))
+
+
+def rows(blobs: Floats, most: int = 4, regular: float = 0.0) -> Iterator[Row]:
+    """Yield the most promising rows of blobs, best first, that are about as ``regular``."""
     if len(blobs) < _FEWEST:
-        return []
+        return
     found: list[Row] = []
-    for members in _lines(blobs, 3 * most):
-        row = _fitted(blobs[members])
+    lines = [(_regularity(blobs[members]), members) for members in _lines(blobs, 3 * most)]
+    lines.sort(key=lambda line: -len(line[1]) * max(line[0], _IRREGULAR))
+    for least, members in lines:
+        row = _fitted(blobs[members]) if least > regular - _LOOSELY else None
         if row is not None and not any(_same(row, other) for other in found):
             found.append(row)
-    return sorted(found, key=lambda row: -row.members)[:most]
+            yield row
+        if len(found) == most:
+            return
+
+
+def _regularity(blobs: Floats) -> float:
+    """Return about what `Row.regular` will be."""
+    x, _, h, w = blobs.T
+    tall = np.full(len(x), np.median(h))
+    return max(_pitch(x + w / 2, tall)[0], _pitch(x - w / 2, tall)[0])
 
 
 def _dark(grey: Grey) -> tuple[Grey, Ink]:
@@ -76,7 +98,6 @@ def _dark(grey: Grey) -> tuple[Grey, Ink]:
 
 
 def _blobs(dark: Grey, contrast: Ink) -> Floats:
-    """Return one row (x, y, height, width; middles) for each blob that may be a glyph."""
     # Of all algorithms the fastest where there is grain: a third of the default's time.
     _, _, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(
         dark, connectivity=8, ltype=cv2.CV_32S, ccltype=cv2.CCL_BBDT
@@ -161,31 +182,30 @@ def _fitted(blobs: Floats) -> Row | None:
         blobs = blobs[keep]
     if len(blobs) < _FEWEST:
         return None
-    return Row(
-        middle,
-        height,
-        float(x.min() - w.max()),
-        float(x.max() + w.max()),
-        _pitch(x + w / 2, np.polyval(height, x)),
-        len(blobs),
-    )
+    # Right edges are on the grid, of what is upside down the left ones.
+    tall = np.polyval(height, x)
+    regular, pitch = max(_pitch(x + w / 2, tall), _pitch(x - w / 2, tall))
+    left, right = float(x.min() - w.max()), float(x.max() + w.max())
+    return Row(middle, height, left, right, pitch, regular, len(blobs))
 
 
-def _pitch(right: Floats, height: Floats) -> float:
-    """Return the distance of neighbours over their height; right edges are what is on the grid."""
-    gap = np.abs(right[None] - right[:, None]) / height
+def _pitch(edge: Floats, height: Floats) -> tuple[float, float]:
+    """Return how regular the distances of neighbours are, and the distance over their height."""
+    gap = np.abs(edge[None] - edge[:, None]) / height
     near = gap[(gap > 0.7) & (gap < 3.6)]
     nominal = PITCH / HEIGHT
     tries = np.linspace(0.86, 1.14, 57) * nominal
     if not len(near):
-        return nominal
-    regular = np.cos(2 * np.pi * near[None] / tries[:, None]).sum(axis=1)
-    return float(tries[regular.argmax()])
+        return 0.0, nominal
+    regular = np.cos(2 * np.pi * near[None] / tries[:, None]).mean(axis=1)
+    return float(regular.max()), float(tries[regular.argmax()])
 
 
 def _same(row: Row, other: Row) -> bool:
     """Tell whether two rows are one: they overlap and run together."""
     left, right = max(row.left, other.left), min(row.right, other.right)
+    if left > right:
+        return False
     x = (left + right) / 2
     apart = abs(np.polyval(row.middle, x) - np.polyval(other.middle, x))
     return bool(apart < 0.5 * np.polyval(row.height, x))

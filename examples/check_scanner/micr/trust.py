@@ -1,23 +1,30 @@
 """From positions to a reading: the fields, and whether they may be used without a person."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from examples.check_scanner.e13b import AMOUNT, CHARACTERS, GLYPH_HEIGHT
-from examples.check_scanner.micr import fields, routing
+from examples.check_scanner.e13b import AMOUNT, CHARACTERS, GLYPH_HEIGHT, ON_US
+from examples.check_scanner.micr import fields, quality, routing
+from examples.check_scanner.micr.arrays import Colours, Indices
 from examples.check_scanner.micr.fields import Found, Parsed
 from examples.check_scanner.micr.line import Group, Seen
 from examples.check_scanner.micr.locate import PITCH
-from examples.check_scanner.micr.verdict import Verdict, verdict
+from examples.check_scanner.micr.verdict import NOTHING, Verdict, verdict
 from examples.check_scanner.reading import Decision, Field, Point, Reading
 
 _NONE = Field(None, 0.0)
-_BLANK = len(CHARACTERS)
 # Indices right of a serial that have to be seen empty: only blanks end it.
 _QUIET = 2
 # Lenient cost of what may still be vouched for by the check digit.
 _LEGIBLE = 0.5
+# Fewest digits of a serial; digits of an account are next to each other, but for a dash or a blank.
+_SHORTEST, _WIDEST = 3, 2
+# The most confidence there is: the curve was not measured any further.
+_MOST = 0.999
+# Confidence in a character that another one is more like.
+_ANOTHER = 0.05
 #: Fewest and most digits of an account.
 _ACCOUNT = (3, 17)
 
@@ -31,18 +38,20 @@ class _Line:
 
 
 def nothing(version: str) -> Reading:
-    """Return the reading of a picture without a MICR line."""
-    reason = "There is no MICR line in the picture."
-    return Reading("", _NONE, _NONE, _NONE, _NONE, Decision.REJECT, reason, 0.0, version)
+    """Return the reading of a picture in which no MICR line was found."""
+    reason = "No MICR line was found in the picture."
+    return Reading("", _NONE, _NONE, _NONE, _NONE, Decision.REVIEW, reason, 0.0, version)
 
 
-def judged(seen: Seen, version: str) -> Reading:
-    """Return the reading of a line that was seen: accept what leaves no doubt."""
+def judged(seen: Seen, version: str, picture: Colours) -> Reading:
+    """Return the reading of a line that was seen in ``picture``: accept what leaves no doubt."""
     main = _Line(seen.main, verdict(seen.main.cells, seen.main.evidence, seen.main.second))
     evidence = seen.main.evidence
-    parsed = fields.parse(evidence.likely, main.verdict.best == _BLANK)
+    parsed = fields.parse(evidence.likely, main.verdict.best == NOTHING)
     if parsed.routing is None:
         return _illegible(seen, parsed, version)
+    whole = main
+    main = _as_parsed(main, np.arange(len(parsed.text)), parsed.text)
     number, mended = _routing(parsed, main)
     main = _vouched(number, parsed, main)
     found = {"routing number": number, "account": parsed.account, "serial": parsed.serial}
@@ -56,12 +65,14 @@ def judged(seen: Seen, version: str) -> Reading:
         if amount is None:
             doubts.append("There is an amount field that cannot be read.")
         else:
+            other = _as_parsed(other, amount.span, f"{AMOUNT}{amount.text}{AMOUNT}")
             doubts += _doubtful({"amount": amount}, other)
     elif seen.loose:
         doubts.append("There is something where the amount would be.")
     if mended:
         doubts.insert(0, "The routing number was read by means of its check digit.")
-    doubts += _grammar(parsed) + _ends(parsed, main, seen)
+    doubts += _grammar(parsed) + _ends(parsed, main, whole.verdict, seen)
+    doubts[:0] = quality.doubts(picture, seen, parsed, whole.verdict)
     decision, reason = _decision(number, parsed, main, doubts)
     read = {
         "routing": _field(number, main, seen),
@@ -74,10 +85,24 @@ def judged(seen: Seen, version: str) -> Reading:
         line=_whole(parsed, amount, seen),
         decision=decision,
         reason=reason,
-        confidence=round(min(present) if decision is not Decision.REVIEW else min(present) / 2, 3),
+        confidence=_rounded(np.prod(present)),
         model_version=version,
         **read,
     )
+
+
+def _as_parsed(line: _Line, positions: Indices, text: str) -> _Line:
+    """Believe of what is certain only what the grammar has not made something else of.
+
+    The fields are the best that the grammar allows: a dash may have become a digit in them.
+    """
+    judged = line.verdict
+    meant = np.array([CHARACTERS.find(character) % (NOTHING + 1) for character in text])
+    sure, confidence = judged.sure.copy(), judged.confidence.copy()
+    other = positions[judged.best[positions] != meant]
+    sure[other] = False
+    confidence[other] = np.minimum(confidence[other], _ANOTHER)
+    return replace(line, verdict=replace(judged, sure=sure, confidence=confidence))
 
 
 def _illegible(seen: Seen, parsed: Parsed, version: str) -> Reading:
@@ -107,7 +132,10 @@ def _vouched(number: Found, parsed: Parsed, main: _Line) -> _Line:
     unsure = number.digits[~main.verdict.sure[number.digits]]
     if parsed.dashed or len(unsure) != 1 or not routing.checks(number.text):
         return main
-    if main.group.evidence.lenient[unsure[0]].min() > _LEGIBLE:
+    read = CHARACTERS.index(number.text[int(np.flatnonzero(number.digits == unsure[0])[0])])
+    if main.verdict.best[unsure[0]] != read:
+        return main
+    if main.group.evidence.lenient[unsure[0], read] > _LEGIBLE:
         return main
     sure = main.verdict.sure.copy()
     sure[unsure] = True
@@ -137,19 +165,33 @@ def _grammar(parsed: Parsed) -> list[str]:
     doubts = []
     if parsed.dashed:
         doubts.append(
-            "The routing number has the old form, four and four digits, without a check digit."
+            "The routing number has a dash, as it had of old and has in Canada, and no check digit."
         )
     if parsed.account is None:
         doubts.append("No account can be found.")
     elif not _ACCOUNT[0] <= len(parsed.account.text) <= _ACCOUNT[1]:
         doubts.append(f"An account of {len(parsed.account.text)} digits is unusual.")
+    elif (np.diff(parsed.account.digits, append=_end(parsed)) > _WIDEST).any():
+        doubts.append("There is a gap in the account.")
+    if parsed.serial is None:
+        doubts.append("No serial number can be found.")
+    elif len(parsed.serial.text) < _SHORTEST:
+        doubts.append(f"A serial number of {len(parsed.serial.text)} digits is unusual.")
     return doubts
 
 
-def _ends(parsed: Parsed, main: _Line, seen: Seen) -> list[str]:
+def _end(parsed: Parsed) -> int:
+    """Return where the symbol behind the account is; next to it, if there is none."""
+    assert parsed.account is not None
+    behind = int(parsed.account.digits[-1]) + 1
+    return max(behind, parsed.text.find(ON_US, behind))
+
+
+def _ends(parsed: Parsed, main: _Line, whole: Verdict, seen: Seen) -> list[str]:
     """Return doubts about where the line begins and ends.
 
     Symbols enclose every field but a serial right of the account, which ends where blanks begin.
+    ``whole`` is the verdict on the positions whatever the grammar makes of them.
     """
     judged, doubts = main.verdict, []
     between = np.arange(parsed.first, parsed.last + 1)
@@ -159,11 +201,11 @@ def _ends(parsed: Parsed, main: _Line, seen: Seen) -> list[str]:
     if seen.amount is None and behind[-1] >= len(judged.best):
         doubts.append("The line may go on outside of the picture.")
     behind = behind[behind < len(judged.best)]
-    if (judged.best[behind] != _BLANK).any() or not judged.sure[behind].all():
+    if (whole.best[behind] != NOTHING).any() or not whole.sure[behind].all():
         doubts.append("There is something right of the last field.")
-    outside = np.ones(len(judged.best), bool)
+    outside = np.ones(len(whole.best), bool)
     outside[parsed.first : parsed.last + 1 + _QUIET] = False
-    if (outside & judged.sure & (judged.best != _BLANK)).any():
+    if (outside & whole.sure & (whole.best != NOTHING)).any():
         doubts.append("There are characters outside of the fields.")
     return doubts
 
@@ -192,8 +234,13 @@ def _field(found: Found | None, line: _Line, seen: Seen, cents: bool = False) ->
     if found is None:
         return _NONE
     text = str(int(found.text)) if cents else found.text
-    confidence = float(line.verdict.confidence[found.digits].min())
-    return Field(text, round(confidence, 3), _box(found, line.group, seen))
+    confidence = _rounded(line.verdict.confidence[found.digits].prod())
+    return Field(text, confidence, _box(found, line.group, seen))
+
+
+def _rounded(confidence: np.floating[Any]) -> float:
+    """Return a confidence for people: nothing is certain."""
+    return min(round(float(confidence), 3), _MOST)
 
 
 def _box(found: Found, group: Group, seen: Seen) -> tuple[Point, Point, Point, Point]:
@@ -202,7 +249,8 @@ def _box(found: Found, group: Group, seen: Seen) -> tuple[Point, Point, Point, P
     x, y = group.track.points(
         np.array([left, right, right, left]), np.array([0.0, 0.0, GLYPH_HEIGHT, GLYPH_HEIGHT])
     )
-    corners = [seen.place(float(a), float(b)) for a, b in zip(x, y, strict=True)]
+    x, y = seen.view.place(x, y)
+    corners = [(float(a), float(b)) for a, b in zip(x, y, strict=True)]
     return corners[0], corners[1], corners[2], corners[3]
 
 
