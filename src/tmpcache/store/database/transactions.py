@@ -142,7 +142,8 @@ class Transactions:
         with self._index.lock:
             result = self._index.use(lambda index: self._transact(index, operation, merge_first))
             self._trim_rows()
-            self._index.use(self._shrink_if_wanted)
+            if self._quota.wants_shrink:
+                self._index.use(self._shrink)
         return result
 
     def _trim_rows(self) -> None:
@@ -154,11 +155,10 @@ class Transactions:
             if not trimmed or not self._quota.wants_to_trim_rows:
                 break
 
-    def _shrink_if_wanted(self, index: Index) -> None:
+    def _shrink(self, index: Index) -> None:
         """In no transaction: give back the pages that eviction has freed."""
-        if self._quota.wants_shrink:
-            self._quota.wants_shrink = False
-            index.shrink()
+        self._quota.wants_shrink = False
+        index.shrink()
 
     def _refuse_reentry(self) -> None:
         """Raise an error if this thread is in a transaction already."""
