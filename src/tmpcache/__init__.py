@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any, TypeVar
 
+    from . import events
     from .cache import Cache
     from .cached_file import CachedFile, Outcome
     from .common.objects import Source
+    from .common.subscriptions import subscribe
     from .errors import *  # noqa: F403
     from .fetching.many.fetch_many import Progress
     from .fetching.many.fetch_prefix import CachedPrefix
@@ -54,6 +56,7 @@ __all__ = [
     "configure",
     "default_cache",
     "errors",
+    "events",
     "fetch",
     "fetch_many",
     "fetch_prefix",
@@ -63,6 +66,7 @@ __all__ = [
     "peek",
     "put",
     "scratch",
+    "subscribe",
     "warm",
 ]
 __all__ += errors.__all__
@@ -71,20 +75,13 @@ __version__ = "0.1.0"
 #: Where classes and coroutines are. Each is imported at its first use, as that takes time.
 _MODULES = {
     "Cache": "cache",
-    "CachedFile": "cached_file",
     "CachedPrefix": "fetching.many.fetch_prefix",
-    "Entry": "reports",
     "Invocation": "invocations.decorator",
-    "Outcome": "cached_file",
     "Scratch": "invocations.scratch",
-    "Stats": "reports",
-    "Usage": "reports",
-    "Verification": "reports",
-    "Warming": "reports",
-    "afetch": "coroutines",
-    "afetch_many": "coroutines",
-    "aload": "coroutines",
-    "aput": "coroutines",
+    "subscribe": "common.subscriptions",
+    **dict.fromkeys(("CachedFile", "Outcome"), "cached_file"),
+    **dict.fromkeys(("Entry", "Stats", "Usage", "Verification", "Warming"), "reports"),
+    **dict.fromkeys(("afetch", "afetch_many", "aload", "aput"), "coroutines"),
 }
 
 _default: Cache | None = None
@@ -286,10 +283,11 @@ def default_cache() -> Cache:
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
+    if name in _MODULES or name == "events":
         from importlib import import_module
 
-        return getattr(import_module(f".{_MODULES[name]}", __name__), name)
+        module = import_module(f".{_MODULES.get(name, name)}", __name__)
+        return module if name == "events" else getattr(module, name)
     if name in errors.__all__:
         return getattr(errors, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -23,7 +23,7 @@ from tmpcache.testing import Bucket
 #: not know each other.
 LAYERS = """
     errors
-    common, config
+    common, config, events
     origin
     store.filesystem
     store.leases
@@ -43,6 +43,7 @@ LAYERS = """
     cache
     __init__
     coroutines
+    integrations
     testing, cli.output
     cli.errors, cli.filters, cli.files
     cli.progress, cli.state

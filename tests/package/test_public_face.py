@@ -167,8 +167,8 @@ def test_every_public_name_stays_what_it_is_when_all_is_imported() -> None:
     import types
 
     modules = {module.name for module in pkgutil.iter_modules(tmpcache.__path__)}
-    assert modules & set(tmpcache.__all__) == {"errors"}
-    for name in set(tmpcache.__all__) - {"errors"}:
+    assert modules & set(tmpcache.__all__) == {"errors", "events"}
+    for name in set(tmpcache.__all__) - {"errors", "events"}:
         assert not isinstance(getattr(tmpcache, name), types.ModuleType)
 
 

@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 
 from .interruption import reraise_from_handler
+from .subscriptions import delivering
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Worker:
         if self._first.setdefault("first", "thread") != "thread":
             return
         try:
-            self._work()
+            delivering(self._work)()
         finally:
             self._is_done = True
             self._end.put(None)

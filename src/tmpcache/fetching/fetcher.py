@@ -178,12 +178,15 @@ class Fetcher:
 
         `copy` is what the caller knows of the object, None for nothing. If another thread makes the
         same request just then, this one waits for its result. It asks once more if that may not be
-        used: the other thread has another scope, or the copy is gone already.
+        used: the other thread has another scope, or the copy is gone.
         """
-        served = self._share_request(name, copy, max_age, stale_if_error, deadline)
-        while served is None:  # then it takes nothing for known, and looks in the index again
-            served = self._share_request(name, None, max_age, stale_if_error, deadline)
-        return self.respond(name, *served)
+        from .telling import Telling
+
+        with Telling() as tell:
+            served = self._share_request(name, copy, max_age, stale_if_error, deadline)
+            while served is None:  # then it takes nothing for known, and looks in the index again
+                served = self._share_request(name, None, max_age, stale_if_error, deadline)
+            return tell(self.respond(name, *served))
 
     def _share_request(
         self,
@@ -218,6 +221,9 @@ class Fetcher:
             stale = self._serve_stale(name, scope, max_age, stale_if_error)
             if stale is None:
                 raise
+            from .telling import note_stale
+
+            note_stale(stale[0], self.clock(), error, is_expected=self.is_offline)
             return stale
         else:
             return served if is_leader else self._lease_shared(served)
@@ -261,13 +267,7 @@ class Fetcher:
         return (copy, Outcome.STALE, lease) if lease is not None else None
 
     def respond(
-        self,
-        name: ObjectName,
-        copy: Copy,
-        outcome: Outcome,
-        lease: Lease,
-        *,
-        counted: bool = True,
+        self, name: ObjectName, copy: Copy, outcome: Outcome, lease: Lease, *, counted: bool = True
     ) -> CachedFile:
         """Return the path of a leased copy; remember the copy, note its use, count the outcome."""
         file = cached_file(copy, outcome, lease)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from ..cached_file import Outcome
 from ..common.growing_file import GrowingFile
 from ..common.interruption import reraise_from_handler
+from ..common.subscriptions import delivering
 from ..errors import ConfigError, TmpCacheError
 from ..invocations.context import current_deadline
 from ..store.downloads.publish import Arrival
@@ -36,6 +37,7 @@ _LARGE = 16 * 1024 * 1024
 _PATH_MAX = 4096
 
 
+@delivering
 def put(
     fetcher: Fetcher,
     name: ObjectName,

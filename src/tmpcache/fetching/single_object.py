@@ -6,6 +6,7 @@ from copy import copy as shallow_copy
 
 from ..cached_file import Outcome
 from ..common.objects import ObjectName
+from ..common.subscriptions import delivering
 from ..config import checked_call, split_url
 from .pinned import fetch_pinned
 from .progress import Bar
@@ -51,6 +52,7 @@ def fetch(
             bar.close()
 
 
+@delivering
 def peek(fetcher: Fetcher, name: ObjectName) -> CachedFile | None:
     """Return the copy that the origin has given these credentials, however old it is."""
     copy = fetcher.store.look_up(name, fetcher.origin.scope)

@@ -23,6 +23,18 @@ def problem(path: str, expected: tuple[int, int, int]) -> str | None:
     return "truncated" if found[1] < expected[1] else "changed"
 
 
+def difference(path: str, expected: tuple[int, int, int]) -> str:
+    """Return, for a log, how the file of a damaged blob differs from what is recorded."""
+    try:
+        found = blobs.fingerprint(path)
+    except FileNotFoundError:
+        return "no file"
+    for name, is_now, was in zip(("inode", "size", "mtime"), found, expected, strict=True):
+        if is_now != was and (name == "size" or found[1] == expected[1]):
+            return f"{name} {is_now} ≠ {was}"
+    return "other bytes"
+
+
 def recheck(index: Index, copy: Copy, boot: str) -> str | None:
     """In a transaction, so that nobody evicts: return why a copy cannot be used, or None.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ..common.subscriptions import delivering
 from ..config import parse_size
 from ..reports import Entry, RootStats, Usage, Verification
 from . import scratch_directories, statistics
@@ -68,6 +69,7 @@ def _entry(store: Store, row: tuple[Any, ...]) -> Entry:
     )
 
 
+@delivering
 def usage(store: Store) -> Usage:
     """Return how many bytes are used, and for what."""
     database = store.database
@@ -101,6 +103,7 @@ def root_stats(store: Store) -> RootStats:
     return RootStats(since, **dict(zip(statistics.COUNTERS, counters, strict=True)))
 
 
+@delivering
 def verify(store: Store) -> Verification:
     """Read and hash every blob; discard the damaged ones."""
     store.flush()
@@ -158,6 +161,7 @@ def evict_unused(store: Store, before: float) -> int:
     return _evict_where(store, "objects.used_at < ?", before)
 
 
+@delivering
 def _evict_where(store: Store, where: str, *values: object) -> int:
     """Evict the objects for which an SQL condition holds; return the bytes freed."""
     freed, is_left = 0, True
@@ -172,7 +176,8 @@ def _evict_where(store: Store, where: str, *values: object) -> int:
         superseded = "SELECT 1 FROM blobs WHERE id = ? AND superseded"
         blobs_of_them = dict.fromkeys(row[1:] for row in affected)
         unused = [blob for blob in blobs_of_them if index.rows(superseded, blob[0])]
-        return store.database.quota.evict(index, unused), len(affected) == index.batch
+        freed = store.database.quota.evict(index, unused, "evict() was called")
+        return freed, len(affected) == index.batch
 
     while is_left:
         bytes_, is_left = store.database.write(operation)
@@ -180,6 +185,7 @@ def _evict_where(store: Store, where: str, *values: object) -> int:
     return freed
 
 
+@delivering
 def make_room(store: Store, size: int | str, *, on_disk: bool = False) -> int:
     """Evict until `size` (bytes, or ``"200 MB"``) more fit under the quota; return bytes freed.
 
@@ -196,6 +202,7 @@ def make_room(store: Store, size: int | str, *, on_disk: bool = False) -> int:
     return store.database.quota.evicted_bytes - before
 
 
+@delivering
 def gc(store: Store) -> int:
     """Remove what no live process uses; return the bytes freed.
 
@@ -209,7 +216,7 @@ def gc(store: Store) -> int:
         crash_recovery.reclaim(index, root)
         freed = crash_recovery.reconcile(index, root)
         unused = index.rows("SELECT id, name, allocated FROM blobs WHERE superseded")
-        database.quota.evict(index, unused)
+        database.quota.evict(index, unused, "superseded")
         return freed + before - sum(totals(index))
 
     freed = database.write(operation)
@@ -217,6 +224,7 @@ def gc(store: Store) -> int:
     return freed
 
 
+@delivering
 def clear(store: Store) -> int:
     """Forget every object and remove all blobs that nobody leases; return the bytes freed."""
     before = store.database.read(totals)[0]

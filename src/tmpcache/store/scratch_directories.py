@@ -134,6 +134,7 @@ def sweep(root: Root) -> None:
     except OSError as error:  # there is none, or it is not ours
         reraise_from_handler(error)
         return
+    removed = 0
     for name in os.listdir(top.fd):
         if not is_session(name):
             continue
@@ -144,5 +145,10 @@ def sweep(root: Root) -> None:
             continue
         if try_lock(home.fd):
             remove_tree(os.path.join(root.scratch, name))
+            removed += 1
         home.close()
     top.close()
+    if removed:
+        from ..common.events import note
+
+        note("Swept", scratches=removed)

@@ -135,7 +135,7 @@ class Store:
         if not reason:
             return lease
         lease.release()
-        self.discard(copy.name, reason)
+        self.discard(copy.name, reason, copy.identity)
         return None
 
     def touch(self, copy: Copy, now: float) -> None:
@@ -188,19 +188,21 @@ class Store:
             )
         )
 
-    def discard(self, name: str, reason: str) -> bool:
+    def discard(self, name: str, reason: str, identity: tuple[str, ...] = ()) -> bool:
         """Delete a damaged blob and count it; return False if it is not damaged any more.
 
-        A file that is leased stays, but no object refers to it any more.
+        A file that is leased stays, but no object refers to it any more. `identity` is of the
+        object that was asked for, for the event.
         """
-        from .damage import problem
+        from .damage import difference, problem
 
         path = os.path.join(self.database.root.blobs, name)
 
-        def operation(index: Index) -> bool:
+        def operation(index: Index) -> str:
             rows = index.rows("SELECT id, inode, size, mtime_ns FROM blobs WHERE name = ?", name)
             if not rows or (reason != "corrupt" and problem(path, rows[0][1:]) is None):
-                return False
+                return ""
+            found = difference(path, rows[0][1:])
             if eviction.unlink(self.database.root, [name]):
                 try:
                     os.utime(path, (0, 0))  # processes that remember it see that it has changed
@@ -210,12 +212,11 @@ class Store:
                 index.run("DELETE FROM objects WHERE blob = ?", rows[0][0])
             else:
                 index.run("DELETE FROM blobs WHERE id = ?", rows[0][0])
-            return True
+            return found
 
-        if self.database.write(operation):
-            self.database.count(reason)
-            return True
-        return False
+        if detail := self.database.write(operation):
+            self.database.count(reason, detail, identity)
+        return bool(detail)
 
 
 def is_safe(copy: Copy, lease: Lease) -> bool:

@@ -11,11 +11,13 @@ GIL.
 from __future__ import annotations
 
 from collections import deque
+from time import monotonic
 
 from ...cached_file import Outcome
 from ...common.interruption import reraise_from_handler
 from ...errors import TmpCacheError
 from ...store.many_copies import look_up_many
+from ..telling import note_outcome
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,8 +62,10 @@ class BatchDownloader:
     def receive(self, job: Job, deadline: Deadline) -> None:
         """Download the object into its partial file. Called in any thread."""
         assert job.partial is not None
+        began = monotonic()
         with self._downloads.explain_full_disk(job.name):
             job.arrival = self._fetcher.downloader.receive(job.name, None, job.partial, deadline)
+        job.seconds = monotonic() - began
 
     def publish(self, jobs: Sequence[Job]) -> None:
         """Publish a batch of finished downloads. Each job gets its path or its error.
@@ -89,6 +93,7 @@ class BatchDownloader:
                     published = self._downloads.publish(job.arrival)
             copy, lease = published
             job.file = self._fetcher.respond(job.name, copy, Outcome.FETCHED, lease)
+            note_outcome(job.file, job.seconds)
         except Exception as error:
             reraise_from_handler(error)
             job.error = error

@@ -10,6 +10,7 @@ from collections import Counter
 from ...cached_file import Outcome
 from ...common.deadline import deadline_within
 from ...common.objects import ObjectName
+from ...common.subscriptions import delivering
 from ...errors import ConfigError, FetchManyError
 from ...invocations.context import current_deadline, current_start
 from ..freshness import is_always_stale, is_fresh
@@ -124,6 +125,7 @@ def from_origin(fetcher: Fetcher, max_age: float, stale_if_error: float) -> Fetc
     return fetch
 
 
+@delivering
 def fetch_all(
     fetch: Fetch,
     todo: list[Job],

@@ -15,6 +15,7 @@ from ...errors import ConfigError, ObjectNotFoundError
 from ...invocations.context import current_deadline
 from ...origin import scope_of
 from ..freshness import has_listed_etag
+from ..telling import note_outcome
 from .batch_downloader import BatchDownloader
 from .fetch_many import checked, collect_results, fetch_all, from_origin
 from .job import Job
@@ -175,6 +176,7 @@ def _answer_listed(fetcher: Fetcher, bucket: str, page: list[Listed], at: float)
             for copy in confirm_again(store, origin, same, scope, at):
                 job, lease = jobs[copy.identity[1]], leased.pop(copy.identity[1])
                 job.file = fetcher.respond(job.name, copy, Outcome.REVALIDATED, lease)
+                note_outcome(job.file, None)
     finally:
         for lease in leased.values():
             lease.release()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class Job:
     """An object to fetch, and its path or error once it is done."""
 
-    __slots__ = ("arrival", "copy", "error", "file", "name", "partial")
+    __slots__ = ("arrival", "copy", "error", "file", "name", "partial", "seconds")
 
     def __init__(self, name: ObjectName, copy: Copy | None) -> None:
         #: The object, and the copy that the index has of it, None for nothing.
@@ -23,3 +23,4 @@ class Job:
         #: While it is downloaded in a batch: its locked partial file, and the finished download.
         self.partial: Partial | None = None
         self.arrival: Arrival | None = None
+        self.seconds = 0.0  # that the download took

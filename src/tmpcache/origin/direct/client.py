@@ -6,6 +6,7 @@ import time
 
 from ...common.interruption import reraise_from_handler
 from ..endpoint import NotPlainError
+from ..retries import note_retry
 from ..s3 import timeouts
 from ..s3.errors import (
     LATER,
@@ -119,4 +120,5 @@ class Client:
         pause: float = min(random() * 2 ** (attempts - 1), _MAX_PAUSE)
         if deadline is not None:
             deadline.check(named(request.subject), needed=pause)
+        note_retry(request.subject, attempts, pause, error)
         return pause

@@ -38,6 +38,7 @@ from .. import Reply, Unchanged
 from ..direct.errors import NotUnderstoodError
 from ..direct.origin import DirectOrigin
 from ..hooked_botocore import hook
+from ..retries import note_retry
 from ..s3.errors import named, refuses_condition, translated
 from ..s3.origin import S3Origin
 from ..s3.timeouts import read_timeout
@@ -144,6 +145,7 @@ class ObstoreOrigin(DirectOrigin):
         pause = _PAUSE * 2 ** (attempts - 1) * random.uniform(0.5, 1.5)
         if deadline is not None:
             deadline.check(named(subject), needed=pause)
+        note_retry(subject, attempts, pause, failure)
         time.sleep(pause)
 
     def close(self) -> None:

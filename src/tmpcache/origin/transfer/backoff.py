@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from ...common.events import note
 from ...errors import OriginUnavailableError
 
 TYPE_CHECKING = False
@@ -46,4 +47,6 @@ class Backoff:
         pause: float = _PAUSE * 2 ** (self._breaks - 1) * random.uniform(0.5, 1.5)
         if self._deadline is not None:
             self._deadline.check(self._name, needed=pause)
+        identity = self._name.identity()
+        note("Retried", identity, attempt=self._breaks, seconds=pause, reason=str(error))
         return pause

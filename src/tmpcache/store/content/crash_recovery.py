@@ -36,8 +36,11 @@ def reclaim(index: Index, root: Root, *, keep_resumable: bool = False) -> set[in
     """
     sessions = root.live_sessions
     leased = sessions.leased()
-    _reclaim_partials(index, root, keep_resumable=keep_resumable)
-    sessions.remove_dead()
+    partials = _reclaim_partials(index, root, keep_resumable=keep_resumable)
+    if (dead := sessions.remove_dead()) or partials:
+        from ...common.events import note
+
+        note("Swept", sessions=dead, partials=partials)
     return leased
 
 
@@ -84,22 +87,29 @@ def rebuild(index: Index, root: Root, blocks: Callable[[int], int]) -> None:
         index.run("INSERT OR REPLACE INTO partials (name, reserved) VALUES (?, ?)", name, size)
 
 
-def _reclaim_partials(index: Index, root: Root, *, keep_resumable: bool) -> None:
-    """Remove partials that no download has locked, and reservations without a file."""
+def _reclaim_partials(index: Index, root: Root, *, keep_resumable: bool) -> int:
+    """Remove partials that no download has locked, and reservations without a file.
+
+    Return how many of either were removed.
+    """
     etags = dict(index.rows("SELECT name, etag FROM partials"))
     for name in etags:
         if not isinstance(name, str) or not blobs.is_partial(name):
             raise DamagedIndexError(f"{name!r} is not the name of a partial")
+    removed = 0
     for name in {*names(root.partial, blobs.is_partial), *etags}:
         is_resumable = bool(etags.get(name))
         path = os.path.join(root.partial, name)
-        left = _reclaim_partial(path, remove_it=not (keep_resumable and is_resumable))
+        remove_it = not (keep_resumable and is_resumable)
+        left = _reclaim_partial(path, remove_it=remove_it)
         if left is None:
             continue
+        removed += remove_it
         if left:  # no more than that is needed until another download resumes it
             index.run("UPDATE partials SET reserved = ? WHERE name = ?", left, name)
         else:
             index.run("DELETE FROM partials WHERE name = ?", name)
+    return removed
 
 
 def _reclaim_partial(path: str, *, remove_it: bool) -> int | None:

@@ -112,13 +112,24 @@ def evict_without_index(root: Root, needed: int) -> None:
             except FileNotFoundError:
                 continue
             found.append((status.st_mtime_ns, name, status.st_blocks * 512))
-    oldest = []
+    oldest = {}
     for _, name, size in sorted(found):
-        oldest.append(name)
+        oldest[name] = size
         needed -= size
         if needed <= 0:
             break
-    unlink(root, oldest)
+    kept = unlink(root, [*oldest])
+    evicted = [name for name in oldest if name not in kept]
+    note_evicted(evicted, sum(oldest[name] for name in evicted), "the disk is full")
+
+
+def note_evicted(names: Sequence[str], freed: int, reason: str) -> None:
+    """Note that blobs of these names, of `freed` bytes, were evicted, if any were."""
+    if names:
+        from ...common.events import note
+
+        digests = tuple(name[:32] for name in names)
+        note("Evicted", digests=digests, bytes=freed, reason=reason)
 
 
 def unlink(root: Root, names: Sequence[str]) -> set[str]:

@@ -158,7 +158,7 @@ class Quota:
             self._only_shrinking_helps = False
             raise self._no_room(index, needed, subject, victims.leased_bytes)
         self._only_shrinking_helps = not victims.blobs
-        if self.evict(index, victims.blobs[: index.batch]) and (
+        if self.evict(index, victims.blobs[: index.batch], f"room for {subject}") and (
             self._shortage(index, needed, slack, on_disk) <= 0
         ):
             return True
@@ -202,14 +202,15 @@ class Quota:
         leased = crash_recovery.reclaim(index, self._root)
         victims = eviction.choose_victims(index, leased, needed).blobs
         while victims:
-            self.evict(index, victims[: index.batch])
+            self.evict(index, victims[: index.batch], "the disk is full")
             victims = victims[index.batch :]
         return before - sum(totals(index))
 
-    def evict(self, index: Index, victims: Sequence[Victim]) -> int:
+    def evict(self, index: Index, victims: Sequence[Victim], reason: str) -> int:
         """Evict the victims that are not in use, and count them; return the bytes freed."""
         evicted = eviction.evict(self._root, index, victims)
         freed = sum(size for _, _, size in evicted)
+        eviction.note_evicted([name for _, name, _ in evicted], freed, reason)
         self.evicted += len(evicted)
         self.evicted_bytes += freed
         if evicted and index.size.is_loose():
@@ -242,7 +243,7 @@ class Quota:
         oldest = "SELECT id FROM objects ORDER BY used_at LIMIT ?"
         deleted = index.run(f"DELETE FROM objects WHERE id IN ({oldest})", index.batch)
         unused = "SELECT id, name, allocated FROM blobs WHERE superseded LIMIT ?"
-        self.evict(index, index.rows(unused, index.batch))
+        self.evict(index, index.rows(unused, index.batch), "the index has too many rows")
         return deleted
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import os
 import sqlite3
+import sys
 
 from ...common import weak_set
 from ...common.forking import reset_in_children
@@ -108,6 +109,7 @@ class Database:
         if session is None:  # the first use by this process: sweep once
             session = self.session()
             scratch_directories.sweep(self.root)
+            _deliver_events()
         while (lease := session.acquire(lease_id)) is None:
             session = self.write(self._grow_session)
         return lease
@@ -139,6 +141,7 @@ class Database:
         """
         self.write(lambda index: crash_recovery.reclaim(index, self.root, keep_resumable=True))
         scratch_directories.sweep(self.root)
+        _deliver_events()
 
     def sweep_if_needed(self) -> None:
         """Sweep if any session file or scratch directory is not this process's own."""
@@ -242,6 +245,14 @@ class Database:
         if session is not None:
             session.continue_in(self._child_session)
             self._child_session = None
+
+
+def _deliver_events() -> None:
+    """Deliver what was noted. Where the module is not imported yet, nothing was."""
+    if "tmpcache.common.events" in sys.modules:
+        from ...common.subscriptions import deliver
+
+        deliver()
 
 
 _all: set[ref[Database]] = set()

@@ -155,7 +155,7 @@ class RecoveringIndex:
             raise too_many_files(self.root.index) from error
         else:
             if not isinstance(error, UnfitIndexError):
-                self.count("index")
+                self.count("index", str(error))
             self._remove_damaged()
 
     def _recover_from_os_error(self, error: OSError, *, is_last: bool) -> bool:
@@ -229,9 +229,12 @@ class RecoveringIndex:
         for end in ("", "-wal", "-shm"):
             files.remove(self.root.index + end)
 
-    def count(self, reason: str) -> None:
-        """Count one damage found."""
+    def count(self, reason: str, detail: str = "", identity: tuple[str, ...] = ()) -> None:
+        """Count one damage found, and note it."""
+        from ...common.events import note
+
         self.damaged[reason] = self.damaged.get(reason, 0) + 1
+        note("Damaged", identity, reason=reason, detail=detail)
 
     def _disk_full(self) -> QuotaExceededError:
         from .index_errors import disk_full

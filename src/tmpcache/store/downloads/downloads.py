@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from contextlib import contextmanager
 
 from ...common import weak_set
+from ...common.events import note
 from ...common.interruption import reraise_from_handler
 from ...errors import (
     DeadlineExceededError,
@@ -93,7 +95,7 @@ class Downloads:
         deadline: Deadline | None,
     ) -> Partial:
         """Lock the partial file of an object; resume it if the index has a record of its bytes."""
-        database, file = self._database, name.file_id()
+        database, file, began = self._database, name.file_id(), time.monotonic()
 
         def acquire() -> tuple[Descriptor, str, bool]:
             return download_lock.acquire(
@@ -111,6 +113,9 @@ class Downloads:
             self.free_disk_space(1)
             lock, path, waited = acquire()
         partial = self._new_partial(lock, path, name, waited=waited)
+        if waited:
+            seconds = time.monotonic() - began
+            note("Waited", name.identity(), seconds=seconds, other="process")
         if lock.status.st_size:
             identity = partial.file_name, partial.inode, database.boot
             for row in database.read(lambda index: index.rows(_RECORDED, *identity)):

@@ -111,11 +111,12 @@ class LiveSessions:
             if os.fstat(file.fd).st_size >= PAGE:
                 os.pwrite(file.fd, bytes(WORD), 0)
 
-    def remove_dead(self) -> None:
-        """Remove the files of the sessions that the last call found dead."""
-        for name in self._dead:
+    def remove_dead(self) -> int:
+        """Remove the files of the sessions that the last call found dead; return how many."""
+        dead, self._dead = self._dead, []
+        for name in dead:
             remove(os.path.join(self._directory, name))
-        self._dead = []
+        return len(dead)
 
     def allocated(self) -> int:
         """Return the allocated bytes of all session files."""
