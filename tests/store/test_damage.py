@@ -35,6 +35,7 @@ def fetched(cache: tmpcache.Cache) -> Path:
 
 
 def edit(path: Path, data: bytes) -> None:
+    path = Path(str(path))  # a cached file refuses
     path.chmod(0o600)
     path.write_bytes(data)
     path.chmod(0o444)
