@@ -43,6 +43,7 @@ LAYERS = """
     cache
     __init__
     coroutines
+    integrations
     testing, cli.output
     cli.errors, cli.filters, cli.files
     cli.progress, cli.state
