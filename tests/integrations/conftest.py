@@ -20,7 +20,10 @@ def make_fs(root: Path, bucket: Bucket) -> Iterator[MakeFs]:
     """Make file systems over the cache directory `root`, with more options if given."""
 
     def make(**options: Any) -> TmpCacheFileSystem:
-        return fsspec.filesystem("tmpcache", **{"root": str(root), "quota": "256 MiB", **options})
+        fs: TmpCacheFileSystem = fsspec.filesystem(
+            "tmpcache", **{"root": str(root), "quota": "256 MiB", **options}
+        )
+        return fs
 
     yield make
     for fs in TmpCacheFileSystem._cache.values():

@@ -19,6 +19,8 @@ class KeptListings:
     def __init__(self, is_on: bool) -> None:
         self._is_on = is_on
         self._found: dict[str, tuple[float, list[Info]]] = {}
+        #: The names of the objects in the last listing, however old it is.
+        self.last_files: frozenset[str] = frozenset()
 
     def get(self, cache: Cache, path: str) -> list[Info] | None:
         """Return copies of the entries; None if S3 has to be asked."""
@@ -31,6 +33,7 @@ class KeptListings:
         """Call what asks S3, and keep what it returns."""
         at = cache._clock()
         found = listed()
+        self.last_files = frozenset(info["name"] for info in found if info["type"] == "file")
         if self._is_on and cache._settings["max_age"] > 0:
             if len(self._found) >= _MAX_LISTINGS:
                 self.clear()
@@ -40,3 +43,4 @@ class KeptListings:
     def clear(self) -> None:
         """Drop all of them."""
         self._found.clear()
+        self.last_files = frozenset()

@@ -20,6 +20,15 @@ class Names(CachedObjects):
         path = self._strip_protocol(path)
         return self._known(path) or self._asked(path)
 
+    def isdir(self, path: Any) -> bool:
+        """Return whether there is something below a path.
+
+        What was an object in the last listing is none: fsspec asks this about each file that
+        matches a pattern, right after it has listed them.
+        """
+        path = self._strip_protocol(path)
+        return path not in self._kept.last_files and bool(super().isdir(path))
+
     def ls(self, path: Any, detail: bool = True, refresh: bool = False, **kwargs: Any) -> list[Any]:
         """List what is directly in a directory or bucket; the buckets for "".
 
