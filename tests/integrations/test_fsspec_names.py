@@ -10,7 +10,7 @@ from integrations.conftest import MakeFs
 from tmpcache import AccessDeniedError, Cache, ConfigError, ObjectNotFoundError
 from tmpcache.integrations.fsspec import TmpCacheFileSystem
 from tmpcache.testing import Bucket, Clock
-from tmpcache.testing.faults import Fault
+from tmpcache.testing.faults import ACCESS_DENIED
 
 
 def sent(bucket: Bucket) -> list[str]:
@@ -131,7 +131,7 @@ def test_errors_are_those_of_tmpcache_and_the_builtins(
         with pytest.raises(FileNotFoundError) as caught:
             call("models/none")
         assert isinstance(caught.value, ObjectNotFoundError)
-    tree.inject("a.txt", Fault(status=403, code="AccessDenied"))
+    tree.inject("a.txt", ACCESS_DENIED)
     with pytest.raises(PermissionError) as denied:
         fs.open("models/a.txt")
     assert isinstance(denied.value, AccessDeniedError)

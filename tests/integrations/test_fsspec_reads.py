@@ -121,6 +121,21 @@ def test_open_local_keeps_a_bounded_number_of_files(
     assert fs.release() == 3  # all of one call
 
 
+def test_files_that_open_local_keeps_make_room_for_later_ones(
+    make_fs: MakeFs, bucket: Bucket
+) -> None:
+    fs = make_fs(quota="2 MiB")
+    for key in ("1", "2", "3", "4"):
+        bucket.put(key, key.encode() * 700_000)
+    fs.open_local("models/1")
+    paths = fs.open_local(["models/2", "models/3"])
+    assert isinstance(paths, list)
+    assert [Path(path).stat().st_size for path in paths] == [700_000] * 2
+    with fs.open("models/4") as file:
+        assert file.size == 700_000
+    assert fs.release() == 0
+
+
 def test_many_files_are_opened_with_their_compression_and_as_text(
     fs: TmpCacheFileSystem, bucket: Bucket
 ) -> None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from fsspec.implementations.chained import ChainedFileSystem
 from fsspec.utils import stringify_path
 
+from ...errors import FetchManyError, QuotaExceededError
 from .kept_listings import KeptListings
 from .listing import Listing
 from .options import shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    from collections.abc import Callable, Mapping
+    from typing import Any, TypeVar
 
     from ...cache import Cache
     from ...cached_file import CachedFile
+
+    T = TypeVar("T")
 
 #: Prefixes of a path that name the same object.
 _PREFIXES = ("tmpcache::", "tmpcache://", "s3://", "s3a://")
@@ -75,4 +78,16 @@ class CachedObjects(ChainedFileSystem):  # type: ignore[misc] # fsspec has no ty
         bucket, key, version_id = self._split(path)
         if not key:
             raise IsADirectoryError(f"{path!r} names a bucket: give bucket/key")
-        return self.cache.fetch(bucket, key, version_id=version_id)
+        return self._with_room(lambda: self.cache.fetch(bucket, key, version_id=version_id))
+
+    def _with_room(self, call: Callable[[], T]) -> T:
+        """Return what `call` returns; where it finds no room, end the oldest of the kept leases."""
+        while True:
+            try:
+                return call()
+            except (QuotaExceededError, FetchManyError) as error:
+                is_full = not isinstance(error, FetchManyError) or error.subgroup(
+                    QuotaExceededError
+                )
+                if not (is_full and self._shared.kept.drop_oldest()):
+                    raise

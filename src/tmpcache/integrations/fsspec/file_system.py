@@ -74,7 +74,8 @@ class TmpCacheFileSystem(Names, Writes):
         """Open the files of ``with fsspec.open_files(…)``: several threads fetch them.
 
         Their leases stay after they are closed, as ``fsspec.open_local`` returns their paths only
-        then: those of the last 1,000 files, until :meth:`release`.
+        then: those of the last 1,000 files, or as many as there is room for, until
+        :meth:`release`.
         """
         plain = [one for one in open_files if one.mode == "rb" and one.compression is None]
         paths = [self._strip_protocol(one.path) for one in plain]
@@ -91,7 +92,8 @@ class TmpCacheFileSystem(Names, Writes):
     def open_local(self, path: str | list[str]) -> str | list[str]:
         """Return the path of a local copy, or several; :meth:`release` ends their leases.
 
-        As ``fsspec.open_local(url)``. The copies of the last 1,000 paths stay until then.
+        As ``fsspec.open_local(url)``. The copies of the last 1,000 paths stay until then, or as
+        many as there is room for: the oldest leases end where a later file needs it.
         """
         paths = self._strip_protocol(path if isinstance(path, list) else [path])
         files = self._fetch_many(paths)
@@ -114,7 +116,10 @@ class TmpCacheFileSystem(Names, Writes):
         for path in paths:
             bucket, key, _ = self._split(path)
             keys.setdefault(bucket, []).append(key)
-        fetched = {bucket: iter(self.cache.fetch_many(bucket, keys[bucket])) for bucket in keys}
+        fetched = {
+            bucket: iter(self._with_room(partial(self.cache.fetch_many, bucket, keys[bucket])))
+            for bucket in keys
+        }
         return [next(fetched[self._split(path)[0]]) for path in paths]
 
     def cat_file(

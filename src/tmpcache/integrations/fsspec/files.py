@@ -32,6 +32,9 @@ class CachedReader(io.BufferedReader):
         super().close()
         self.cached = None
 
+    def __del__(self) -> None:
+        self.close()  # without a ResourceWarning: libraries leave the closing of files to fsspec
+
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         return _reopened, (self.fs, self.path, self.tell())
 

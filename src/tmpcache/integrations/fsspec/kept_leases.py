@@ -26,23 +26,26 @@ class KeptLeases:
 
     def keep(self, files: Sequence[CachedFile]) -> None:
         """Keep the leases of one call, and drop those of the oldest calls if there are too many."""
+        if not files:
+            return
         self._calls.append(files)
         kept = [len(call) for call in list(self._calls)]
         total = sum(kept)
         for count in kept[:-1]:
             if total <= MAX_KEPT:
                 return
-            self._drop_oldest()
+            self.drop_oldest()
             total -= count
 
     def release(self) -> int:
         """End all of these leases; return how many they were."""
         count = 0
         while self._calls:
-            count += self._drop_oldest()
+            count += self.drop_oldest()
         return count
 
-    def _drop_oldest(self) -> int:
+    def drop_oldest(self) -> int:
+        """End the leases of the oldest call; return how many they were."""
         try:
             files = self._calls.popleft()
         except IndexError:  # another thread was faster

@@ -90,8 +90,9 @@ class Writes(CachedObjects):
         if not key:
             raise IsADirectoryError(f"{path!r} names a bucket: give bucket/key")
         condition = "*" if create else None
+        options: Any = {"if_none_match": condition, "content_type": content_type}
         try:
-            self.cache.put(bucket, key, source, if_none_match=condition, content_type=content_type)
+            self._with_room(lambda: self.cache.put(bucket, key, source, **options))
         except ObjectChangedError as error:
             if create:
                 raise FileExistsError(f"{path} exists: {error}") from error
