@@ -111,6 +111,17 @@ def test_listings_are_kept_for_max_age_and_until_the_next_write(
     assert sent(tree) == ["GET LIST"]
 
 
+def test_a_listing_is_for_the_credentials_that_were_allowed_to_list(
+    patient: TmpCacheFileSystem, tree: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient.ls("models/dir")
+    sent(tree)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody-else")
+    patient.cache.close()  # whose next request reads the environment anew
+    patient.ls("models/dir")
+    assert sent(tree) == ["GET LIST"]
+
+
 def test_buckets_are_directories(fs: TmpCacheFileSystem, tree: Bucket) -> None:
     tree.server.bucket("other")
     assert fs.ls("", detail=False) == ["models", "other"]

@@ -9,6 +9,7 @@ from functools import partial
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.utils import isfilelike
 
+from ...common.interruption import reraise_from_handler
 from ...errors import ObjectNotFoundError
 from .files import CachedReader, Upload
 from .names import Names
@@ -143,6 +144,7 @@ class TmpCacheFileSystem(Names, Writes):
             try:
                 files[path] = self._fetch(path)
             except Exception as error:
+                reraise_from_handler(error)
                 if on_error != "return":
                     raise
                 files[path] = error
