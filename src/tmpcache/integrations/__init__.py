@@ -1,1 +1,1 @@
-"""Other libraries: what each takes of tmpcache's events. Each is imported when it is used."""
+"""What other libraries use tmpcache through, and what they take of its events."""
