@@ -41,5 +41,6 @@ clean:
 
 $(VENV)/%.stamp: pyproject.toml
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --editable ".[$*]"
+	$(RUN) -m pip install --quiet --upgrade "pip>=25.1" # knows dependency groups
+	$(RUN) -m pip install --quiet --editable . --group $*
 	touch $@
