@@ -11,7 +11,7 @@ try:
 except ModuleNotFoundError:
     sys.exit("The commands need click and rich: pip install -e '.[demo]'.")
 
-from examples.check_scanner.receive import PREFIX
+from .receive import PREFIX
 
 #: Fewest checks that every act of the demo has some of.
 FEWEST = 5
@@ -36,7 +36,7 @@ FEWEST = 5
 def main(context: click.Context, checks: int, output: Path) -> None:
     """Read, decide and record bank checks; without a command: the demo, on a local S3."""
     if context.invoked_subcommand is None:
-        from examples.check_scanner.demo import run
+        from .demo import run
 
         context.exit(run(checks, output.absolute()))
 
@@ -53,7 +53,7 @@ def read(context: click.Context, as_json: bool, file: tuple[str, ...]) -> None:
 
     The exit status is 1 if a file could not be opened, else 0, whatever was found.
     """
-    from examples.check_scanner.files import run
+    from .files import run
 
     context.exit(run(file, as_json))
 
@@ -82,7 +82,7 @@ def batch(
     """
     if scheduler and workers:
         raise click.UsageError("Give --scheduler or --workers: a cluster has its own workers.")
-    from examples.check_scanner.batch import run_batch
+    from .batch import run_batch
 
     context.exit(run_batch(bucket, prefix, scheduler, workers))
 
@@ -92,7 +92,7 @@ def batch(
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def model(version: str, file: Path) -> None:
     """Draw the recogniser's model into FILE, for the bucket with models."""
-    from examples.check_scanner.model import PIXELS_PER_MODULE, build
+    from .model import PIXELS_PER_MODULE, build
 
     file.write_bytes(build(version, PIXELS_PER_MODULE))
 

@@ -15,13 +15,13 @@ from typing import Any
 
 from PIL import Image
 
-from examples.check_scanner import reader
-from examples.check_scanner.effort import open_upload
-from examples.check_scanner.errors import BadImageError
-from examples.check_scanner.money import dollars
-from examples.check_scanner.quoted import quoted
-from examples.check_scanner.reader import ReadLine
-from examples.check_scanner.reading import Decision
+from . import reader
+from .effort import open_upload
+from .errors import BadImageError
+from .money import dollars
+from .quoted import quoted
+from .reader import ReadLine
+from .reading import Decision
 
 _EMPTY: dict[str, Any] = {
     "routing": None,

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from examples.check_scanner import e13b
-from examples.check_scanner.micr.bank import MARGIN, Bank, prepare
+from . import e13b
+from .micr.bank import MARGIN, Bank, prepare
 
 #: As fine as the recogniser can use.
 PIXELS_PER_MODULE = 4

@@ -15,8 +15,9 @@ from tempfile import TemporaryDirectory
 from PIL import Image
 
 import tmpcache
-from examples.check_scanner import micr, model
-from examples.check_scanner.reading import Decision, Field, Reading
+
+from . import micr, model
+from .reading import Decision, Field, Reading
 
 #: What reads the MICR line, and what reads the amount in figures.
 ReadLine = Callable[[Image.Image], Reading]
@@ -49,7 +50,7 @@ def built_here() -> ReadLine:
 
 def courtesy() -> ReadAmount | None:
     """What reads the amount in figures; None if its libraries are not installed."""
-    from examples.check_scanner import courtesy as figures
+    from . import courtesy as figures
 
     return figures.read_amount if figures.available() else None
 

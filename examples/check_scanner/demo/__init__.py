@@ -13,6 +13,6 @@ def run(checks: int, output: Path) -> int:
     """Run the demo with that many checks, and write its page."""
     if importlib.util.find_spec("awslambdaric") is None:
         raise SystemExit("The demo needs awslambdaric (Linux only): pip install -e '.[demo]'.")
-    from examples.check_scanner.demo.show import show
+    from .show import show
 
     return show(checks, output)

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from examples.check_scanner import model, tables
-from examples.check_scanner.demo.cloud import Cloud, Function, Visit, function
-from examples.check_scanner.demo.uploads import Sent
+from .. import model, tables
+from .cloud import Cloud, Function, Visit, function
+from .uploads import Sent
 
 FIRST, SECOND = "e13b-1", "e13b-2"
 #: Seconds: the function's own default, and one that a demo can wait for.

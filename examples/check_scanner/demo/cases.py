@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from examples.check_scanner.demo.acts import Play
-from examples.check_scanner.demo.cloud import Cloud
-from examples.check_scanner.demo.uploads import Sent
-from examples.check_scanner.reading import Field, Reading
-from examples.check_scanner.result import State
+from ..reading import Field, Reading
+from ..result import State
+from .acts import Play
+from .cloud import Cloud
+from .uploads import Sent
 
 #: The fields of a MICR line.
 FIELDS = ("routing", "account", "serial", "amount")

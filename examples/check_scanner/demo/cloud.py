@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from moto.ses.models import ses_backends
 
-from examples.check_scanner import tables
-from examples.check_scanner.demo.uploads import Sent
-from examples.check_scanner.records import Records
 from tmpcache.testing import LambdaHarness, S3Server
+
+from .. import tables
+from ..records import Records
+from .uploads import Sent
 
 if TYPE_CHECKING:
     from tmpcache.testing import Request

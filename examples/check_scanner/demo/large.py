@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from examples.check_scanner.demo.cloud import MODELS, Cloud, Function, function
-from examples.check_scanner.demo.distance import distant
+from .cloud import MODELS, Cloud, Function, function
+from .distance import distant
 
 KEY = "large.npy"
 #: Bytes.

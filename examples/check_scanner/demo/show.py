@@ -8,18 +8,19 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from examples.check_scanner.demo import uploads
-from examples.check_scanner.demo.acts import play
-from examples.check_scanner.demo.cases import cases
-from examples.check_scanner.demo.cloud import running
-from examples.check_scanner.demo.distance import LATENCY
-from examples.check_scanner.demo.large import SIZE, starts
-from examples.check_scanner.demo.promises import promises
-from examples.check_scanner.demo.table import WIDTH, milliseconds, size, table
-from examples.check_scanner.demo.uploads import Sent
-from examples.check_scanner.page import Story, write
-from examples.check_scanner.result import State
 from tmpcache.testing import FunctionError, InitError
+
+from ..page import Story, write
+from ..result import State
+from . import uploads
+from .acts import play
+from .cases import cases
+from .cloud import running
+from .distance import LATENCY
+from .large import SIZE, starts
+from .promises import promises
+from .table import WIDTH, milliseconds, size, table
+from .uploads import Sent
 
 
 def show(count: int, output: Path) -> int:

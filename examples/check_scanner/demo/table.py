@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import humanize
 from rich.table import Table
 
-from examples.check_scanner.demo.acts import Act
-from examples.check_scanner.result import State
+from ..result import State
+from .acts import Act
 
 _HEAD = (
     "",

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from examples.check_scanner.micr import trust
-from examples.check_scanner.micr.grey import colours, split
-from examples.check_scanner.micr.line import see
-from examples.check_scanner.reading import Reading
+from ..reading import Reading
+from . import trust
+from .grey import colours, split
+from .line import see
 
 if TYPE_CHECKING:  # the model is made ready by `micr.bank`
-    from examples.check_scanner.model import Model
+    from ..model import Model
 
 
 def read(model: Model, image: Image.Image) -> Reading:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from examples.check_scanner.micr.arrays import Grey, Ink
+from .arrays import Grey, Ink
 
 #: Modules of white around a glyph that count as part of its shape.
 MARGIN = 1

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from examples.check_scanner import e13b
-from examples.check_scanner.micr.arrays import Floats, Grey, Indices, Ink
-from examples.check_scanner.micr.bank import BLURS, FINE, HEIGHT, MARGIN, WIDTH, Bank
-from examples.check_scanner.micr.locate import PITCH
-from examples.check_scanner.micr.pens import black
-from examples.check_scanner.micr.track import Track
+from .. import e13b
+from .arrays import Floats, Grey, Indices, Ink
+from .bank import BLURS, FINE, HEIGHT, MARGIN, WIDTH, Bank
+from .locate import PITCH
+from .pens import black
+from .track import Track
 
 # How far a character is looked for around its place, in pixels of the fine grid: the standard lets
 # it be 0.8 modules off along the line and half a module in height.

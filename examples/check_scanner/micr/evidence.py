@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from examples.check_scanner.micr.arrays import Flags, Floats, Ink
-from examples.check_scanner.micr.bank import FINE, Bank
-from examples.check_scanner.micr.cells import Cells
+from .arrays import Flags, Floats, Ink
+from .bank import FINE, Bank
+from .cells import Cells
 
 # What a pixel of unexplained ink costs, missing ink costing 1: strictly, and if it may be a pen's,
 # when more than a share of full ink costs no more.

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from examples.check_scanner.e13b import AMOUNT, CHARACTERS, DASH, ON_US, TRANSIT
-from examples.check_scanner.micr.arrays import Flags, Floats, Indices
+from ..e13b import AMOUNT, CHARACTERS, DASH, ON_US, TRANSIT
+from .arrays import Flags, Floats, Indices
 
 DIGITS = np.array([CHARACTERS.index(digit) for digit in "0123456789"])
 _TRANSIT, _AMOUNT, _ON_US, _DASH = (CHARACTERS.index(c) for c in (TRANSIT, AMOUNT, ON_US, DASH))

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from examples.check_scanner import e13b
-from examples.check_scanner.micr import bank as banks
-from examples.check_scanner.micr.arrays import Flags, Floats, Grey, Indices, Ink
-from examples.check_scanner.micr.bank import COARSE, Bank
-from examples.check_scanner.micr.cells import spreads
-from examples.check_scanner.micr.pens import black
-from examples.check_scanner.micr.track import Track
+from .. import e13b
+from . import bank as banks
+from .arrays import Flags, Floats, Grey, Indices, Ink
+from .bank import COARSE, Bank
+from .cells import spreads
+from .pens import black
+from .track import Track
 
 _COUNT = len(e13b.CHARACTERS)
 

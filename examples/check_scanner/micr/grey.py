@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from examples.check_scanner.micr.arrays import Colours, Grey
+from .arrays import Colours, Grey
 
 
 def colours(image: Image.Image) -> Colours:

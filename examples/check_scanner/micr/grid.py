@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from examples.check_scanner import e13b
-from examples.check_scanner.micr import robust
-from examples.check_scanner.micr.arrays import Floats, Indices
-from examples.check_scanner.micr.find import Glimpse
-from examples.check_scanner.micr.locate import PITCH
-from examples.check_scanner.micr.track import Track, fitted
+from .. import e13b
+from . import robust
+from .arrays import Floats, Indices
+from .find import Glimpse
+from .locate import PITCH
+from .track import Track, fitted
 
 # What a character may be off its place when seen from its neighbour, as a share of the pitch.
 _LOOSE = 0.2

@@ -5,19 +5,19 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from examples.check_scanner import e13b
-from examples.check_scanner.micr.arrays import Floats, Grey
-from examples.check_scanner.micr.bank import BLURS, WEIGHTS, WIDTH, Bank
-from examples.check_scanner.micr.cells import Cells, cells, same_places
-from examples.check_scanner.micr.evidence import Evidence, weighed
-from examples.check_scanner.micr.fields import AMOUNT_LENGTH, ON_US_LENGTH, TRANSIT_LENGTH
-from examples.check_scanner.micr.find import glimpse
-from examples.check_scanner.micr.grey import fit
-from examples.check_scanner.micr.grid import Line, Parts, fields_of, with_amount
-from examples.check_scanner.micr.locate import HEIGHT, PITCH
-from examples.check_scanner.micr.refine import refined
-from examples.check_scanner.micr.search import Look, Planes, search
-from examples.check_scanner.micr.track import Track
+from .. import e13b
+from .arrays import Floats, Grey
+from .bank import BLURS, WEIGHTS, WIDTH, Bank
+from .cells import Cells, cells, same_places
+from .evidence import Evidence, weighed
+from .fields import AMOUNT_LENGTH, ON_US_LENGTH, TRANSIT_LENGTH
+from .find import glimpse
+from .grey import fit
+from .grid import Line, Parts, fields_of, with_amount
+from .locate import HEIGHT, PITCH
+from .refine import refined
+from .search import Look, Planes, search
+from .track import Track
 
 # The longer side of the picture in which the line is looked for: 8.5 inches at 190 dpi.
 _LONGEST = 1600

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from examples.check_scanner import e13b
-from examples.check_scanner.micr import robust
-from examples.check_scanner.micr.arrays import Floats, Grey, Indices, Ink
+from .. import e13b
+from . import robust
+from .arrays import Floats, Grey, Indices, Ink
 
 #: Glyph height and pitch in modules, and pitch over height: 1.068.
 HEIGHT = float(e13b.GLYPH_HEIGHT)

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from examples.check_scanner.micr.arrays import Colours, Floats, Indices
-from examples.check_scanner.micr.line import Group, View
-from examples.check_scanner.micr.locate import HEIGHT, PITCH
+from .arrays import Colours, Floats, Indices
+from .line import Group, View
+from .locate import HEIGHT, PITCH
 
 # Where a position is looked at, in modules from its left and from the glyphs' tops: where all
 # characters stand, and above and below, where none does.

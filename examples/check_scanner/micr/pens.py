@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from examples.check_scanner.micr.arrays import Grey, Ink
-from examples.check_scanner.micr.track import Track, inked, strip
+from .arrays import Grey, Ink
+from .track import Track, inked, strip
 
 # Colour is how much more ink the luminance shows than the value: as much as this is grain or the
 # JPEG's, and a pen leaves as much as that somewhere, on at least this share of a strip.

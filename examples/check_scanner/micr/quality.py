@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from examples.check_scanner.micr import fields, paper
-from examples.check_scanner.micr.arrays import Colours, Flags, Floats, Indices
-from examples.check_scanner.micr.fields import Parsed
-from examples.check_scanner.micr.line import Seen
-from examples.check_scanner.micr.verdict import NOTHING, Verdict
+from . import fields, paper
+from .arrays import Colours, Flags, Floats, Indices
+from .fields import Parsed
+from .line import Seen
+from .verdict import NOTHING, Verdict
 
 # Levels of 255 by which what looks empty may be brighter or darker than paper. In 33 pictures with
 # digits under glare, a thumb or beyond an edge it was 20 to 94; on 200 good photos 5 and 7.

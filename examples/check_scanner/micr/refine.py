@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from examples.check_scanner.micr.arrays import Floats, Grey, Ink
-from examples.check_scanner.micr.bank import FINE, HEIGHT, MARGIN, WIDTH, Bank
-from examples.check_scanner.micr.grid import Line
-from examples.check_scanner.micr.locate import PITCH
-from examples.check_scanner.micr.pens import black
-from examples.check_scanner.micr.track import Track
+from .arrays import Floats, Grey, Ink
+from .bank import FINE, HEIGHT, MARGIN, WIDTH, Bank
+from .grid import Line
+from .locate import PITCH
+from .pens import black
+from .track import Track
 
 _ROUNDS = 2
 _AIR = 2.0

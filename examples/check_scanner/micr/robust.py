@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from examples.check_scanner.micr.arrays import Floats
+from .arrays import Floats
 
 
 def fitted(x: Floats, y: Floats, order: int, scale: float, trust: Floats | None = None) -> Floats:

@@ -5,7 +5,7 @@ from itertools import combinations, product
 
 import numpy as np
 
-from examples.check_scanner.micr.arrays import Flags, Floats
+from .arrays import Flags, Floats
 
 #: First two digits: government, Federal Reserve districts, thrifts, electronic, traveler's checks.
 PREFIXES = (range(0, 1), range(1, 13), range(21, 33), range(61, 73), range(80, 81))

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from examples.check_scanner import e13b
-from examples.check_scanner.micr.arrays import Flags, Floats, Grey
-from examples.check_scanner.micr.bank import WIDTH, Bank
-from examples.check_scanner.micr.find import Glimpse, glimpse
-from examples.check_scanner.micr.locate import HEIGHT, PITCH, Row, blobs, rows
-from examples.check_scanner.micr.track import Track, from_row, turned
+from .. import e13b
+from .arrays import Flags, Floats, Grey
+from .bank import WIDTH, Bank
+from .find import Glimpse, glimpse
+from .locate import HEIGHT, PITCH, Row, blobs, rows
+from .track import Track, from_row, turned
 
 #: Value and luminance, as `grey.planes` returns them.
 Planes = tuple[Grey, Grey]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from examples.check_scanner.micr.arrays import Floats, Grey, Ink
-from examples.check_scanner.micr.locate import HEIGHT, PITCH, Row
+from .arrays import Floats, Grey, Ink
+from .locate import HEIGHT, PITCH, Row
 
 #: Degrees of the polynomials: along the line, and of the way down. A straight line seen in
 #: perspective needs the second degree, bent paper more.

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from examples.check_scanner.e13b import AMOUNT, CHARACTERS, GLYPH_HEIGHT, ON_US
-from examples.check_scanner.micr import fields, quality, routing
-from examples.check_scanner.micr.arrays import Colours, Indices
-from examples.check_scanner.micr.fields import Found, Parsed
-from examples.check_scanner.micr.line import Group, Seen
-from examples.check_scanner.micr.locate import PITCH
-from examples.check_scanner.micr.verdict import NOTHING, Verdict, verdict
-from examples.check_scanner.reading import Decision, Field, Point, Reading
+from ..e13b import AMOUNT, CHARACTERS, GLYPH_HEIGHT, ON_US
+from ..reading import Decision, Field, Point, Reading
+from . import fields, quality, routing
+from .arrays import Colours, Indices
+from .fields import Found, Parsed
+from .line import Group, Seen
+from .locate import PITCH
+from .verdict import NOTHING, Verdict, verdict
 
 _NONE = Field(None, 0.0)
 # Indices right of a serial that have to be seen empty: only blanks end it.

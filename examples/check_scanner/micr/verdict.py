@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from examples.check_scanner.e13b import CHARACTERS
-from examples.check_scanner.micr.arrays import Flags, Floats, Indices
-from examples.check_scanner.micr.cells import Cells
-from examples.check_scanner.micr.evidence import Evidence
+from ..e13b import CHARACTERS
+from .arrays import Flags, Floats, Indices
+from .cells import Cells
+from .evidence import Evidence
 
 #: Index of what is empty: one more than the last character's.
 NOTHING = len(CHARACTERS)

@@ -12,18 +12,18 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from examples.check_scanner.demo.acts import Act
-from examples.check_scanner.demo.cases import Case
-from examples.check_scanner.demo.cloud import Mail
-from examples.check_scanner.demo.distance import LATENCY, RATE
-from examples.check_scanner.demo.large import SIZE, Start
-from examples.check_scanner.demo.promises import Promise
-from examples.check_scanner.demo.table import milliseconds, size
-from examples.check_scanner.money import dollars
-from examples.check_scanner.page import chart
-from examples.check_scanner.page.picture import shot
-from examples.check_scanner.quoted import quoted
-from examples.check_scanner.result import State
+from ..demo.acts import Act
+from ..demo.cases import Case
+from ..demo.cloud import Mail
+from ..demo.distance import LATENCY, RATE
+from ..demo.large import SIZE, Start
+from ..demo.promises import Promise
+from ..demo.table import milliseconds, size
+from ..money import dollars
+from ..quoted import quoted
+from ..result import State
+from . import chart
+from .picture import shot
 
 _LABELS = {
     "routing": "Routing",

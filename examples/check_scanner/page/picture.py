@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from examples.check_scanner.demo.cases import FIELDS, Case
-from examples.check_scanner.effort import open_upload
-from examples.check_scanner.errors import BadImageError
+from ..demo.cases import FIELDS, Case
+from ..effort import open_upload
+from ..errors import BadImageError
 
 #: Pixels that pictures on the page are wide, and that enlarged lines are at most.
 WIDTH, LINE_WIDTH = 680, 1_000

@@ -6,9 +6,9 @@
 >>> photo = specimen.sample(7, "mobile")  # photo.image, photo.upload, photo.truth
 """
 
-from examples.check_scanner.specimen.draw import DPI, SIZE, draw, draw_jpeg
-from examples.check_scanner.specimen.invent import Check, check_digit, invent, vary
-from examples.check_scanner.specimen.samples import TIERS, Sample, Truth, sample
+from .draw import DPI, SIZE, draw, draw_jpeg
+from .invent import Check, check_digit, invent, vary
+from .samples import TIERS, Sample, Truth, sample
 
 __all__ = [
     "DPI",

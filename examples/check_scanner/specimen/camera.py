@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from examples.check_scanner.specimen.paper import Sheet
+from .paper import Sheet
 
 Light = NDArray[np.float32]
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from examples.check_scanner import e13b
-from examples.check_scanner.specimen import form, paper
-from examples.check_scanner.specimen.camera import grain
-from examples.check_scanner.specimen.invent import Check
-from examples.check_scanner.specimen.magnetic import Press, print_line
+from .. import e13b
+from . import form, paper
+from .camera import grain
+from .invent import Check
+from .magnetic import Press, print_line
 
 DPI = 200
 SIZE = (1200, 550)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from examples.check_scanner.specimen.paper import Sheet
+from .paper import Sheet
 
 
 def jpeg(picture: Sheet, quality: int, dpi: int | None) -> bytes:

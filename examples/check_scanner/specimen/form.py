@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from examples.check_scanner.specimen.hand import Pen
-from examples.check_scanner.specimen.invent import Check
+from .hand import Pen
+from .invent import Check
 
 #: Lengths below are in 1/200 inch, on a personal check of 1200 x 550.
 _UNIT = 1 / 200

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from random import Random
 
-from examples.check_scanner.specimen.layout import PERSONAL, Layout, any_layout
+from .layout import PERSONAL, Layout, any_layout
 
 _FIRST = "Ada|Celia|Dorian|Edda|Fenn|Greta|Hollis|Ines|Jory|Kit|Lena|Milo|Nora|Orin|Petra"
 _LAST = "Amberly|Calloway|Dunmore|Elkins|Fairweather|Grayling|Hartsock|Ivers|Juniper"

@@ -20,9 +20,9 @@ from random import Random
 import numpy as np
 from PIL import Image
 
-from examples.check_scanner.specimen import camera, encode, paper, wear
-from examples.check_scanner.specimen.draw import PENS, draw_sheet
-from examples.check_scanner.specimen.invent import Check, vary
+from . import camera, encode, paper, wear
+from .draw import PENS, draw_sheet
+from .invent import Check, vary
 
 TIERS = ("clean", "scan", "mobile", "hard")
 

@@ -5,10 +5,10 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from examples.check_scanner.specimen.draw import Making
-from examples.check_scanner.specimen.glyphs import Face
-from examples.check_scanner.specimen.hand import Pen
-from examples.check_scanner.specimen.magnetic import Press
+from .draw import Making
+from .glyphs import Face
+from .hand import Pen
+from .magnetic import Press
 
 #: 0.038 mm, by which the standard lets an edge lie elsewhere, in modules of 0.33 mm.
 _EDGE = 0.038 / 0.3302
