@@ -9,7 +9,7 @@ from pathlib import Path
 try:
     import click
 except ModuleNotFoundError:
-    sys.exit("The commands need click and rich: pip install -e '.[demo]'.")
+    sys.exit("The commands need click and rich: pip install 'tmpcache[demo]'.")
 
 from .receive import PREFIX
 
@@ -98,4 +98,4 @@ def model(version: str, file: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(prog_name="python -m examples.check_scanner")
+    main(prog_name=f"python -m {__package__}")

@@ -1,4 +1,4 @@
-"""``python -m examples.check_scanner batch``: a whole backlog, on all cores or many machines.
+"""The command ``batch``: a whole backlog, on all cores or many machines.
 
 What is under ``incoming/`` is what is still to be done, so a batch keeps no notes of its own: kill
 it and start it again, and it goes on with what is left. Each upload goes through

@@ -1,4 +1,4 @@
-"""``python -m examples.check_scanner read FILE…``: check images on disk, without any service.
+"""The command ``read FILE…``: check images on disk, without any service.
 
 Says of each file what the recogniser made of it. With ``--json``, one object per line: ``file``,
 ``decision`` (``accept``, ``review`` or ``reject``; ``error`` if the file cannot be opened, for then
