@@ -36,7 +36,7 @@ FEWEST = 5
 def main(context: click.Context, checks: int, output: Path) -> None:
     """Read, decide and record bank checks; without a command: the demo, on a local S3."""
     if context.invoked_subcommand is None:
-        from .demo import run
+        from examples.check_demo import run
 
         context.exit(run(checks, output.absolute()))
 

@@ -23,7 +23,8 @@ from support.cloud import BUCKET, MODELS, PREFIX, SENDER, Cloud, Late, running
 from support.processes import spawn
 from werkzeug.wrappers import Response
 
-from examples.check_scanner import batch, handler, model, specimen
+from examples.check_demo import specimen
+from examples.check_scanner import batch, handler, model
 from examples.check_scanner.__main__ import main
 from examples.check_scanner.notify import LEASE
 from examples.check_scanner.receive import PREFIX as INCOMING

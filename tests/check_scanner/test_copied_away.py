@@ -15,8 +15,9 @@ from support.cloud import BUCKET, MODELS, PREFIX, SENDER, Cloud, running
 from support.scanner import announce
 
 import tmpcache
+from examples.check_demo import specimen
 from examples.check_scanner import __file__ as scanner
-from examples.check_scanner import model, specimen
+from examples.check_scanner import model
 from examples.check_scanner.receive import PREFIX as INCOMING
 from examples.check_scanner.receive import Upload
 from tmpcache.testing import LambdaHarness

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 from support.scanner import bomb, drawing, reading
 
-from examples.check_scanner import files, model, specimen
+from examples.check_demo import specimen
+from examples.check_scanner import files, model
 from examples.check_scanner.reading import Field
 
 ROOT = Path(__file__).parents[2]

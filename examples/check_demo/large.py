@@ -15,7 +15,7 @@ from .distance import distant
 KEY = "large.npy"
 #: Bytes.
 SIZE = 50_000_000
-_HANDLER = "examples.check_scanner.demo.large_function.handler"
+_HANDLER = "examples.check_demo.large_function.handler"
 
 _HOUR = 3600.0
 

@@ -12,16 +12,17 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ..demo.acts import Act
-from ..demo.cases import Case
-from ..demo.cloud import Mail
-from ..demo.distance import LATENCY, RATE
-from ..demo.large import SIZE, Start
-from ..demo.promises import Promise
-from ..demo.table import milliseconds, size
-from ..money import dollars
-from ..quoted import quoted
-from ..result import State
+from examples.check_scanner.money import dollars
+from examples.check_scanner.quoted import quoted
+from examples.check_scanner.result import State
+
+from ..acts import Act
+from ..cases import Case
+from ..cloud import Mail
+from ..distance import LATENCY, RATE
+from ..large import SIZE, Start
+from ..promises import Promise
+from ..table import milliseconds, size
 from . import chart
 from .picture import shot
 

@@ -10,10 +10,11 @@ from urllib.parse import quote_plus
 
 from PIL import Image, ImageDraw
 
-from .. import specimen
-from ..receive import PREFIX
-from ..result import State
-from ..specimen import Check, Sample, Truth, check_digit
+from examples.check_scanner.receive import PREFIX
+from examples.check_scanner.result import State
+
+from . import specimen
+from .specimen import Check, Sample, Truth, check_digit
 
 #: Tiers in turn: of 15 checks, 4 are clean, 4 scans, 5 photographs and 2 hard ones.
 _TURNS = "clean mobile scan mobile clean scan hard mobile scan clean mobile scan hard clean mobile"

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from .. import model, tables
+from examples.check_scanner import model, tables
+
 from .cloud import Cloud, Function, Visit, function
 from .uploads import Sent
 

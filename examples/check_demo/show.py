@@ -8,16 +8,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from examples.check_scanner.result import State
 from tmpcache.testing import FunctionError, InitError
 
-from ..page import Story, write
-from ..result import State
 from . import uploads
 from .acts import play
 from .cases import cases
 from .cloud import running
 from .distance import LATENCY
 from .large import SIZE, starts
+from .page import Story, write
 from .promises import promises
 from .table import WIDTH, milliseconds, size, table
 from .uploads import Sent

@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..decide import identity
-from ..receive import PREFIX as INCOMING
-from ..result import State
+from examples.check_scanner.decide import identity
+from examples.check_scanner.receive import PREFIX as INCOMING
+from examples.check_scanner.result import State
+
 from .acts import FIRST, SECOND, Play, everything
 from .cases import Case
 from .cloud import QUOTA, Cloud

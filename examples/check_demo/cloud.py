@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from moto.ses.models import ses_backends
 
+from examples.check_scanner import tables
+from examples.check_scanner.records import Records
 from tmpcache.testing import LambdaHarness, S3Server
 
-from .. import tables
-from ..records import Records
 from .uploads import Sent
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ PREFIX, SENDER = "checks-", "deposits@bank.example"
 #: goes, the model stays.
 QUOTA = 8_000_000
 
-_SOURCES = Path(__file__).parents[3]
+_SOURCES = Path(__file__).parents[2]
 _HANDLER = "examples.check_scanner.handler.handler"
 # The service is in what every request is signed for.
 _SERVICE = re.compile(r"Credential=[^,]*/([a-z0-9]+)/aws4_request")

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..demo.acts import Act
-from ..demo.large import SIZE, Start
-from ..demo.table import milliseconds, size
+from ..acts import Act
+from ..large import SIZE, Start
+from ..table import milliseconds, size
 
 #: Units of the drawing.
 WIDTH, ROW, LABEL, VALUE = 290, 26, 86, 100

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import e13b
+from examples.check_scanner import e13b
+
 from .glyphs import FINE, MARGIN, Face, Levels, tile
 
 #: Pixels per inch of the strip that the line is drawn on before it is averaged down.

@@ -15,15 +15,14 @@ from typing import Any
 import boto3
 import pytest
 
-from examples.check_scanner import specimen
+from examples.check_demo import show, specimen, uploads
+from examples.check_demo.acts import Play, play
+from examples.check_demo.cases import Case, cases
+from examples.check_demo.cloud import CHECKS, PREFIX, SENDER, Cloud, running
+from examples.check_demo.large import starts
+from examples.check_demo.page import Story
+from examples.check_demo.promises import Promise, promises
 from examples.check_scanner.__main__ import FEWEST, main
-from examples.check_scanner.demo import show, uploads
-from examples.check_scanner.demo.acts import Play, play
-from examples.check_scanner.demo.cases import Case, cases
-from examples.check_scanner.demo.cloud import CHECKS, PREFIX, SENDER, Cloud, running
-from examples.check_scanner.demo.large import starts
-from examples.check_scanner.demo.promises import Promise, promises
-from examples.check_scanner.page import Story
 from examples.check_scanner.result import State
 from tmpcache.testing import FunctionError
 

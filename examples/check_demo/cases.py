@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ..reading import Field, Reading
-from ..result import State
+from examples.check_scanner.reading import Field, Reading
+from examples.check_scanner.result import State
+
 from .acts import Play
 from .cloud import Cloud
 from .uploads import Sent

@@ -21,11 +21,12 @@ import pytest
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-from examples.check_scanner import e13b, specimen
+from examples.check_demo import specimen
+from examples.check_demo.specimen import form, wear
+from examples.check_demo.specimen.glyphs import FINE, MARGIN, Face, tile
+from examples.check_demo.specimen.layout import Layout
+from examples.check_scanner import e13b
 from examples.check_scanner.e13b import AMOUNT, DASH, ON_US, TRANSIT
-from examples.check_scanner.specimen import form, wear
-from examples.check_scanner.specimen.glyphs import FINE, MARGIN, Face, tile
-from examples.check_scanner.specimen.layout import Layout
 
 ROOT = Path(__file__).parents[2]
 SEEDS = range(5)
@@ -49,7 +50,7 @@ def checks() -> list[specimen.Check]:
 def test_another_process_draws_the_same_bytes(samples: list[specimen.Sample]) -> None:
     program = (
         "from hashlib import sha256\n"
-        "from examples.check_scanner import specimen\n"
+        "from examples.check_demo import specimen\n"
         "for tier in specimen.TIERS:\n"
         "    print(sha256(specimen.sample(2, tier).upload).hexdigest())"
     )
@@ -73,7 +74,7 @@ def test_no_two_samples_are_of_the_same_check(samples: list[specimen.Sample]) ->
 
 @pytest.mark.parametrize("name", ["specimen", "specimen.invent", "specimen.samples"])
 def test_the_examples_in_docstrings_run(name: str) -> None:
-    module = importlib.import_module(f"examples.check_scanner.{name}")
+    module = importlib.import_module(f"examples.check_demo.{name}")
     assert doctest.testmod(module).failed == 0
 
 

@@ -1,6 +1,6 @@
 """Drawn checks of people and banks that do not exist, for demos, tests and measurements.
 
->>> from examples.check_scanner import specimen
+>>> from examples.check_demo import specimen
 >>> check = specimen.invent(7)
 >>> jpeg = specimen.draw_jpeg(check)
 >>> photo = specimen.sample(7, "mobile")  # photo.image, photo.upload, photo.truth

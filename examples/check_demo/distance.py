@@ -1,4 +1,4 @@
-"""``python -m examples.check_scanner.demo.distance PORT``: an S3 on loopback, as far away as S3 is.
+"""``python -m examples.check_demo.distance PORT``: an S3 on loopback, as far away as S3 is.
 
 A proxy in a process of its own: each request arrives `LATENCY` later at the server at PORT, and
 each connection carries `RATE` at most. A connection is made without delay, which flatters who makes

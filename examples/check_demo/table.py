@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import humanize
 from rich.table import Table
 
-from ..result import State
+from examples.check_scanner.result import State
+
 from .acts import Act
 
 _HEAD = (

@@ -19,14 +19,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from examples.check_scanner import page, reader, specimen
-from examples.check_scanner.demo.acts import Act
-from examples.check_scanner.demo.cases import Case
-from examples.check_scanner.demo.cloud import Mail, Visit
-from examples.check_scanner.demo.large import Start
-from examples.check_scanner.demo.promises import Promise
-from examples.check_scanner.demo.uploads import Sent
-from examples.check_scanner.page import Story, picture
+from examples.check_demo import page, specimen
+from examples.check_demo.acts import Act
+from examples.check_demo.cases import Case
+from examples.check_demo.cloud import Mail, Visit
+from examples.check_demo.large import Start
+from examples.check_demo.page import Story, picture
+from examples.check_demo.promises import Promise
+from examples.check_demo.uploads import Sent
+from examples.check_scanner import reader
 from examples.check_scanner.quoted import quoted
 from examples.check_scanner.result import State
 from tmpcache.testing import Request

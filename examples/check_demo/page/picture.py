@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..demo.cases import FIELDS, Case
-from ..effort import open_upload
-from ..errors import BadImageError
+from examples.check_scanner.effort import open_upload
+from examples.check_scanner.errors import BadImageError
+
+from ..cases import FIELDS, Case
 
 #: Pixels that pictures on the page are wide, and that enlarged lines are at most.
 WIDTH, LINE_WIDTH = 680, 1_000
