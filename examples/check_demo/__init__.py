@@ -1,6 +1,6 @@
 """The demo: a bank's checks go through the function, and a page shows what became of each.
 
-``python -m examples.check_scanner [--checks N] [--output FILE]`` sends drawn checks to S3, DynamoDB
+``python -m examples.check_demo [--checks N] [--output FILE]`` sends drawn checks to S3, DynamoDB
 and SES on loopback, runs the function under Lambda's own runtime client, prints what reached S3,
 and writes one HTML page with everything. The exit status is 1 if a promise was not kept.
 """

@@ -1,4 +1,4 @@
-"""``python -m examples.check_scanner``: the demo; a command after it does a part.
+"""``python -m examples.check_scanner COMMAND``: the scanner at a shell.
 
 Each command imports only what it needs: reading files from disk takes no AWS.
 """
@@ -13,32 +13,10 @@ except ModuleNotFoundError:
 
 from .receive import PREFIX
 
-#: Fewest checks that every act of the demo has some of.
-FEWEST = 5
 
-
-@click.group(invoke_without_command=True)
-@click.option(
-    "--checks",
-    type=click.IntRange(FEWEST),
-    default=60,
-    show_default=True,
-    help="How many the demo draws.",
-)
-@click.option(
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default="check-scanner.html",
-    show_default=True,
-    help="Where the demo's page goes.",
-)
-@click.pass_context
-def main(context: click.Context, checks: int, output: Path) -> None:
-    """Read, decide and record bank checks; without a command: the demo, on a local S3."""
-    if context.invoked_subcommand is None:
-        from examples.check_demo import run
-
-        context.exit(run(checks, output.absolute()))
+@click.group(epilog="tmpcache's repository has a demo of it: python -m examples.check_demo")
+def main() -> None:
+    """Read, decide and record bank checks."""
 
 
 @main.command()

@@ -16,13 +16,13 @@ import boto3
 import pytest
 
 from examples.check_demo import show, specimen, uploads
+from examples.check_demo.__main__ import FEWEST, main
 from examples.check_demo.acts import Play, play
 from examples.check_demo.cases import Case, cases
 from examples.check_demo.cloud import CHECKS, PREFIX, SENDER, Cloud, running
 from examples.check_demo.large import starts
 from examples.check_demo.page import Story
 from examples.check_demo.promises import Promise, promises
-from examples.check_scanner.__main__ import FEWEST, main
 from examples.check_scanner.result import State
 from tmpcache.testing import FunctionError
 
@@ -35,7 +35,7 @@ def test_the_command_prints_a_table_writes_a_page_and_leaves_nothing(tmp_path: P
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     done = subprocess.run(
-        [sys.executable, "-m", "examples.check_scanner", "--checks", "12", "--output", "page.html"],
+        [sys.executable, "-m", "examples.check_demo", "--checks", "12", "--output", "page.html"],
         cwd=tmp_path,
         env={**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": _path()},
         capture_output=True,

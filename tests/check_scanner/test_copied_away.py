@@ -73,6 +73,18 @@ def test_a_copy_finds_neither_the_repository_nor_its_tests(elsewhere: Path) -> N
     assert run(elsewhere, "-c", code) == "[True, False, False]\n"
 
 
+def test_every_module_of_a_copy_is_imported_without_the_demo(elsewhere: Path) -> None:
+    code = (
+        "import sys, pkgutil, scanner\n"
+        "names = [found.name for found in pkgutil.walk_packages(scanner.__path__, 'scanner.')]\n"
+        "for name in names: __import__(name)\n"
+        "print(len(names), [name for name in sys.modules if name.startswith('examples')])"
+    )
+    count, found = run(elsewhere, "-c", code).split(maxsplit=1)
+    assert int(count) > 40
+    assert found == "[]\n"
+
+
 def test_a_copy_reads_a_check_and_calls_itself_by_its_own_name(elsewhere: Path) -> None:
     (elsewhere / "check.jpg").write_bytes(specimen.draw_jpeg(CHECK))
     line = json.loads(run(elsewhere, "-m", "scanner", "read", "--json", "check.jpg"))
