@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from examples.check_scanner import model, tables
+from examples.check_scanner import tables
+from examples.check_scanner.recogniser import model
 
 from .cloud import Cloud, Function, Visit, function
 from .uploads import Sent

@@ -70,7 +70,7 @@ def batch(
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def model(version: str, file: Path) -> None:
     """Draw the recogniser's model into FILE, for the bucket with models."""
-    from .model import PIXELS_PER_MODULE, build
+    from .recogniser.model import PIXELS_PER_MODULE, build
 
     file.write_bytes(build(version, PIXELS_PER_MODULE))
 

@@ -16,8 +16,8 @@ from PIL import Image
 
 import tmpcache
 
-from . import micr, model
 from .reading import Decision, Field, Reading
+from .recogniser import micr, model
 
 #: What reads the MICR line, and what reads the amount in figures.
 ReadLine = Callable[[Image.Image], Reading]
@@ -50,7 +50,7 @@ def built_here() -> ReadLine:
 
 def courtesy() -> ReadAmount | None:
     """What reads the amount in figures; None if its libraries are not installed."""
-    from . import courtesy as figures
+    from .recogniser import courtesy as figures
 
     return figures.read_amount if figures.available() else None
 

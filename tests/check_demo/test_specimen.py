@@ -25,8 +25,8 @@ from examples.check_demo import specimen
 from examples.check_demo.specimen import form, wear
 from examples.check_demo.specimen.glyphs import FINE, MARGIN, Face, tile
 from examples.check_demo.specimen.layout import Layout
-from examples.check_scanner import e13b
-from examples.check_scanner.e13b import AMOUNT, DASH, ON_US, TRANSIT
+from examples.check_scanner.recogniser import e13b
+from examples.check_scanner.recogniser.e13b import AMOUNT, DASH, ON_US, TRANSIT
 
 ROOT = Path(__file__).parents[2]
 SEEDS = range(5)

@@ -17,9 +17,9 @@ from support.scanner import announce
 import tmpcache
 from examples.check_demo import specimen
 from examples.check_scanner import __file__ as scanner
-from examples.check_scanner import model
 from examples.check_scanner.receive import PREFIX as INCOMING
 from examples.check_scanner.receive import Upload
+from examples.check_scanner.recogniser import model
 from tmpcache.testing import LambdaHarness
 
 CHECK = specimen.invent(1)

@@ -15,8 +15,9 @@ from PIL import Image
 from support.scanner import bomb, drawing, reading
 
 from examples.check_demo import specimen
-from examples.check_scanner import files, model
+from examples.check_scanner import files
 from examples.check_scanner.reading import Field
+from examples.check_scanner.recogniser import model
 
 ROOT = Path(__file__).parents[2]
 KEYS = ["file", "decision", "reason", "routing", "account", "serial", "amount", "confidence"]

@@ -14,9 +14,10 @@ from support.cloud import MODELS, PREFIX, SENDER, Cloud, running
 from support.scanner import Scanner, announce, scanner_on
 
 from examples.check_demo import specimen
-from examples.check_scanner import handler, model, pipeline
+from examples.check_scanner import handler, pipeline
 from examples.check_scanner.receive import PREFIX as INCOMING
 from examples.check_scanner.receive import Upload
+from examples.check_scanner.recogniser import model
 from examples.check_scanner.result import Result
 from tmpcache.testing import LambdaHarness
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from examples.check_scanner import e13b
+from examples.check_scanner.recogniser import e13b
 
 from . import form, paper
 from .camera import grain

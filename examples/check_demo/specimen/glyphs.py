@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from examples.check_scanner.e13b import AMOUNT, DASH, ON_US, TRANSIT
+from examples.check_scanner.recogniser.e13b import AMOUNT, DASH, ON_US, TRANSIT
 
 Levels = NDArray[np.float32]
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import pairwise
 from random import Random
 
-from examples.check_scanner.e13b import AMOUNT, DASH, ON_US, TRANSIT
+from examples.check_scanner.recogniser.e13b import AMOUNT, DASH, ON_US, TRANSIT
 
 _ON_US_LEFT, _AUXILIARY_RIGHT = 31, 46
 _ON_US_ROOM = 18

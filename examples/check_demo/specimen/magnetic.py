@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from examples.check_scanner import e13b
+from examples.check_scanner.recogniser import e13b
 
 from .glyphs import FINE, MARGIN, Face, Levels, tile
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from ...reading import Decision, Field, Point, Reading
 from ..e13b import AMOUNT, CHARACTERS, GLYPH_HEIGHT, ON_US
-from ..reading import Decision, Field, Point, Reading
 from . import fields, quality, routing
 from .arrays import Colours, Indices
 from .fields import Found, Parsed

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from ..reading import Reading
+from ...reading import Reading
 from . import trust
 from .grey import colours, split
 from .line import see

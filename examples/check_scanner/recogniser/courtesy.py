@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .reading import Field
+from ..reading import Field
 
 if TYPE_CHECKING:
     from tesserocr import PyTessBaseAPI
