@@ -70,9 +70,9 @@ def batch(
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def model(version: str, file: Path) -> None:
     """Draw the recogniser's model into FILE, for the bucket with models."""
-    from .recogniser.model import PIXELS_PER_MODULE, build
+    from .reader import build_model
 
-    file.write_bytes(build(version, PIXELS_PER_MODULE))
+    file.write_bytes(build_model(version))
 
 
 if __name__ == "__main__":
