@@ -6,7 +6,7 @@ RUN = $(VENV)/bin/python
 .PHONY: demo test lint bench soak docs layer release-check clean
 
 demo: $(VENV)/demo.stamp
-	$(RUN) -m examples.check_scanner
+	$(RUN) -m examples.check_demo
 
 # Whoever starts it, the tests run as an ordinary user; root runs those that need root afterwards.
 test: $(VENV)/test.stamp

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from examples.check_scanner.e13b import AMOUNT, DASH, ON_US, TRANSIT
-from examples.check_scanner.specimen import Check, camera, check_digit, vary
+from examples.check_demo.specimen import Check, camera, check_digit, vary
+from examples.check_scanner.recogniser.e13b import AMOUNT, DASH, ON_US, TRANSIT
 
 from .sheets import Draw, Fields, Odd, Paper, Sheet, specimen_paper
 

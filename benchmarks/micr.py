@@ -18,9 +18,10 @@ from time import process_time
 import cv2
 from PIL import Image
 
-from examples.check_scanner import micr, model, specimen
+from examples.check_demo import specimen
 from examples.check_scanner.decide import identity
 from examples.check_scanner.reading import Decision, Reading
+from examples.check_scanner.recogniser import micr, model
 
 from . import accidents
 from .measure import progress

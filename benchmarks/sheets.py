@@ -9,10 +9,10 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from examples.check_scanner import e13b
-from examples.check_scanner.specimen import Check, wear
-from examples.check_scanner.specimen.draw import draw_sheet
-from examples.check_scanner.specimen.layout import Layout
+from examples.check_demo.specimen import Check, wear
+from examples.check_demo.specimen.draw import draw_sheet
+from examples.check_demo.specimen.layout import Layout
+from examples.check_scanner.recogniser import e13b
 
 Sheet = NDArray[np.uint8]
 

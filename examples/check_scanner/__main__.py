@@ -1,4 +1,4 @@
-"""``python -m examples.check_scanner``: the demo; a command after it does a part.
+"""``python -m examples.check_scanner COMMAND``: the scanner at a shell.
 
 Each command imports only what it needs: reading files from disk takes no AWS.
 """
@@ -9,36 +9,14 @@ from pathlib import Path
 try:
     import click
 except ModuleNotFoundError:
-    sys.exit("The commands need click and rich: pip install -e '.[demo]'.")
+    sys.exit("The commands need click and rich: pip install 'tmpcache[demo]'.")
 
-from examples.check_scanner.receive import PREFIX
-
-#: Fewest checks that every act of the demo has some of.
-FEWEST = 5
+from .receive import PREFIX
 
 
-@click.group(invoke_without_command=True)
-@click.option(
-    "--checks",
-    type=click.IntRange(FEWEST),
-    default=60,
-    show_default=True,
-    help="How many the demo draws.",
-)
-@click.option(
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default="check-scanner.html",
-    show_default=True,
-    help="Where the demo's page goes.",
-)
-@click.pass_context
-def main(context: click.Context, checks: int, output: Path) -> None:
-    """Read, decide and record bank checks; without a command: the demo, on a local S3."""
-    if context.invoked_subcommand is None:
-        from examples.check_scanner.demo import run
-
-        context.exit(run(checks, output.absolute()))
+@click.group(epilog="tmpcache's repository has a demo of it: python -m examples.check_demo")
+def main() -> None:
+    """Read, decide and record bank checks."""
 
 
 @main.command()
@@ -53,7 +31,7 @@ def read(context: click.Context, as_json: bool, file: tuple[str, ...]) -> None:
 
     The exit status is 1 if a file could not be opened, else 0, whatever was found.
     """
-    from examples.check_scanner.files import run
+    from .files import run
 
     context.exit(run(file, as_json))
 
@@ -82,7 +60,7 @@ def batch(
     """
     if scheduler and workers:
         raise click.UsageError("Give --scheduler or --workers: a cluster has its own workers.")
-    from examples.check_scanner.batch import run_batch
+    from .batch import run_batch
 
     context.exit(run_batch(bucket, prefix, scheduler, workers))
 
@@ -92,10 +70,10 @@ def batch(
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def model(version: str, file: Path) -> None:
     """Draw the recogniser's model into FILE, for the bucket with models."""
-    from examples.check_scanner.model import PIXELS_PER_MODULE, build
+    from .reader import build_model
 
-    file.write_bytes(build(version, PIXELS_PER_MODULE))
+    file.write_bytes(build_model(version))
 
 
 if __name__ == "__main__":
-    main(prog_name="python -m examples.check_scanner")
+    main(prog_name=f"python -m {__package__}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from examples.check_scanner.receive import Upload
+from .receive import Upload
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -1,4 +1,4 @@
-"""``python -m examples.check_scanner batch``: a whole backlog, on all cores or many machines.
+"""The command ``batch``: a whole backlog, on all cores or many machines.
 
 What is under ``incoming/`` is what is still to be done, so a batch keeps no notes of its own: kill
 it and start it again, and it goes on with what is left. Each upload goes through
@@ -22,13 +22,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 import tmpcache
-from examples.check_scanner.errors import BusyError, SettingsError
-from examples.check_scanner.handler import services
-from examples.check_scanner.notify import LEASE
-from examples.check_scanner.pipeline import process
-from examples.check_scanner.receive import PREFIX, Upload
-from examples.check_scanner.services import Settings
-from examples.check_scanner.tally import BUSY, FAILED, Outcome, Tally, say
+
+from .errors import BusyError, SettingsError
+from .handler import services
+from .notify import LEASE
+from .pipeline import process
+from .receive import PREFIX, Upload
+from .services import Settings
+from .tally import BUSY, FAILED, Outcome, Tally, say
 
 if TYPE_CHECKING:
     from distributed import Client, Future

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from examples.check_scanner.picture import Picture
+from .picture import Picture
 
 DPI = 200
 #: Inches that a check may be wide; the first is a personal one's width.

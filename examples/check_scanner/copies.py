@@ -4,8 +4,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from examples.check_scanner.bitonal import write_g4
-from examples.check_scanner.picture import Picture
+from .bitonal import write_g4
+from .picture import Picture
 
 #: Widths of the copies for people, in pixels.
 WIDTHS = (300, 150)

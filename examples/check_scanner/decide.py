@@ -6,10 +6,10 @@ serial and amount are believed no further than a second source bears them out.
 
 from collections.abc import Iterator
 
-from examples.check_scanner.money import dollars
-from examples.check_scanner.reading import Decision, Field, Reading
-from examples.check_scanner.receive import Deposit
-from examples.check_scanner.result import State, Verdict
+from .money import dollars
+from .reading import Decision, Field, Reading
+from .receive import Deposit
+from .result import State, Verdict
 
 
 def decide(

@@ -10,8 +10,8 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from examples.check_scanner.errors import BadImageError
-from examples.check_scanner.picture import MAX_BYTES, Picture, open_picture
+from .errors import BadImageError
+from .picture import MAX_BYTES, Picture, open_picture
 
 #: Scans of a JPEG that we are willing to decode. Encoders make 10, and 18 of four colours.
 MAX_SCANS = 50

@@ -1,4 +1,4 @@
-"""``python -m examples.check_scanner read FILE…``: check images on disk, without any service.
+"""The command ``read FILE…``: check images on disk, without any service.
 
 Says of each file what the recogniser made of it. With ``--json``, one object per line: ``file``,
 ``decision`` (``accept``, ``review`` or ``reject``; ``error`` if the file cannot be opened, for then
@@ -15,13 +15,13 @@ from typing import Any
 
 from PIL import Image
 
-from examples.check_scanner import reader
-from examples.check_scanner.effort import open_upload
-from examples.check_scanner.errors import BadImageError
-from examples.check_scanner.money import dollars
-from examples.check_scanner.quoted import quoted
-from examples.check_scanner.reader import ReadLine
-from examples.check_scanner.reading import Decision
+from . import reader
+from .effort import open_upload
+from .errors import BadImageError
+from .money import dollars
+from .quoted import quoted
+from .reader import ReadLine
+from .reading import Decision
 
 _EMPTY: dict[str, Any] = {
     "routing": None,

@@ -9,9 +9,10 @@ from functools import cache
 from typing import Any
 
 import tmpcache
-from examples.check_scanner.pipeline import process
-from examples.check_scanner.receive import is_check, parse_record
-from examples.check_scanner.services import Services, connect
+
+from .pipeline import process
+from .receive import is_check, parse_record
+from .services import Services, connect
 
 _log = logging.getLogger(__name__)
 

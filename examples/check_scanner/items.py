@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from examples.check_scanner.reading import Decision, Field, Reading
-from examples.check_scanner.receive import Deposit
-from examples.check_scanner.result import Findings, Verdict
+from .reading import Decision, Field, Reading
+from .receive import Deposit
+from .result import Findings, Verdict
 
 Item = dict[str, Any]
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from examples.check_scanner import items
-from examples.check_scanner.errors import BusyError
-from examples.check_scanner.money import dollars
-from examples.check_scanner.quoted import one_line
-from examples.check_scanner.records import Records
-from examples.check_scanner.result import State
+from . import items
+from .errors import BusyError
+from .money import dollars
+from .quoted import one_line
+from .records import Records
+from .result import State
 
 if TYPE_CHECKING:
     from mypy_boto3_ses import SESClient

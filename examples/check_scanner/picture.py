@@ -8,7 +8,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from examples.check_scanner.errors import BadImageError
+from .errors import BadImageError
 
 #: Bytes that we are willing to download: more than a phone's photo or a 600 dpi scan needs.
 MAX_BYTES = 32_000_000

@@ -17,14 +17,14 @@ from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
-from examples.check_scanner.archive import remove_original
-from examples.check_scanner.errors import BadEventError
-from examples.check_scanner.items import RECEIVED, deposit_of
-from examples.check_scanner.notify import notify
-from examples.check_scanner.receive import PREFIX, Upload
-from examples.check_scanner.result import Findings, Result, State, Stopwatch
-from examples.check_scanner.scan import scan
-from examples.check_scanner.services import Services
+from .archive import remove_original
+from .errors import BadEventError
+from .items import RECEIVED, deposit_of
+from .notify import notify
+from .receive import PREFIX, Upload
+from .result import Findings, Result, State, Stopwatch
+from .scan import scan
+from .services import Services
 
 
 def process(upload: Upload, services: Services, by: str = "") -> Result:

@@ -1,7 +1,7 @@
 """Stages 4 and 5, read: the place where a recogniser is plugged in.
 
 Another one is another pair of functions here: one that makes its data out of a file, one that makes
-a `Reading` out of an image.
+a `Reading` out of an image. No other module of the scanner imports `recogniser`.
 """
 
 import json
@@ -15,15 +15,13 @@ from tempfile import TemporaryDirectory
 from PIL import Image
 
 import tmpcache
-from examples.check_scanner import micr, model
-from examples.check_scanner.reading import Decision, Field, Reading
+
+from .reading import Decision, Field, Reading
+from .recogniser import micr, model
 
 #: What reads the MICR line, and what reads the amount in figures.
 ReadLine = Callable[[Image.Image], Reading]
 ReadAmount = Callable[[Image.Image], Field]
-
-# As fine as the recogniser can use.
-_PIXELS_PER_MODULE = 4
 
 _NOTHING = Field(None, 0.0)
 
@@ -39,17 +37,22 @@ def from_s3(bucket: str, key: str, max_age: float) -> ReadLine:
     return partial(micr.read, tmpcache.load(bucket, key, model.load, max_age=max_age))
 
 
+def build_model(version: str) -> bytes:
+    """Make the recogniser's data, for a file on S3; readings name the ``version``."""
+    return model.build(version, model.PIXELS_PER_MODULE)
+
+
 def built_here() -> ReadLine:
     """What reads MICR lines, with a model built in this process: no S3."""
     with TemporaryDirectory() as directory:
         path = Path(directory, "model.npz")
-        path.write_bytes(model.build("built here", _PIXELS_PER_MODULE))
+        path.write_bytes(build_model("built here"))
         return partial(micr.read, model.load(path))
 
 
 def courtesy() -> ReadAmount | None:
     """What reads the amount in figures; None if its libraries are not installed."""
-    from examples.check_scanner import courtesy as figures
+    from .recogniser import courtesy as figures
 
     return figures.read_amount if figures.available() else None
 

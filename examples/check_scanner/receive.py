@@ -12,9 +12,9 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import unquote_plus
 
-from examples.check_scanner.errors import BadEventError, BadNameError
-from examples.check_scanner.money import parse_dollars
-from examples.check_scanner.quoted import quoted
+from .errors import BadEventError, BadNameError
+from .money import parse_dollars
+from .quoted import quoted
 
 PREFIX = "incoming/"
 

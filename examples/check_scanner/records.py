@@ -21,12 +21,12 @@ from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
-from examples.check_scanner import items
-from examples.check_scanner.decide import duplicate, identity
-from examples.check_scanner.items import DECIDED, DONE, PENDING, RECEIVED, SENDING, Item
-from examples.check_scanner.reading import Field, Reading
-from examples.check_scanner.receive import Upload
-from examples.check_scanner.result import Findings, State
+from . import items
+from .decide import duplicate, identity
+from .items import DECIDED, DONE, PENDING, RECEIVED, SENDING, Item
+from .reading import Field, Reading
+from .receive import Upload
+from .result import Findings, State
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from examples.check_scanner.reading import Field, Reading
-from examples.check_scanner.receive import Deposit
+from .reading import Field, Reading
+from .receive import Deposit
 
 
 class State(StrEnum):

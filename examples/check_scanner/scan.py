@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tmpcache
-from examples.check_scanner import reader
-from examples.check_scanner.archive import keep_original, place
-from examples.check_scanner.copies import TYPES, write_copies
-from examples.check_scanner.decide import decide
-from examples.check_scanner.effort import open_upload
-from examples.check_scanner.errors import BadNameError, GoneError, RejectedCheckError
-from examples.check_scanner.picture import MAX_BYTES, too_large
-from examples.check_scanner.reading import Decision
-from examples.check_scanner.receive import Upload, parse_key
-from examples.check_scanner.result import Findings, State, Stopwatch, Verdict
-from examples.check_scanner.services import Services
 from tmpcache.errors import ObjectNotFoundError
+
+from . import reader
+from .archive import keep_original, place
+from .copies import TYPES, write_copies
+from .decide import decide
+from .effort import open_upload
+from .errors import BadNameError, GoneError, RejectedCheckError
+from .picture import MAX_BYTES, too_large
+from .reading import Decision
+from .receive import Upload, parse_key
+from .result import Findings, State, Stopwatch, Verdict
+from .services import Services
 
 if TYPE_CHECKING:
     from tmpcache import CachedFile

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from examples.check_scanner import reader
-from examples.check_scanner.errors import SettingsError
-from examples.check_scanner.reader import ReadAmount, ReadLine
-from examples.check_scanner.records import Records
+from . import reader
+from .errors import SettingsError
+from .reader import ReadAmount, ReadLine
+from .records import Records
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

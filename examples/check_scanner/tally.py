@@ -10,8 +10,8 @@ import humanize
 from rich.console import Console, Group
 from rich.table import Table
 
-from examples.check_scanner.receive import Upload
-from examples.check_scanner.result import State
+from .receive import Upload
+from .result import State
 
 BUSY, FAILED = "busy", "failed"
 

@@ -9,14 +9,15 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from benchmarks import accidents, sheets
-from examples.check_scanner import e13b, micr, model, specimen
-from examples.check_scanner.e13b import AMOUNT, CHARACTERS, DASH, ON_US, TRANSIT
-from examples.check_scanner.micr import fields
-from examples.check_scanner.model import Model
+from examples.check_demo import specimen
+from examples.check_demo.specimen import Check, check_digit, invent
+from examples.check_demo.specimen.draw import Making, draw_sheet
+from examples.check_demo.specimen.layout import Layout
 from examples.check_scanner.reading import Decision, Reading
-from examples.check_scanner.specimen import Check, check_digit, invent
-from examples.check_scanner.specimen.draw import Making, draw_sheet
-from examples.check_scanner.specimen.layout import Layout
+from examples.check_scanner.recogniser import e13b, micr, model
+from examples.check_scanner.recogniser.e13b import AMOUNT, CHARACTERS, DASH, ON_US, TRANSIT
+from examples.check_scanner.recogniser.micr import fields
+from examples.check_scanner.recogniser.model import Model
 
 ROUTING = "12500002" + check_digit("12500002")
 CHECK = replace(invent(3), routing=ROUTING, account="4079361852", serial="1067")

@@ -23,11 +23,13 @@ from support.cloud import BUCKET, MODELS, PREFIX, SENDER, Cloud, Late, running
 from support.processes import spawn
 from werkzeug.wrappers import Response
 
-from examples.check_scanner import batch, handler, model, specimen
+from examples.check_demo import specimen
+from examples.check_scanner import batch, handler
 from examples.check_scanner.__main__ import main
 from examples.check_scanner.notify import LEASE
 from examples.check_scanner.receive import PREFIX as INCOMING
 from examples.check_scanner.receive import Upload
+from examples.check_scanner.recogniser import model
 from examples.check_scanner.records import Records
 from examples.check_scanner.result import Findings, State, Verdict
 from examples.check_scanner.services import connect

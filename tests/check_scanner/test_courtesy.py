@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from examples.check_scanner import courtesy, specimen
-from examples.check_scanner.specimen.form import Form
+from examples.check_demo import specimen
+from examples.check_demo.specimen.form import Form
+from examples.check_scanner.recogniser import courtesy
 
 needs_tesseract = pytest.mark.skipif(bool(courtesy.missing()), reason=courtesy.missing())
 

@@ -21,11 +21,12 @@ from support.scanner import Scanner, drawing, name, reading, same_every_time, sc
 from support.wire import waits_for_the_body
 
 import tmpcache
-from examples.check_scanner import model, specimen
+from examples.check_demo import specimen
 from examples.check_scanner.errors import BusyError
 from examples.check_scanner.reading import Decision
 from examples.check_scanner.receive import PREFIX as INCOMING
 from examples.check_scanner.receive import Upload
+from examples.check_scanner.recogniser import model
 from examples.check_scanner.records import Records
 
 FINAL = ("processed", "review", "rejected")

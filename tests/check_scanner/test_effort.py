@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin, TiffTags
 
-from examples.check_scanner import effort, specimen
+from examples.check_demo import specimen
+from examples.check_scanner import effort
 from examples.check_scanner.effort import check_effort, open_upload
 from examples.check_scanner.errors import BadImageError
 

@@ -7,16 +7,17 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote_plus
 
 import pytest
 from PIL import Image
 from support.cloud import MODELS, PREFIX, SENDER, Cloud, running
-from support.scanner import Scanner, scanner_on
+from support.scanner import Scanner, announce, scanner_on
 
-from examples.check_scanner import handler, model, pipeline, specimen
+from examples.check_demo import specimen
+from examples.check_scanner import handler, pipeline
 from examples.check_scanner.receive import PREFIX as INCOMING
 from examples.check_scanner.receive import Upload
+from examples.check_scanner.recogniser import model
 from examples.check_scanner.result import Result
 from tmpcache.testing import LambdaHarness
 
@@ -49,26 +50,6 @@ def function(scanner: Scanner, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scan
     handler.services.cache_clear()
     yield scanner
     handler.services.cache_clear()
-
-
-def announce(*uploads: Upload) -> dict[str, Any]:
-    """The event that S3 sends for these."""
-    return {
-        "Records": [
-            {
-                "eventName": "ObjectCreated:Put",
-                "s3": {
-                    "bucket": {"name": upload.bucket},
-                    "object": {
-                        "key": quote_plus(upload.key, "/"),
-                        "eTag": upload.etag,
-                        "size": upload.size,
-                    },
-                },
-            }
-            for upload in uploads
-        ]
-    }
 
 
 def drawn(scanner: Scanner, seed: int) -> tuple[specimen.Check, Upload]:

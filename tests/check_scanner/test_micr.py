@@ -14,18 +14,19 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from examples.check_scanner import e13b, micr, model, specimen
-from examples.check_scanner.e13b import DASH
-from examples.check_scanner.micr import pens, routing
-from examples.check_scanner.micr.grey import planes
-from examples.check_scanner.micr.track import Track
-from examples.check_scanner.model import Model
+from examples.check_demo import specimen
+from examples.check_demo.specimen import Check, check_digit, invent
+from examples.check_demo.specimen.draw import Making, draw_sheet
+from examples.check_demo.specimen.glyphs import Face
+from examples.check_demo.specimen.layout import Layout
+from examples.check_demo.specimen.magnetic import Press
 from examples.check_scanner.reading import Decision, Reading
-from examples.check_scanner.specimen import Check, check_digit, invent
-from examples.check_scanner.specimen.draw import Making, draw_sheet
-from examples.check_scanner.specimen.glyphs import Face
-from examples.check_scanner.specimen.layout import Layout
-from examples.check_scanner.specimen.magnetic import Press
+from examples.check_scanner.recogniser import e13b, micr, model
+from examples.check_scanner.recogniser.e13b import DASH
+from examples.check_scanner.recogniser.micr import pens, routing
+from examples.check_scanner.recogniser.micr.grey import planes
+from examples.check_scanner.recogniser.micr.track import Track
+from examples.check_scanner.recogniser.model import Model
 
 PERSONAL = replace(
     invent(3), routing="12500002" + check_digit("12500002"), account="4079361852", serial="1067"

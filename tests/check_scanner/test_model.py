@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from examples.check_scanner import e13b, model, receive, specimen
+from examples.check_demo import specimen
+from examples.check_scanner import receive
+from examples.check_scanner.recogniser import e13b, model
 
 GLYPHS = """\
 ...####  .##....  .####..  ..#####  .######  ....###  .....##  ....###

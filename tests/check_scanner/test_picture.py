@@ -14,7 +14,8 @@ import pytest
 from PIL import Image, TiffImagePlugin
 from support.scanner import bomb
 
-from examples.check_scanner import bitonal, copies, picture, specimen
+from examples.check_demo import specimen
+from examples.check_scanner import bitonal, copies, picture
 from examples.check_scanner.errors import BadImageError
 
 WIDE = (600, 280)

@@ -80,5 +80,8 @@ def test_the_role_may_do_nothing_with_everything(resources: dict[str, Any]) -> N
 
 
 def test_the_image_runs_the_handler_that_there_is() -> None:
-    (command,) = re.findall(r'CMD \["([\w.]+)\.(\w+)"\]', (HERE / "Dockerfile").read_text())
-    assert command == (handler.__name__, handler.handler.__name__)
+    text = (HERE / "Dockerfile").read_text()
+    (copied,) = re.findall(r"^COPY (\S+) \$\{LAMBDA_TASK_ROOT\}/(\w+)$", text, re.MULTILINE)
+    assert copied == (f"{HERE.parent.name}/{HERE.name}", HERE.name)
+    (command,) = re.findall(r'CMD \["([\w.]+)\.(\w+)"\]', text)
+    assert command == (f"{HERE.name}.handler", handler.handler.__name__)

@@ -104,13 +104,17 @@ class Cloud:
     def reset(self) -> None:
         """Empty everything, then make buckets, tables and a sender that SES knows."""
         with self.unseen():
-            reset = urllib.request.Request(f"{self.endpoint}/moto-api/reset", method="POST")
-            urllib.request.urlopen(reset).close()
+            self.empty()
             for bucket in (BUCKET, MODELS):
                 self.s3.create_bucket(Bucket=bucket)
             tables.create(self.dynamodb, PREFIX)
             self.ses.verify_email_identity(EmailAddress=SENDER)
         self.calls, self.trouble, self.late, self._counting = [], None, {}, True
+
+    def empty(self) -> None:
+        """Remove all that the services have: they are the same for all clouds of this process."""
+        reset = urllib.request.Request(f"{self.endpoint}/moto-api/reset", method="POST")
+        urllib.request.urlopen(reset).close()
 
     @contextmanager
     def unseen(self) -> Iterator[None]:
@@ -158,13 +162,15 @@ class Cloud:
 
 @contextmanager
 def running() -> Iterator[Cloud]:
-    """Run a cloud while the block runs; `reset` it before use."""
+    """Run a cloud while the block runs, `reset` before use, and leave nothing to the next one."""
     cloud = Cloud()
     server = LoopbackServer(cloud, keep_alive=True)
     cloud.endpoint = server.endpoint
     try:
         yield cloud
     finally:
+        with cloud.unseen():
+            cloud.empty()
         server.stop()
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 from PIL import Image, ImageDraw
@@ -72,6 +73,26 @@ def name(email: str = "ann@example.com", amount: str = "19.99", serial: int | No
     """Return the key of a deposit; no two are alike."""
     moment = 1_475_597_700 + next(_serials) if serial is None else serial
     return f"incoming/{email}^12345679^{amount}^{moment}.png"
+
+
+def announce(*uploads: Upload) -> dict[str, Any]:
+    """Return the event that S3 sends for these."""
+    return {
+        "Records": [
+            {
+                "eventName": "ObjectCreated:Put",
+                "s3": {
+                    "bucket": {"name": upload.bucket},
+                    "object": {
+                        "key": quote_plus(upload.key, "/"),
+                        "eTag": upload.etag,
+                        "size": upload.size,
+                    },
+                },
+            }
+            for upload in uploads
+        ]
+    }
 
 
 @dataclass
