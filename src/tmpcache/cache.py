@@ -1,7 +1,8 @@
 """The class :class:`Cache`: settings, and the methods for one object.
 
-Other methods are in :mod:`.fetching.many_objects`, :mod:`.fetching.coroutines` and
-:mod:`.fetching.administration`. How a fetch is answered is in :mod:`.fetching.fetcher`.
+Other methods are in :mod:`.fetching.many_objects`, :mod:`.fetching.uploads`,
+:mod:`.fetching.coroutines` and :mod:`.fetching.administration`. How a fetch is answered is in
+:mod:`.fetching.fetcher`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from .fetching.coroutines import Coroutines
 from .fetching.fetcher import Fetcher
 from .fetching.loaded_objects import LoadedObjects
 from .fetching.many_objects import ManyObjects
+from .fetching.uploads import Uploads
 from .invocations.context import current, time_left
 from .origin.choice import chosen
 from .store import Store
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from typing import Any, Self, TypeVar
 
     from .cached_file import CachedFile
-    from .common.objects import Source
     from .fetching.progress import ByteProgress
     from .invocations.decorator import Starter
     from .invocations.scratch import Scratch
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
-class Cache(ManyObjects, Coroutines, Administration):
+class Cache(ManyObjects, Uploads, Coroutines, Administration):
     """Keeps S3 objects as local files in one directory, which any number of processes may share.
 
     Args:
@@ -237,41 +238,6 @@ class Cache(ManyObjects, Coroutines, Administration):
         how: Any = {"max_age": max_age, "stale_if_error": stale_if_error, "version_id": version_id}
         value: T = self._loaded.load(lambda: self.fetch(bucket, name, **how), loader)
         return value
-
-    def put(
-        self,
-        bucket: str,
-        key: str | Source,
-        source: Source | None = None,
-        *,
-        if_match: str | None = None,
-        if_none_match: str | None = None,
-        content_type: str | None = None,
-        request_options: Mapping[str, str] | None = None,
-    ) -> CachedFile:
-        """Upload a file, bytes or an open binary file, and put a copy into the cache.
-
-        The object is named by bucket and key, or by one URL. The copy has the ETag that S3 sent,
-        so the next fetch is a hit or a 304. Large sources are uploaded in parts. `if_match` (an
-        ETag) and `if_none_match` (``"*"``) are for writers that race: the one that loses gets
-        :class:`~tmpcache.errors.ObjectChangedError`. An upload that fails changes nothing, in S3 or
-        in the cache. `request_options` (``ACL``, …) are for this upload, beside the cache's own.
-        """
-        from .fetching.put import put
-
-        bucket, name, source = split_url_before(bucket, key, source, "source")
-        try:
-            return put(
-                self._fetcher,
-                ObjectName(self._origin.name, bucket, name),
-                source,
-                if_match=if_match,
-                if_none_match=if_none_match,
-                content_type=content_type,
-                request_options=request_options,
-            )
-        except TmpCacheError as error:
-            raise brief(error) from error.__cause__
 
     def __repr__(self) -> str:
         from humanize import naturalsize

@@ -1,0 +1,61 @@
+"""What a cache offers to upload."""
+
+from __future__ import annotations
+
+from ..common.objects import ObjectName
+from ..config import split_url_before
+from ..errors import TmpCacheError, brief
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..cached_file import CachedFile
+    from ..common.objects import Source
+    from ..origin import Origin
+    from .fetcher import Fetcher
+
+
+class Uploads:
+    """The methods of :class:`tmpcache.Cache` that upload.
+
+    Each imports what it needs when it is called, so that a hit in a new process need not wait.
+    """
+
+    _fetcher: Fetcher
+    _origin: Origin
+
+    def put(
+        self,
+        bucket: str,
+        key: str | Source,
+        source: Source | None = None,
+        *,
+        if_match: str | None = None,
+        if_none_match: str | None = None,
+        content_type: str | None = None,
+        request_options: Mapping[str, str] | None = None,
+    ) -> CachedFile:
+        """Upload a file, bytes or an open binary file, and put a copy into the cache.
+
+        The object is named by bucket and key, or by one URL. The copy has the ETag that S3 sent,
+        so the next fetch is a hit or a 304. Large sources are uploaded in parts. `if_match` (an
+        ETag) and `if_none_match` (``"*"``) are for writers that race: the one that loses gets
+        :class:`~tmpcache.errors.ObjectChangedError`. An upload that fails changes nothing, in S3 or
+        in the cache. `request_options` (``ACL``, …) are for this upload, beside the cache's own.
+        """
+        from .put import put
+
+        bucket, name, source = split_url_before(bucket, key, source, "source")
+        try:
+            return put(
+                self._fetcher,
+                ObjectName(self._origin.name, bucket, name),
+                source,
+                if_match=if_match,
+                if_none_match=if_none_match,
+                content_type=content_type,
+                request_options=request_options,
+            )
+        except TmpCacheError as error:
+            raise brief(error) from error.__cause__
