@@ -64,6 +64,7 @@ __all__ = [
     "manifest",
     "peek",
     "put",
+    "put_listing",
     "scratch",
     "subscribe",
     "warm",
@@ -81,7 +82,7 @@ _MODULES = {
     **dict.fromkeys(("CachedFile", "Outcome"), "cached_file"),
     **dict.fromkeys(("Entry", "Stats", "Usage", "Verification", "Warming"), "reports"),
     **dict.fromkeys(("afetch", "afetch_many", "aload", "aput"), "coroutines"),
-    **dict.fromkeys(("manifest", "warm"), "fleet"),
+    **dict.fromkeys(("manifest", "put_listing", "warm"), "fleet"),
 }
 
 _default: Cache | None = None
@@ -95,6 +96,7 @@ if TYPE_CHECKING:  # type checkers see the methods' own signatures, overloads an
     fetch_prefix = _cache.fetch_prefix
     load = _cache.load
     put = _cache.put
+    put_listing = _cache.put_listing
     manifest = _cache.manifest
     warm = _cache.warm
     scratch = _cache.scratch

@@ -25,7 +25,7 @@ from .store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any, Self, TypeVar
 
     from .cached_file import CachedFile
@@ -66,9 +66,15 @@ class Cache(ManyObjects, Uploads, Coroutines, Administration):
             objects come instead of S3.
         offline: send no request; serve every copy that S3 has given these credentials before,
             however old it is, and raise :class:`~tmpcache.errors.NotCachedError` for other objects.
+        listings: prefixes, as URLs (``["s3://models/micr/"]``). Their listings, which
+            :meth:`put_listing` makes, confirm copies of what is below them, so that S3 is not asked
+            about each one.
+        ask_again_after: seconds after S3 itself last answered about an object, when it is asked
+            whatever a listing says; default 12 hours. It bounds for how long an object may be
+            served to credentials that may not read it any more.
 
-    The first five, `lock_timeout`, `origin` and `offline` also come from the environment, as
-    ``TMPCACHE_ROOT``, ``TMPCACHE_QUOTA`` and so on.
+    The first five, `lock_timeout`, `origin`, `offline`, `listings` (separated by spaces or commas)
+    and `ask_again_after` also come from the environment, as ``TMPCACHE_ROOT`` and so on.
 
     Raises:
         ConfigError: a setting has a value that it cannot have.
@@ -95,8 +101,11 @@ class Cache(ManyObjects, Uploads, Coroutines, Administration):
         clock: Callable[[], float] = time.time,
         origin: Origin | str | None = None,
         offline: bool | None = None,
+        listings: str | Iterable[str] | None = None,
+        ask_again_after: float | None = None,
     ) -> None:
-        settings = Settings(root, quota, min_free, max_age, stale_if_error, lock_timeout, offline)
+        ages = max_age, stale_if_error, lock_timeout
+        settings = Settings(root, quota, min_free, *ages, offline, listings, ask_again_after)
         self._clock = checked_call("clock", clock)
         self._origin = chosen(origin, checked_client(client), request_options, settings.offline)
         try:
@@ -109,6 +118,10 @@ class Cache(ManyObjects, Uploads, Coroutines, Administration):
         self._store.database.statistics.count_of_fetches = self._fetcher.tally.counters
         self._loaded = LoadedObjects(loaded_most, loaded_weigher, loaded_weight, self._store.lease)
         self._fetcher.unload = self._loaded.unload
+        if settings.listings and not settings.offline:
+            from .fetching.listings.confirmation import Listings
+
+            self._fetcher.listed = Listings(self._fetcher, settings).confirm
         #: The arguments from which another process makes the same cache.
         self._settings = {name: getattr(settings, name) for name in settings.__slots__} | {
             **{"client": client, "origin": origin, "request_options": request_options},

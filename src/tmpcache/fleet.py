@@ -29,4 +29,5 @@ def _of_default_cache(name: str) -> Callable[..., Any]:
 
 
 manifest = _of_default_cache("manifest")
+put_listing = _of_default_cache("put_listing")
 warm = _of_default_cache("warm")

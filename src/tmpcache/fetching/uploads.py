@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..common.objects import ObjectName
-from ..config import split_url_before
+from ..config import split_directory_url, split_url_before
 from ..errors import TmpCacheError, brief
 
 TYPE_CHECKING = False
@@ -57,5 +57,25 @@ class Uploads:
                 content_type=content_type,
                 request_options=request_options,
             )
+        except TmpCacheError as error:
+            raise brief(error) from error.__cause__
+
+    def put_listing(self, bucket: str, prefix: str | None = None) -> CachedFile:
+        """List what is below a prefix, and put that into S3 as ``.tmpcache-listing`` beside it.
+
+        The prefix, given with its bucket or as one URL, is empty or ends with a slash, which is
+        added. On all machines whose cache has it among its `listings`, the listing confirms the
+        copies that S3 gave their credentials before, as of when the LIST began: one GET for all of
+        them. Put it more often than every `max_age` seconds; two writers do no harm.
+
+        Raises what :meth:`put` raises, and :class:`~tmpcache.errors.AccessDeniedError` if these
+        credentials may not list the bucket.
+
+        >>> cache.put_listing("s3://models/micr/")                          # doctest: +SKIP
+        """
+        from .listings.writing import put_listing
+
+        try:
+            return put_listing(self._fetcher, *split_directory_url(bucket, prefix))
         except TmpCacheError as error:
             raise brief(error) from error.__cause__

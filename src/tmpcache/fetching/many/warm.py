@@ -21,6 +21,7 @@ from ...errors import (
 )
 from ...invocations.context import current_deadline
 from ...reports import Warming
+from ..listings.document import is_own
 from .budgeted_fetcher import BudgetedFetcher
 from .fetch_many import checked, fetch_all
 from .job import Job
@@ -48,6 +49,8 @@ def manifest(fetcher: Fetcher) -> str:
 
     objects = []
     for bucket, key, version, etag, size in by_use(fetcher.store, fetcher.origin.name):
+        if is_own(key):
+            continue
         pinned = {"version": version} if version else {}
         objects.append({"bucket": bucket, "key": key, **pinned, "etag": etag, "size": size})
     document = {"tmpcache-manifest": _FORMAT, "objects": objects}
