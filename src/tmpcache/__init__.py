@@ -65,6 +65,7 @@ __all__ = [
     "peek",
     "put",
     "put_listing",
+    "put_pack",
     "scratch",
     "subscribe",
     "warm",
@@ -82,7 +83,7 @@ _MODULES = {
     **dict.fromkeys(("CachedFile", "Outcome"), "cached_file"),
     **dict.fromkeys(("Entry", "Stats", "Usage", "Verification", "Warming"), "reports"),
     **dict.fromkeys(("afetch", "afetch_many", "aload", "aput"), "coroutines"),
-    **dict.fromkeys(("manifest", "put_listing", "warm"), "fleet"),
+    **dict.fromkeys(("manifest", "put_listing", "put_pack", "warm"), "fleet"),
 }
 
 _default: Cache | None = None
@@ -97,6 +98,7 @@ if TYPE_CHECKING:  # type checkers see the methods' own signatures, overloads an
     load = _cache.load
     put = _cache.put
     put_listing = _cache.put_listing
+    put_pack = _cache.put_pack
     manifest = _cache.manifest
     warm = _cache.warm
     scratch = _cache.scratch

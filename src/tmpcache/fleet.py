@@ -30,4 +30,5 @@ def _of_default_cache(name: str) -> Callable[..., Any]:
 
 manifest = _of_default_cache("manifest")
 put_listing = _of_default_cache("put_listing")
+put_pack = _of_default_cache("put_pack")
 warm = _of_default_cache("warm")

@@ -8,12 +8,14 @@ from ..errors import TmpCacheError, brief
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ..cached_file import CachedFile
     from ..common.objects import Source
+    from ..invocations.scratch import Scratch
     from ..origin import Origin
     from .fetcher import Fetcher
+    from .many.warm import Manifest
 
 
 class Uploads:
@@ -24,6 +26,7 @@ class Uploads:
 
     _fetcher: Fetcher
     _origin: Origin
+    scratch: Callable[[], Scratch]
 
     def put(
         self,
@@ -77,5 +80,33 @@ class Uploads:
 
         try:
             return put_listing(self._fetcher, *split_directory_url(bucket, prefix))
+        except TmpCacheError as error:
+            raise brief(error) from error.__cause__
+
+    def put_pack(
+        self,
+        bucket: str,
+        prefix: str | None = None,
+        *,
+        max_bytes: int | str = "64 MB",
+        manifest: Manifest | None = None,
+    ) -> CachedFile:
+        """Pack objects below a prefix into one, and put that into S3 as ``.tmpcache-pack``.
+
+        A cold machine unpacks it with :meth:`warm`. The prefix is given as to :meth:`put_listing`.
+        The objects that were last used here come first, or those of a `manifest` and no others,
+        up to `max_bytes` of content. Only objects whose ETag is their MD5 are packed: those of one
+        PUT, without KMS. Who may read the pack may read all that is in it.
+
+        Raises what :meth:`put_listing` raises. Objects that cannot be fetched are left out.
+
+        >>> cache.put_pack("s3://models/micr/", max_bytes="20 MB")          # doctest: +SKIP
+        """
+        from .packs.packing import put_pack
+
+        place = split_directory_url(bucket, prefix)
+        try:
+            with self.scratch() as work:
+                return put_pack(self._fetcher, work, *place, max_bytes, manifest)
         except TmpCacheError as error:
             raise brief(error) from error.__cause__

@@ -152,6 +152,11 @@ def _read(source: Manifest, origin: str) -> list[_ManifestEntry]:
     return [*found.values()]
 
 
+def named_objects(source: Manifest, origin: str) -> list[ObjectName]:
+    """Return the names of the objects of a manifest, each once, or raise `ConfigError`."""
+    return [one.job.name for one in _read(source, origin)]
+
+
 def _parsed(source: str | bytes | os.PathLike[str]) -> Any:
     """Return the document in a text, or in the file at a path, or raise `ConfigError`."""
     if isinstance(source, os.PathLike) or (
