@@ -9,6 +9,7 @@ from ..errors import TmpCacheError, brief
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from ..cached_file import CachedFile
     from ..common.objects import Source
@@ -26,6 +27,7 @@ class Uploads:
 
     _fetcher: Fetcher
     _origin: Origin
+    _settings: dict[str, Any]
     scratch: Callable[[], Scratch]
 
     def put(
@@ -62,6 +64,12 @@ class Uploads:
             )
         except TmpCacheError as error:
             raise brief(error) from error.__cause__
+
+    @property
+    def listings(self) -> tuple[str, ...]:
+        """The prefixes, as URLs, whose listings confirm copies."""
+        found: tuple[str, ...] = self._settings["listings"]
+        return found
 
     def put_listing(self, bucket: str, prefix: str | None = None) -> CachedFile:
         """List what is below a prefix, and put that into S3 as ``.tmpcache-listing`` beside it.
