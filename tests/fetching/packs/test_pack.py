@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from collections.abc import Iterator
 from hashlib import md5
@@ -246,6 +247,17 @@ def test_nothing_is_evicted_for_it_and_the_quota_holds(
         assert_accounts_balance(small)
     with Cache(root / "less", clock=clock, quota="64 MiB") as other:
         assert other.warm(PREFIX, max_bytes=500 * KIB).fetched == 5
+
+
+def test_space_that_is_to_stay_free_stays_free(
+    root: Path, writer: Cache, bucket: Bucket, clock: Clock
+) -> None:
+    for number in range(30):
+        bucket.put(f"micr/{number:02}", content(number, 100 * KIB))
+    writer.put_pack(PREFIX)
+    free = shutil.disk_usage(root).free
+    with Cache(root / "cold", quota="64 MiB", min_free=free * 2, clock=clock) as cache:
+        assert cache.warm(PREFIX).skipped == 30
 
 
 #: Unpacks, and is killed at the given piece that is written.
