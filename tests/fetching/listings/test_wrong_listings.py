@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.fleet import LISTING, NOW, PREFIX, asked, listing, put_objects
+from support.shelf import Shelf
 
 from tmpcache import Cache, Outcome
+from tmpcache.common.deadline import Deadline
 from tmpcache.fetching.listings.document import MOST_BYTES
 from tmpcache.testing import Bucket, Clock, Fault
 from tmpcache.testing.faults import ACCESS_DENIED, INTERNAL_ERROR, SLOW_DOWN
@@ -115,3 +118,24 @@ def test_a_listing_that_was_read_before_goes_on_if_a_wrong_one_follows(
     clock.advance(1)
     assert cache.fetch("models", "micr/001.npz").outcome is Outcome.REVALIDATED
     assert json.loads(listing(1, {}))["at"] == 1
+
+
+def test_a_listing_that_does_not_come_is_not_waited_for(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tmpcache.fetching.listings.reading._PATIENCE", 0.2)
+    clock, shelf = Clock(NOW), Shelf({"micr/a": b"a"})
+    halted: list[bool] = []
+
+    def gate(key: str, deadline: Deadline | None) -> None:
+        if key == LISTING:
+            assert deadline is not None
+            halted.append(not threading.Event().wait(max(0.0, deadline.remaining())))
+            deadline.check(key)
+
+    shelf.gate = gate
+    with Cache(root, origin=shelf, max_age=30, listings=[PREFIX], clock=clock) as cache:
+        cache.fetch("models", "micr/a")
+        clock.advance(40)
+        assert cache.fetch("models", "micr/a").outcome is Outcome.REVALIDATED
+    assert halted == [True]

@@ -56,8 +56,15 @@ def _serve(fetcher: Fetcher, name: ObjectName, scope: str, max_age: float) -> Se
             return copy, Outcome.HIT, lease
     downloader = fetcher.downloader.with_origin(_SmallObjects(fetcher.origin), fetcher.tally)
     downloader.requests.check_responsive(name)
-    deadline = deadline_within(current_deadline(), _PATIENCE, asks_once=True)
-    return downloader.revalidate_or_download(name, copy, deadline)
+    outer = current_deadline()
+    deadline = deadline_within(outer, _PATIENCE, asks_once=True)
+    try:
+        if outer is not None:  # a task that is cancelled does not wait for the listing either
+            outer.watch(deadline)
+        return downloader.revalidate_or_download(name, copy, deadline)
+    finally:
+        if outer is not None:
+            outer.forget(deadline)
 
 
 class _SmallObjects:
