@@ -211,3 +211,26 @@ def test_what_is_no_prefix_is_refused(given: Any, root: Path) -> None:
 def test_the_default_cache_has_the_verb(root: Path, bucket: Bucket, etags: dict[str, str]) -> None:
     tmpcache.configure(root=root, listings=PREFIX)
     assert len(json.loads(tmpcache.put_listing("models", "micr/").read_bytes())["etags"]) == 20
+
+
+def test_a_first_hit_imports_no_more_for_listings(
+    cache: Cache, etags: dict[str, str], bucket: Bucket, root: Path, clock: Clock
+) -> None:
+    cache.fetch("models", "micr/001.npz")
+    asked(bucket.server)
+    with spawn(
+        """
+        import tmpcache
+        cache = tmpcache.Cache(root, max_age=30, listings=listings, clock=lambda: now)
+        before = set(sys.modules)
+        outcome = cache.fetch("models", "micr/001.npz").outcome.value
+        new = [name for name in sys.modules if name not in before and "listings" in name]
+        modules = ("boto3", "botocore", "filelock", "dataclasses")
+        say([outcome, new, [name for name in modules if name in sys.modules]])
+        """,
+        root=str(root),
+        now=clock.now + 1,
+        listings=[PREFIX],
+    ) as child:
+        assert child.hear() == ["hit", [], []]
+    assert asked(bucket.server) == {}
