@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from .errors import *  # noqa: F403
     from .fetching.many.fetch_many import Progress
     from .fetching.many.fetch_prefix import CachedPrefix
-    from .fetching.many.warm import Manifest
     from .fetching.progress import ByteProgress
     from .invocations.decorator import Invocation, Starter
     from .invocations.scratch import Scratch
@@ -65,6 +64,8 @@ __all__ = [
     "manifest",
     "peek",
     "put",
+    "put_listing",
+    "put_pack",
     "scratch",
     "subscribe",
     "warm",
@@ -82,6 +83,7 @@ _MODULES = {
     **dict.fromkeys(("CachedFile", "Outcome"), "cached_file"),
     **dict.fromkeys(("Entry", "Stats", "Usage", "Verification", "Warming"), "reports"),
     **dict.fromkeys(("afetch", "afetch_many", "aload", "aput"), "coroutines"),
+    **dict.fromkeys(("manifest", "put_listing", "put_pack", "warm"), "fleet"),
 }
 
 _default: Cache | None = None
@@ -95,6 +97,8 @@ if TYPE_CHECKING:  # type checkers see the methods' own signatures, overloads an
     fetch_prefix = _cache.fetch_prefix
     load = _cache.load
     put = _cache.put
+    put_listing = _cache.put_listing
+    put_pack = _cache.put_pack
     manifest = _cache.manifest
     warm = _cache.warm
     scratch = _cache.scratch
@@ -214,27 +218,6 @@ else:
             if_none_match=if_none_match,
             content_type=content_type,
             request_options=request_options,
-        )
-
-    def manifest() -> str:
-        """List all objects for :func:`warm` elsewhere; see :meth:`Cache.manifest`."""
-        return default_cache().manifest()
-
-    def warm(
-        manifest: Manifest,
-        *,
-        max_bytes: int | str | None = None,
-        max_seconds: float | None = None,
-        threads: int | None = None,
-        progress: Progress | None = None,
-    ) -> Warming:
-        """Fetch what a manifest names, as far as it fits; see :meth:`Cache.warm`."""
-        return default_cache().warm(
-            manifest,
-            max_bytes=max_bytes,
-            max_seconds=max_seconds,
-            threads=threads,
-            progress=progress,
         )
 
     def scratch() -> Scratch:

@@ -1,7 +1,8 @@
 """The class :class:`Cache`: settings, and the methods for one object.
 
-Other methods are in :mod:`.fetching.many_objects`, :mod:`.fetching.coroutines` and
-:mod:`.fetching.administration`. How a fetch is answered is in :mod:`.fetching.fetcher`.
+Other methods are in :mod:`.fetching.many_objects`, :mod:`.fetching.uploads`,
+:mod:`.fetching.coroutines` and :mod:`.fetching.administration`. How a fetch is answered is in
+:mod:`.fetching.fetcher`.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ from .fetching.coroutines import Coroutines
 from .fetching.fetcher import Fetcher
 from .fetching.loaded_objects import LoadedObjects
 from .fetching.many_objects import ManyObjects
+from .fetching.uploads import Uploads
 from .invocations.context import current, time_left
 from .origin.choice import chosen
 from .store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any, Self, TypeVar
 
     from .cached_file import CachedFile
-    from .common.objects import Source
     from .fetching.progress import ByteProgress
     from .invocations.decorator import Starter
     from .invocations.scratch import Scratch
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
-class Cache(ManyObjects, Coroutines, Administration):
+class Cache(ManyObjects, Uploads, Coroutines, Administration):
     """Keeps S3 objects as local files in one directory, which any number of processes may share.
 
     Args:
@@ -65,9 +66,15 @@ class Cache(ManyObjects, Coroutines, Administration):
             objects come instead of S3.
         offline: send no request; serve every copy that S3 has given these credentials before,
             however old it is, and raise :class:`~tmpcache.errors.NotCachedError` for other objects.
+        listings: prefixes, as URLs (``["s3://models/micr/"]``). Their listings, which
+            :meth:`put_listing` makes, confirm copies of what is below them, so that S3 is not asked
+            about each one.
+        ask_again_after: seconds after S3 itself last answered about an object, when it is asked
+            whatever a listing says; default 12 hours. It bounds for how long an object may be
+            served to credentials that may not read it any more.
 
-    The first five, `lock_timeout`, `origin` and `offline` also come from the environment, as
-    ``TMPCACHE_ROOT``, ``TMPCACHE_QUOTA`` and so on.
+    The first five, `lock_timeout`, `origin`, `offline`, `listings` (separated by spaces or commas)
+    and `ask_again_after` also come from the environment, as ``TMPCACHE_ROOT`` and so on.
 
     Raises:
         ConfigError: a setting has a value that it cannot have.
@@ -94,8 +101,11 @@ class Cache(ManyObjects, Coroutines, Administration):
         clock: Callable[[], float] = time.time,
         origin: Origin | str | None = None,
         offline: bool | None = None,
+        listings: str | Iterable[str] | None = None,
+        ask_again_after: float | None = None,
     ) -> None:
-        settings = Settings(root, quota, min_free, max_age, stale_if_error, lock_timeout, offline)
+        ages = max_age, stale_if_error, lock_timeout
+        settings = Settings(root, quota, min_free, *ages, offline, listings, ask_again_after)
         self._clock = checked_call("clock", clock)
         self._origin = chosen(origin, checked_client(client), request_options, settings.offline)
         try:
@@ -108,6 +118,10 @@ class Cache(ManyObjects, Coroutines, Administration):
         self._store.database.statistics.count_of_fetches = self._fetcher.tally.counters
         self._loaded = LoadedObjects(loaded_most, loaded_weigher, loaded_weight, self._store.lease)
         self._fetcher.unload = self._loaded.unload
+        if settings.listings and not settings.offline:
+            from .fetching.listings.confirmation import Listings
+
+            self._fetcher.listed = Listings(self._fetcher, settings).confirm
         #: The arguments from which another process makes the same cache.
         self._settings = {name: getattr(settings, name) for name in settings.__slots__} | {
             **{"client": client, "origin": origin, "request_options": request_options},
@@ -237,41 +251,6 @@ class Cache(ManyObjects, Coroutines, Administration):
         how: Any = {"max_age": max_age, "stale_if_error": stale_if_error, "version_id": version_id}
         value: T = self._loaded.load(lambda: self.fetch(bucket, name, **how), loader)
         return value
-
-    def put(
-        self,
-        bucket: str,
-        key: str | Source,
-        source: Source | None = None,
-        *,
-        if_match: str | None = None,
-        if_none_match: str | None = None,
-        content_type: str | None = None,
-        request_options: Mapping[str, str] | None = None,
-    ) -> CachedFile:
-        """Upload a file, bytes or an open binary file, and put a copy into the cache.
-
-        The object is named by bucket and key, or by one URL. The copy has the ETag that S3 sent,
-        so the next fetch is a hit or a 304. Large sources are uploaded in parts. `if_match` (an
-        ETag) and `if_none_match` (``"*"``) are for writers that race: the one that loses gets
-        :class:`~tmpcache.errors.ObjectChangedError`. An upload that fails changes nothing, in S3 or
-        in the cache. `request_options` (``ACL``, …) are for this upload, beside the cache's own.
-        """
-        from .fetching.put import put
-
-        bucket, name, source = split_url_before(bucket, key, source, "source")
-        try:
-            return put(
-                self._fetcher,
-                ObjectName(self._origin.name, bucket, name),
-                source,
-                if_match=if_match,
-                if_none_match=if_none_match,
-                content_type=content_type,
-                request_options=request_options,
-            )
-        except TmpCacheError as error:
-            raise brief(error) from error.__cause__
 
     def __repr__(self) -> str:
         from humanize import naturalsize

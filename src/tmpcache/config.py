@@ -14,6 +14,7 @@ from .errors import ConfigError, TmpCacheError, UnsafeRootError
 
 TYPE_CHECKING = False  # typing costs a fresh process 3 ms; mypy knows this name
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any, NoReturn
 
 MIB = 1024 * 1024
@@ -31,6 +32,8 @@ class Settings:
     """The settings of one cache. Sizes are parsed later, as they depend on the file system."""
 
     __slots__ = (
+        "ask_again_after",
+        "listings",
         "lock_timeout",
         "max_age",
         "min_free",
@@ -49,6 +52,8 @@ class Settings:
         stale_if_error: float | str | None = None,
         lock_timeout: float | str | None = None,
         offline: bool | None = None,
+        listings: str | Iterable[str] | None = None,
+        ask_again_after: float | str | None = None,
     ) -> None:
         self.offline = _switch("offline", offline)
         self.root = _root(root if root is not None else os.environ.get("TMPCACHE_ROOT"))
@@ -60,6 +65,10 @@ class Settings:
         )
         self.lock_timeout = seconds(
             "lock_timeout", _given("lock_timeout", lock_timeout, 10), text=True
+        )
+        self.listings = _prefix_urls(_given("listings", listings, ()))
+        self.ask_again_after = seconds(
+            "ask_again_after", _given("ask_again_after", ask_again_after, 12 * 3600), text=True
         )
         for name in ("quota", "min_free"):
             value = getattr(self, name)
@@ -147,6 +156,14 @@ def _switch(name: str, value: bool | None) -> bool:
         what = f"{name}={value!r}" if value is not None else f"{variable}={text!r}"
         raise ConfigError(f"{what} is neither on nor off: give 1 or 0")
     return text in _ON
+
+
+def _prefix_urls(given: str | Iterable[str]) -> tuple[str, ...]:
+    """Return URLs of prefixes, each with a slash at its end. A text separates them."""
+    if not isinstance(given, str) and not hasattr(given, "__iter__"):
+        raise ConfigError(f"listings={given!r} is no list of URLs like 's3://models/micr/'")
+    urls = given.replace(",", " ").split() if isinstance(given, str) else given
+    return tuple(f"s3://{'/'.join(split_directory_url(url))}" for url in urls)
 
 
 def _root(root: str | os.PathLike[str] | None) -> str:
@@ -237,6 +254,18 @@ def split_prefix_url(url: str) -> tuple[str, str]:
     if not bucket or not url.startswith("s3://"):
         raise ConfigError(f"{url!r} names no object: give a bucket and a key, or 's3://bucket/key'")
     return bucket, prefix
+
+
+def split_directory_url(url: str, prefix: str | None = None) -> tuple[str, str]:
+    """Return bucket and prefix of a URL, or as given; the prefix is empty or ends with a slash.
+
+    >>> split_directory_url("s3://models/micr"), split_directory_url("models", "")
+    (('models', 'micr/'), ('models', ''))
+    """
+    bucket, prefix = split_prefix_url(url) if prefix is None else (url, prefix)
+    if not isinstance(prefix, str):
+        raise ConfigError(f"prefix={prefix!r} is not a text")
+    return bucket, f"{prefix}/" if prefix and not prefix.endswith("/") else prefix
 
 
 def bucket_and_keys(bucket: Any, keys: Any) -> tuple[str, Any]:

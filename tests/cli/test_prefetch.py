@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from support.commands import Terminal, run
 
+from tmpcache import Cache
 from tmpcache.testing import Bucket
 from tmpcache.testing.faults import INTERNAL_ERROR
 
@@ -82,3 +83,12 @@ def test_what_is_no_manifest_is_wrong_usage(tmp_path: Path) -> None:
     assert run("warm", "-", input="{}").code == 2
     done = run("warm", tmp_path / "none.json")
     assert (done.code, len(done.err.splitlines())) == (1, 1)
+
+
+def test_a_pack_warms_another_machine(bucket: Bucket, tmp_path: Path) -> None:
+    Cache(tmp_path / "writer").put_pack("s3://models/micr/")
+    bucket.server.forget()
+    for number, source in enumerate(["s3://models/micr/", "s3://models/micr/.tmpcache-pack"]):
+        done = run("--root", tmp_path / str(number), "warm", source)
+        assert (done.code, done.err.count("31 fetched")) == (0, 1)
+    assert bucket.gets("micr/e13b.npz") == []

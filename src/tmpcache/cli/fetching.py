@@ -158,16 +158,17 @@ Examples:
 def warm(state: State, /, source: str, max_bytes: str | None, max_seconds: float | None) -> None:
     """Fetch what a manifest names, last used first. Nothing is evicted for it.
 
-    The manifest is an object, a file or, with -, what comes on stdin.
+    The manifest is an object, a file or, with -, what comes on stdin. Of a prefix, a URL with a
+    slash at its end, the pack is unpacked.
     """
     manifest: Any = source
     if source == "-":
         manifest = sys.stdin.read()
-    elif source.startswith("s3://"):
-        [manifest] = fetch_urls(state, [source])
-    else:
+    elif not source.startswith("s3://"):
         with open(source, "rb") as file:
             manifest = file.read()
+    elif not source.endswith(("/", "/.tmpcache-pack")):
+        [manifest] = fetch_urls(state, [source])
     with progress("warming") as report:
         done = state.cache.warm(
             manifest, max_bytes=max_bytes, max_seconds=max_seconds, progress=report

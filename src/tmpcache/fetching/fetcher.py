@@ -4,9 +4,8 @@ A :class:`Fetcher` joins store and origin; nothing below it knows both. Its step
 
 1. Serve the copy that this process remembers, if it is fresh (:mod:`.freshness`) and its file is
    as it was published.
-2. Serve the copy that the index has, if it is fresh.
-3. Revalidate or download it (:mod:`.downloader`), once for all threads that want it now
-   (:mod:`.single_flight`).
+2. Serve the copy that the index has, if it is fresh, or a listing says so (:mod:`.listings`).
+3. Revalidate or download it (:mod:`.downloader`), once for all threads (:mod:`.single_flight`).
 4. Where the origin cannot be asked, serve a stale copy as far as ``stale_if_error`` allows.
 
 # Leases
@@ -62,9 +61,10 @@ class Fetcher:
         self.lock_timeout, self.is_offline = settings.lock_timeout, settings.offline
         self.remembered, self.tally = RememberedCopies(), Tally()
         self._downloader: Downloader | None = None
-        #: Give up values that `load` keeps, until their files have so many bytes; False if there
-        #: are none.
+        #: Give up loaded values until their files have so many bytes; False if there are none.
         self.unload: Callable[[int], bool] = lambda needed: False
+        #: Return a copy as confirmed by a listing; without a `max_age`, by one that is at hand.
+        self.listed: Callable[[Copy | None, float | None], Copy | None] = lambda copy, max_age: copy
         self.forked()
         reset_in_children(self)
 
@@ -159,7 +159,7 @@ class Fetcher:
         if remembered is not None and is_always_stale(max_age, start, name.version):
             # The origin is asked in any case. If another process has a newer copy, the reply says.
             return remembered, None
-        copy = self.store.look_up(name, self.origin.scope)
+        copy = self.listed(self.store.look_up(name, self.origin.scope), max_age)
         now = self.clock()
         if copy is None or not is_fresh(copy.validated_at, now, max_age, start, name.version):
             return copy, None
@@ -260,7 +260,7 @@ class Fetcher:
         self, name: ObjectName, scope: str | None, max_age: float, stale_if_error: float
     ) -> Served | None:
         """Lease the copy to serve for an origin that could not be asked with these credentials."""
-        copy = self.store.look_up(name, scope)
+        copy = self.listed(self.store.look_up(name, scope), None)
         if copy is None or not self._may_serve_stale(copy, max_age, stale_if_error):
             return None
         lease = self.store.lease_copy(copy)

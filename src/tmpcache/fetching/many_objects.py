@@ -156,16 +156,26 @@ class ManyObjects:
     ) -> Warming:
         """Fetch what a :meth:`manifest` (text, path or mapping) names, hottest first. Report it.
 
+        A URL names a manifest in S3, or a prefix, which ends with a slash. Of a prefix the pack
+        is unpacked (:meth:`put_pack`): two requests for all in it. If there is none, all that is
+        below the prefix is fetched.
+
         Nothing is evicted for it: objects that do not fit into the free space, `max_bytes` or
         `max_seconds` are left out. S3 is not asked about objects whose copy is the one named. Of
         objects that have changed, the current version is fetched. Errors are counted, not raised,
         except `ConfigError` if the argument is no manifest.
 
+        >>> cache.warm("s3://models/micr/")                                 # doctest: +SKIP
         >>> cache.warm(cache.fetch("deploy", "warm.json"), max_seconds=5)   # doctest: +SKIP
         """
+        _check_progress(progress)
+        if isinstance(manifest, str) and manifest.startswith("s3://"):
+            from .packs.warm_prefix import warm_from_url
+
+            limits = max_bytes, max_seconds, threads, progress
+            return warm_from_url(self._fetcher, manifest, *limits)
         from .many.warm import warm
 
-        _check_progress(progress)
         return warm(self._fetcher, manifest, max_bytes, max_seconds, threads, progress)
 
 

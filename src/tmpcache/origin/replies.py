@@ -72,9 +72,18 @@ class Listed:
     Its ETag is the one that a GET would answer with, quotes aside; "" if the listing has none.
     """
 
-    __slots__ = ("etag", "key", "scope", "size")
+    __slots__ = ("date", "etag", "key", "scope", "size")
 
-    def __init__(self, key: str, etag: str, size: int, scope: str | None = UNSAID) -> None:
+    def __init__(
+        self,
+        key: str,
+        etag: str,
+        size: int,
+        scope: str | None = UNSAID,
+        date: float | None = None,
+    ) -> None:
         self.key, self.etag, self.size = key, etag, size
+        #: When the origin answered, by its own clock; None if it does not say.
+        self.date = date
         #: A hash of the credentials that signed the request for this page of the listing.
         self.scope = scope

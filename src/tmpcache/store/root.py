@@ -5,7 +5,8 @@
 * another user owns it, or may read or write it;
 * a symbolic link leads to it;
 * it holds files and has no ``CACHEDIR.TAG``, as these may be somebody's own;
-* another user could rename a directory on the path to it and put another one in its place.
+* another user could rename a directory on the path to it and put another one in its place;
+* it is on a network file system.
 
 In a directory that is refused, nothing is created, read or deleted.
 """
@@ -23,6 +24,7 @@ from ..errors import UnsafeRootError
 from .filesystem import files
 from .filesystem.descriptor import DIRECTORY, Descriptor
 from .filesystem.files import allocated
+from .filesystem.mounts import network_file_system
 from .index import FORMAT
 from .leases.live_sessions import LiveSessions
 
@@ -83,6 +85,7 @@ class Root:
         try:
             os.makedirs(above, mode=0o700, exist_ok=True)
             _refuse_what_others_may_replace(above)
+            _refuse_network(self.base, self.base if os.path.isdir(self.base) else above)
             make_private(self.base)
             _refuse_read_only(self.base)
         except (FileExistsError, NotADirectoryError) as error:
@@ -254,6 +257,21 @@ def _refuse_read_only(path: str) -> None:
     """Raise ``OSError`` for a directory on a file system that is mounted read-only."""
     if os.statvfs(path).f_flag & os.ST_RDONLY:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+
+
+def _refuse_network(base: str, existing: str) -> None:
+    """Refuse a root on a network file system: leases, locks and the log of the index break there.
+
+    Over NFSv4.1 another machine does not see leases in a memory map, and a deleted blob only
+    seconds later.
+    """
+    found = network_file_system(existing)
+    if found:
+        raise UnsafeRootError(
+            f"{base} is refused as a cache directory: it is on a network file system ({found}). "
+            "Choose a directory on a local disk as root (root=…, TMPCACHE_ROOT). To share what is "
+            "cached between machines, put a pack into S3 (put_pack), and warm each from that."
+        )
 
 
 def _refuse_what_others_may_replace(directory: str) -> None:

@@ -103,7 +103,7 @@ def serve_fresh(fetcher: Fetcher, bucket: str, jobs: dict[str, Job], max_age: fl
         else:
             unknown.append(key)
     for key, copy in look_up_many(store, fetcher.origin.name, bucket, unknown, scope).items():
-        jobs[key].copy = copy
+        jobs[key].copy = fetcher.listed(copy, max_age)
     todo = []
     for job in jobs.values():
         if job.copy is None or not is_fresh_now(job.copy):

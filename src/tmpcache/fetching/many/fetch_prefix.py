@@ -15,6 +15,7 @@ from ...errors import ConfigError, ObjectNotFoundError
 from ...invocations.context import current_deadline
 from ...origin import scope_of
 from ..freshness import has_listed_etag
+from ..listings.document import is_own
 from ..telling import note_outcome
 from .batch_downloader import BatchDownloader
 from .fetch_many import checked, collect_results, fetch_all, from_origin
@@ -97,6 +98,7 @@ def fetch_prefix(
     listed: Iterator[Listed] = fetcher.origin.list(bucket, prefix, deadline=deadline)
     at = fetcher.clock()  # the response is no older than the request for it
     while page := list(islice(listed, _PAGE)):
+        page = [one for one in page if not is_own(one.key)]
         jobs.update(_answer_listed(fetcher, bucket, page, at))
         at = fetcher.clock()
     fetcher.tally.add(requests=1 + max(0, len(jobs) - 1) // _PAGE)
@@ -156,7 +158,7 @@ def _answer_listed(fetcher: Fetcher, bucket: str, page: list[Listed], at: float)
     from ...store.many_copies import confirm_again, look_up_many
 
     store, origin = fetcher.store, fetcher.origin.name
-    scope = scope_of(fetcher.origin, page[0].scope)
+    scope = scope_of(fetcher.origin, page[0].scope) if page else None
     jobs = {one.key: Job(ObjectName(origin, bucket, one.key), None) for one in page}
     copies = look_up_many(store, origin, bucket, [*jobs], scope)
     leased = {}

@@ -21,6 +21,7 @@ from ...errors import (
 )
 from ...invocations.context import current_deadline
 from ...reports import Warming
+from ..listings.document import is_own
 from .budgeted_fetcher import BudgetedFetcher
 from .fetch_many import checked, fetch_all
 from .job import Job
@@ -48,6 +49,8 @@ def manifest(fetcher: Fetcher) -> str:
 
     objects = []
     for bucket, key, version, etag, size in by_use(fetcher.store, fetcher.origin.name):
+        if is_own(key):
+            continue
         pinned = {"version": version} if version else {}
         objects.append({"bucket": bucket, "key": key, **pinned, "etag": etag, "size": size})
     document = {"tmpcache-manifest": _FORMAT, "objects": objects}
@@ -147,6 +150,11 @@ def _read(source: Manifest, origin: str) -> list[_ManifestEntry]:
             raise ConfigError(f"objects[{number}] of the manifest: {error}") from None
         found.setdefault(hot.job.name.identity(), hot)
     return [*found.values()]
+
+
+def named_objects(source: Manifest, origin: str) -> list[ObjectName]:
+    """Return the names of the objects of a manifest, each once, or raise `ConfigError`."""
+    return [one.job.name for one in _read(source, origin)]
 
 
 def _parsed(source: str | bytes | os.PathLike[str]) -> Any:

@@ -1,10 +1,12 @@
-"""Reads the extent and the checksum of a body from headers, by the names that botocore has."""
+"""Reads extent and checksum of a body, and the date, from headers, by botocore's names."""
 
 from __future__ import annotations
 
+from .. import Listed
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
 
@@ -34,3 +36,21 @@ def announced_checksum(response: Mapping[str, Any]) -> str:
             if value and "-" not in value and can_verify(algorithm):
                 return f"{algorithm}:{value}"
     return ""
+
+
+def listed_in(page: Mapping[str, Any], scope: str | None) -> Iterator[Listed]:
+    """Yield the objects in one page of a listing, which `scope` requested."""
+    date = date_of(page)
+    for found in page.get("Contents", ()):
+        yield Listed(found["Key"], found.get("ETag", ""), found.get("Size", 0), scope, date)
+
+
+def date_of(response: Mapping[str, Any]) -> float | None:
+    """Return the ``Date`` header in seconds since the epoch; None if there is none."""
+    from email.utils import parsedate_to_datetime
+
+    headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    try:
+        return parsedate_to_datetime(headers["date"]).timestamp()
+    except (KeyError, ValueError, TypeError):
+        return None

@@ -7,7 +7,7 @@ from threading import Lock
 
 from ...common.forking import reset_in_children
 from ...errors import ConfigError, DeadlineExceededError, OriginError
-from .. import Listed, Unchanged
+from .. import Unchanged
 from .. import scope as scopes
 from ..scope import ANONYMOUS
 from . import parameters
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO, TypeVar, Unpack
 
     from ...common.deadline import Deadline
-    from .. import Reply
+    from .. import Listed, Reply
     from ..protocol import GetOptions
     from ..scope import Credentials
     from .credentials import ChainCredentials
@@ -144,6 +144,7 @@ class S3Origin:
     ) -> Iterator[Listed]:
         """List the objects below a prefix, with one ListObjectsV2 for each page."""
         from .errors import named
+        from .headers import listed_in
 
         subject = (bucket, f"{prefix}*", None)
         pages: Any = None
@@ -162,8 +163,7 @@ class S3Origin:
             page, scope = self._call(subject, deadline, next_page, "s3:ListBucket")
             if page is None:
                 return
-            for found in page.get("Contents", ()):
-                yield Listed(found["Key"], found.get("ETag", ""), found.get("Size", 0), scope)
+            yield from listed_in(page, scope)
             if page.get("IsTruncated") and not page.get("NextContinuationToken"):
                 raise OriginError(
                     f"{named(subject)}: the listing ends after {len(page.get('Contents', ()))} "

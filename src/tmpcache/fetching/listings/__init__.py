@@ -1,0 +1,1 @@
+"""A listing in S3 itself confirms copies on all machines, for one request each."""
