@@ -22,9 +22,13 @@ The same objects from the same server, by tmpcache and by what else brings S3 ob
 ![The tables below, drawn](benchmarks.svg)
 
 Each cell is the median over the rounds of one run, ± half the distance between the quartiles, and
-in brackets how many times as long as tmpcache (with boto3) this peer took: the median of the ratios
-within each round. All peers take turns, in an order that is turned around each time. The fastest is
-bold. Bytes are compared with the object's before a time counts.
+in brackets how many times as long as tmpcache this peer took: the median of the ratios within each
+round. All peers take turns, in an order that is turned around each time. The fastest is bold. Bytes
+are compared with the object's before a time counts.
+
+tmpcache comes in three rows. The first is tmpcache as it comes: credentials and endpoint are
+[plain](design/direct-origin.md) here, so it downloads without boto3. The other two ask S3 through
+boto3 and through obstore.
 
 * **cold**: an object that was never seen, into an empty cache, over connections that are open.
   Single objects: the median for one; in parallel: the time for all, with {THREADS} threads, or as

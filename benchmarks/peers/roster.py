@@ -38,6 +38,13 @@ _BOTO3 = "boto3==1.44.5"
 PEERS = (
     Peer(OURS, "with_tmpcache", _TMPCACHE, "`fetch`, `fetch_many`, as they come"),
     Peer(
+        "tmpcache, boto3",
+        "with_tmpcache",
+        _TMPCACHE,
+        'the same with `origin="boto3"`',
+        environment={"TMPCACHE_ORIGIN": "boto3"},
+    ),
+    Peer(
         "tmpcache, obstore",
         "with_tmpcache",
         _TMPCACHE,
