@@ -50,6 +50,10 @@ class Tmpcache:
         """Fetch what was confirmed within the hour."""
         return str(self._cache.fetch(bucket, key, max_age=_FRESH))
 
+    def put(self, bucket: str, key: str, path: str) -> str:
+        """Upload and keep a copy."""
+        return str(self._cache.put(bucket, key, path))
+
     def close(self) -> None:
         """Close the index and the connections."""
         self._cache.close()
