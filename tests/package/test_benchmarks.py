@@ -224,6 +224,20 @@ def test_quick_shows_starts_and_uploads_and_writes_nothing(
     assert not (tmp_path / "docs").exists()
 
 
+def test_where_nginx_is_it_serves_and_notes_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") is None:
+        pytest.skip("needs nginx")
+    _invite(monkeypatch, "one")
+    work = Work("large-capped", "large", "cold", "capped", 100_000, 1, 1)
+    with serving(str(tmp_path)) as server:
+        record = run.measured(work, server, str(tmp_path), str(tmp_path))
+    assert record.machine["S3"].startswith("nginx/")
+    assert (record.missing, record.rows["one"].failed) == ("", "")
+    assert record.rows["one"].requests == {"GET": 1}
+
+
 def _here(peers: tuple[Peer, ...]) -> tuple[Peer, ...]:
     """Return these peers in this environment, rather than in environments of their own."""
     return tuple(replace(peer, requirements=None) for peer in peers)
