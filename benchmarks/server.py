@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -141,6 +142,16 @@ def sink() -> Iterator[str]:
     with running([sys.executable, "-m", "benchmarks.sink_server"]) as process:
         assert process.stdout is not None
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+
+
+def taken(endpoint: str) -> int:
+    """Return the bytes that have been uploaded to a :func:`sink` so far."""
+    connection = HTTPConnection(endpoint.rpartition("/")[2], timeout=_TIME_LIMIT)
+    connection.request("HEAD", "/")
+    with connection.getresponse() as answer:
+        count = int(answer.headers["X-Taken"])
+    connection.close()
+    return count
 
 
 def _free_ports(count: int) -> list[int]:

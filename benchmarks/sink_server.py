@@ -1,16 +1,19 @@
 """``python -m benchmarks.sink_server``: an S3 that takes uploads and keeps nothing of them.
 
 In a process of its own, with a thread for each connection, which spends its time in one system
-call. It answers each GET with the same small object, and verifies nothing.
+call. It answers each GET with the same small object, and verifies nothing. The header ``X-Taken``
+of an answer says how many bytes of bodies have come so far.
 """
 
 from __future__ import annotations
 
 import socket
 from socketserver import StreamRequestHandler, ThreadingTCPServer
+from threading import Lock
 
 _BLOCK = 1024 * 1024
 _OBJECT = bytes(10_240)
+_taken, _lock = [0], Lock()
 _XML = b'<Answer><UploadId>1</UploadId><ETag>"1"</ETag></Answer>'
 
 
@@ -31,17 +34,21 @@ class _Connection(StreamRequestHandler):
             headers = dict(line.lower().split(": ", 1) for line in lines)
             if "expect" in headers:
                 self.request.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-            missing = int(headers.get("content-length", 0)) - len(rest)
+            length = int(headers.get("content-length", 0))
+            missing = length - len(rest)
             while missing > 0 and (count := self.request.recv_into(buffer[:missing])):
                 missing -= count
             rest = rest[len(rest) + missing :] if missing < 0 else b""
+            with _lock:
+                _taken[0] += length
             self._answer(first.partition(" ")[0])
 
     def _answer(self, method: str) -> None:
         body = {"GET": _OBJECT, "POST": _XML}.get(method, b"")
         length = len(_OBJECT) if method == "HEAD" else len(body)
         head = f'HTTP/1.1 200 OK\r\nETag: "1"\r\nContent-Length: {length}\r\n'
-        self.request.sendall(f"{head}Last-Modified: {_DATE}\r\n\r\n".encode() + body)
+        head += f"X-Taken: {_taken[0]}\r\nLast-Modified: {_DATE}\r\n\r\n"
+        self.request.sendall(head.encode() + body)
 
 
 _DATE = "Thu, 01 Jan 2026 00:00:00 GMT"

@@ -16,7 +16,7 @@ from ..server import CAP, Server
 from .pages import page
 from .picture import picture
 from .record import Record, load, save
-from .roster import OURS, PEERS, TREE
+from .roster import OURS, TREE, taking_part
 from .run import measured
 from .works import WORKS, Work, quickly
 
@@ -59,7 +59,7 @@ def write(records: dict[str, Record], directory: str) -> None:
 
 def _capped(work: Work, record: Record) -> Iterator[Result]:
     """Yield how near tmpcache comes to what the connections in use can carry."""
-    for peer in PEERS:
+    for peer in taking_part(work.verb):
         row = record.rows.get(peer.name)
         if peer.name.startswith(OURS) and row is not None and row.spread is not None:
             full = [work.size / (CAP * count) for count in row.connections]

@@ -63,7 +63,7 @@ class Conversation:
             self._process.stdin.write(json.dumps(asked).encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError as error:
-            raise PeerFailed(self._last_words()) from error
+            raise PeerFailed(f"its process ended: {last_words(self._log)}") from error
         answer = self._receive(timeout)
         if "lacks" in answer:
             raise PeerLacks(answer["lacks"])
@@ -95,13 +95,15 @@ class Conversation:
                 raise PeerFailed(f"no answer within {timeout:g} s")
             piece = os.read(descriptor, _PIECE)
             if not piece:
-                raise PeerFailed(self._last_words())
+                raise PeerFailed(f"its process ended: {last_words(self._log)}")
             self._rest += piece
         line, _, self._rest = self._rest.partition(b"\n")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def _last_words(self) -> str:
-        with open(self._log, encoding="utf-8", errors="replace") as file:
-            lines = file.read().strip().splitlines()
-        return f"its process ended: {lines[-1] if lines else 'without a word'}"
+
+def last_words(log: str) -> str:
+    """Return the last line that a process has written into the file `log`."""
+    with open(log, encoding="utf-8", errors="replace") as file:
+        lines = file.read().strip().splitlines()
+    return lines[-1] if lines else "without a word"

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ..report import shown
 from .record import Record, Row
-from .roster import OURS, PEERS
-from .works import LATENCY, THREADS
+from .roster import OURS, PEERS, PLAIN, taking_part
+from .works import LATENCY, THREADS, Verb
 
 #: One column: its head, and what it says of a peer.
 Column = tuple[str, Callable[[str], str]]
@@ -22,15 +22,25 @@ The same objects from the same server, by tmpcache and by what else brings S3 ob
 ![The tables below, drawn](benchmarks.svg)
 
 Each cell is the median over the rounds of one run, ± half the distance between the quartiles, and
-in brackets how many times as long as tmpcache (with boto3) this peer took: the median of the ratios
-within each round. All peers take turns, in an order that is turned around each time. The fastest is
-bold. Bytes are compared with the object's before a time counts.
+in brackets how many times as long as tmpcache this peer took: the median of the ratios within each
+round. All peers take turns, in an order that is turned around each time. The fastest is bold. Bytes
+are compared with the object's before a time counts.
+
+tmpcache comes in three rows. The first is tmpcache as it comes: credentials and endpoint are
+[plain](design/direct-origin.md) here, so it downloads without boto3. The other two ask S3 through
+boto3 and through obstore.
 
 * **cold**: an object that was never seen, into an empty cache, over connections that are open.
   Single objects: the median for one; in parallel: the time for all, with {THREADS} threads, or as
   the peer itself does many at once.
 * **asking**: the object is cached, and whether it is still current is asked of the server.
 * **not asking**: the object is cached and taken as it is.
+* **process start to first object in hand**: a new process, with an empty cache and credentials in
+  the environment, as in a new environment of Lambda. The clock runs from the start of the process
+  until the 10 KiB have been read. Modules are compiled before. Plain Python fetches nothing: its
+  clock runs until the process has ended, and it is never bold.
+* **put**: a file of 256 MiB to a server that takes uploads and keeps nothing. The bytes that arrive
+  are counted; they are not compared.
 * **peak memory**: of the process while the object arrives, above what it took after a first small
   one; of s5cmd and curl, all that the program took.
 * **connections**: how many answers the server was sending at the same time, at most.
@@ -48,6 +58,8 @@ def page(records: Records) -> str:
     parts += [_small(records, "", ("cold", "many", "asking", "fresh"))]
     if any(work.endswith("-far") for work in records):
         parts += [f"## Small objects, {1000 * LATENCY:.0f} ms away", _far(records)]
+    parts += ["## A new process", _ways(records, "start", "the whole program")]
+    parts += ["## Uploads", _ways(records, "put", "how")]
     parts += [_wrong(records), "## Who was asked how", _who(records), "## Where", _where(records)]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
@@ -83,17 +95,23 @@ def _far(records: Records) -> str:
     )
 
 
+def _ways(records: Records, work: Verb, head: str) -> str:
+    """Return the section about a work with peers of its own: times, and what each does."""
+    how = {peer.name: peer.how for peer in taking_part(work)}
+    return _table([_timed(records.get(work)), (head, lambda name: how[name])], work)
+
+
 def _wrong(records: Records) -> str:
     """Return what could not be measured, and why."""
     lines = [
         f"* {record.title}: {record.missing}." for record in records.values() if record.missing
     ]
-    for peer in PEERS:
+    for name in dict.fromkeys(name for record in records.values() for name in record.rows):
         reasons: dict[str, list[str]] = {}
         for record in records.values():
-            if failed := _row(record, peer.name).failed:
+            if failed := _row(record, name).failed:
                 reasons.setdefault(failed, []).append(record.title)
-        lines += [f"* {peer.name} ({'; '.join(what)}): {why}" for why, what in reasons.items()]
+        lines += [f"* {name} ({'; '.join(what)}): {why}" for why, what in reasons.items()]
     return "\n".join(["## What failed", "", *lines]) if lines else ""
 
 
@@ -124,13 +142,14 @@ def _timed(record: Record | None) -> Column:
     if record is None:
         return "not measured", lambda name: ""
     times = {name: row.spread.median for name, row in record.rows.items() if row.spread is not None}
+    fastest = min(times.keys() - {PLAIN}, key=lambda name: times[name], default="")
 
     def cell(name: str) -> str:
         row = _row(record, name)
         if row.spread is None:
             return row.lacks or ("failed" if row.failed else "")
         text = shown(row.spread, "seconds")
-        if times[name] == min(times.values()):
+        if name == fastest:
             text = f"**{text}**"
         ratio = record.ratio(name, OURS)
         return text if ratio is None or name == OURS else f"{text} ({_times(ratio)})"
@@ -162,7 +181,7 @@ def _requests(row: Row) -> str:
     return ", ".join(f"{number:g} {method}" for method, number in sorted(row.requests.items()))
 
 
-def _table(columns: Sequence[Column]) -> str:
+def _table(columns: Sequence[Column], verb: Verb = "cold") -> str:
     lines = [["", *(head for head, _ in columns)], ["---"] * (len(columns) + 1)]
-    lines += [[peer.name, *(cell(peer.name) for _, cell in columns)] for peer in PEERS]
+    lines += [[peer.name, *(cell(peer.name) for _, cell in columns)] for peer in taking_part(verb)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -7,20 +7,20 @@ no zero for bars to stand on.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
 from ..measure import Spread
 from ..report import Unit, shown
 from .record import Record, Row
-from .roster import OURS, PEERS
+from .roster import OURS, PEERS, taking_part
 from .works import WORKS
 
 #: What is drawn beside what; "memory" is that of the work "large".
 _ORDER = (
     *("large", "memory", "large-capped", "fresh", "cold", "cold-far"),
-    *("many", "many-far", "asking", "asking-far"),
+    *("many", "many-far", "asking", "asking-far", "start", "put"),
 )
 _COLUMNS = 2
 _WIDTH, _LINE, _TITLE, _GAP = 460, 18, 40, 26
@@ -58,6 +58,8 @@ class _Panel:
     """One work, as it is drawn."""
 
     title: str
+    #: The names of all who take part.
+    peers: Sequence[str]
     unit: Unit
     spreads: dict[str, Spread]
     #: Why others have none, and whether that is a failure.
@@ -87,7 +89,7 @@ def picture(records: dict[str, Record]) -> str:
 
 
 def _panels(records: dict[str, Record]) -> Iterator[_Panel]:
-    titles = {work.name: work.title for work in WORKS}
+    works = {work.name: work for work in WORKS}
     for name in _ORDER:
         record = records.get("large" if name == "memory" else name)
         if record is None or not record.rows:
@@ -98,11 +100,12 @@ def _panels(records: dict[str, Record]) -> Iterator[_Panel]:
             for peer, row in rows.items()
             if row.lacks or row.failed
         }
-        title = f"{titles.get(name, record.title)}: peak memory"
+        peers = [peer.name for peer in taking_part(works[record.work].verb)]
         if name == "memory":
-            yield _Panel(title, "bytes", _known(rows, "memory"), reasons)
+            title = f"{record.title}: peak memory"
+            yield _Panel(title, peers, "bytes", _known(rows, "memory"), reasons)
         else:
-            yield _Panel(record.title, "seconds", _known(rows, "spread"), reasons)
+            yield _Panel(record.title, peers, "seconds", _known(rows, "spread"), reasons)
 
 
 def _known(rows: dict[str, Row], what: str) -> dict[str, Spread]:
@@ -113,19 +116,19 @@ def _known(rows: dict[str, Row], what: str) -> dict[str, Spread]:
 def _drawn(panel: _Panel) -> Iterator[str]:
     yield f'<text class="title" x="0" y="26">{escape(panel.title)}</text>'
     place = _Axis.of(panel)
-    bottom = _TITLE + _LINE * len(PEERS)
+    bottom = _TITLE + _LINE * len(panel.peers)
     for value, label in place.ticks(panel.unit):
         x = place.of_value(value)
         yield f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{_TITLE}" y2="{bottom}"/>'
         yield f'<text class="tick" x="{x:.1f}" y="{bottom + 13}">{label}</text>'
-    for number, peer in enumerate(PEERS):
-        reason, failed = panel.reasons.get(peer.name, ("", False))
-        kind = "ours" if peer.name.startswith(OURS) else "other"
+    for number, name in enumerate(panel.peers):
+        reason, failed = panel.reasons.get(name, ("", False))
+        kind = "ours" if name.startswith(OURS) else "other"
         y = _TITLE + _LINE * number + _LINE / 2
         yield f'<g class="{kind}{" failed" if failed else ""}" transform="translate(0 {y:g})">'
-        yield f'<text class="name" x="{_NAMES}" y="4">{escape(peer.name)}</text>'
-        if peer.name in panel.spreads:
-            yield from _dot(panel.spreads[peer.name], place, panel.unit)
+        yield f'<text class="name" x="{_NAMES}" y="4">{escape(name)}</text>'
+        if name in panel.spreads:
+            yield from _dot(panel.spreads[name], place, panel.unit)
         else:
             yield f'<text class="why" x="{_LEFT}" y="4">{escape(reason)}</text>'
         yield "</g>"

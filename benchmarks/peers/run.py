@@ -12,12 +12,13 @@ from contextlib import ExitStack, contextmanager
 from ..latency import delayed
 from ..machine import facts
 from ..measure import progress
-from ..server import BUCKET, Server
+from ..server import BUCKET, Server, sink, taken
 from .answers import Answer, Answers, at_once, methods
 from .conversation import Conversation, PeerFailed, PeerLacks
 from .environments import interpreter
 from .record import Record, Row
-from .roster import PEERS, TREE
+from .roster import TREE, taking_part
+from .starts import record_starts
 from .works import LATENCY, THREADS, Work
 
 _PIECE = 1024 * 1024
@@ -38,7 +39,7 @@ class Meeting:
         noting = server.noting
         self._answers = (
             Answers(noting.answers, server.endpoint)
-            if noting and work.condition != "near"
+            if noting and work.condition in ("capped", "far")
             else None
         )
         server.put(_WARM_UP, os.urandom(10_240))
@@ -48,7 +49,7 @@ class Meeting:
         work = self._work
         day, machine = time.strftime("%Y-%m-%d"), facts(self._server.name, self._directory)
         record = Record(work.name, work.title, day, machine)
-        for peer in PEERS:
+        for peer in taking_part(work.verb):
             record.rows[peer.name] = Row(lacks=peer.lacks.get(work.verb, ""))
         with self._everybody(record) as present:
             for number in range(work.rounds):
@@ -66,7 +67,7 @@ class Meeting:
         """Yield the processes of the peers that take part and can be started."""
         with ExitStack() as stack:
             present = {}
-            for peer in PEERS:
+            for peer in taking_part(self._work.verb):
                 row = record.rows[peer.name]
                 if row.lacks:
                     continue
@@ -90,15 +91,18 @@ class Meeting:
         place = os.path.join(self._directory, "place")
         os.mkdir(place)
         try:
-            asked = {"bucket": BUCKET, "keys": keys, "threads": THREADS}
+            source = os.path.join(self._server.objects, BUCKET)
+            asked = {"bucket": BUCKET, "keys": keys, "threads": THREADS, "source": source}
             warm_up = {"do": "open", "bucket": BUCKET, "key": _WARM_UP, "directory": place}
             talk.ask(_TIME_LIMIT, **warm_up)
-            if self._work.verb in ("asking", "fresh"):  # the first time is not counted
-                talk.ask(_TIME_LIMIT, do=self._work.verb, **{**asked, "keys": keys[:1]})
+            if self._work.verb in ("asking", "fresh", "put"):  # the first time is not counted
+                talk.ask(_TIME_LIMIT, do=self._work.verb, **{**asked, "keys": [_WARM_UP]})
             os.sync()  # what others have left to be written, this one shall not wait for
             self._receive()
+            before = self._uploaded()
             answer = talk.ask(_TIME_LIMIT, do=self._work.verb, **asked)
             self._check(keys, answer["paths"])
+            self._check_upload(self._uploaded() - before)
             talk.ask(_TIME_LIMIT, do="close")
         except PeerLacks as reason:
             row.lacks = str(reason)
@@ -134,6 +138,15 @@ class Meeting:
             if not _same(path, os.path.join(self._server.objects, BUCKET, key)):
                 raise PeerFailed(f"wrong bytes in the file for {key}")
 
+    def _uploaded(self) -> int:
+        """Return the bytes that the sink has taken; 0 under the other conditions."""
+        return taken(self._endpoint) if self._work.condition == "sink" else 0
+
+    def _check_upload(self, count: int) -> None:
+        expected = self._work.size * self._work.count if self._work.verb == "put" else 0
+        if count < expected:
+            raise PeerFailed(f"{count:,} of {expected:,} bytes were uploaded")
+
     def _receive(self) -> list[Answer]:
         return self._answers.new() if self._answers is not None else []
 
@@ -149,13 +162,16 @@ class Meeting:
 def endpoints(server: Server) -> Iterator[Mapping[str, str]]:
     """Yield the endpoint for each condition; there is none for "capped" without nginx."""
     noting = server.noting
-    with delayed(noting.plain if noting else server.endpoint, LATENCY) as far:
-        yield {"near": server.endpoint, "far": far} | ({"capped": noting.capped} if noting else {})
+    with delayed(noting.plain if noting else server.endpoint, LATENCY) as far, sink() as uploads:
+        always = {"near": server.endpoint, "far": far, "sink": uploads}
+        yield always | ({"capped": noting.capped} if noting else {})
 
 
 def measured(work: Work, server: Server, directory: str, environments: str) -> Record:
     """Have all peers do one work, one after the other in each round."""
     progress(f"  {work.title}: {work.rounds} rounds")
+    if work.verb == "start":
+        return record_starts(work, server, taking_part("start"), directory, environments)
     with endpoints(server) as endpoint:
         if work.condition not in endpoint:
             missing = f"this condition needs nginx; here was {server.name}"

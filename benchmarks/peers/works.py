@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Verb = Literal["cold", "many", "asking", "fresh"]
-#: The server as it is; each connection capped; each request a while on its way.
-Condition = Literal["near", "capped", "far"]
+Verb = Literal["cold", "many", "asking", "fresh", "start", "put"]
+#: The server as it is; each connection capped; each request a while on its way; a server that takes
+#: uploads and keeps nothing of them.
+Condition = Literal["near", "capped", "far", "sink"]
 
 #: Seconds that a request is on its way under the condition "far".
 LATENCY = 0.020
@@ -16,6 +17,7 @@ LATENCY = 0.020
 THREADS = 16
 _GIB = 1024**3
 _SMALL = 10 * 1024
+_UPLOAD = 256 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ WORKS = (
     # Of 2,000 there would be five minutes: who asks for one after the other takes 40 s for them.
     Work("many-far", "500 x 10 KiB, in parallel, 20 ms away", "many", "far", _SMALL, 500, 5),
     Work("asking-far", "cached, asking, 20 ms away", "asking", "far", _SMALL, 20, 5),
+    Work("start", "process start to first object in hand", "start", "near", _SMALL, 1, 15),
+    Work("put", "put 256 MiB", "put", "sink", _UPLOAD, 1, 7),
 )
 
 
@@ -59,9 +63,11 @@ def quickly(works: Iterable[Work]) -> list[Work]:
 
 def _little(work: Work) -> Work:
     if work.large:
-        title = work.title.replace("1 GiB", "16 MiB")
+        title = work.title.replace("1 GiB", "16 MiB").replace("256 MiB", "16 MiB")
         return replace(work, title=title, size=16 * 1024 * 1024, rounds=1)
     if work.verb == "many":
         title = work.title.replace("2,000", "50").replace("500", "50")
         return replace(work, title=title, count=50, rounds=1)
+    if work.verb == "start":
+        return replace(work, rounds=2)
     return replace(work, count=5, rounds=1)

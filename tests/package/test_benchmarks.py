@@ -8,6 +8,7 @@ import shutil
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import replace
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from benchmarks.peers.answers import Answer, at_once, methods
 from benchmarks.peers.conversation import Conversation, PeerFailed, PeerLacks
 from benchmarks.peers.pages import page
 from benchmarks.peers.record import Record, Row, load
-from benchmarks.peers.roster import OURS, PEERS, TREE, Peer
+from benchmarks.peers.roster import OURS, PEERS, PLAIN, STARTING, TREE, UPLOADING, Peer, taking_part
 from benchmarks.peers.works import Work
 from benchmarks.server import BUCKET, Server, serving
 
@@ -145,10 +146,111 @@ def test_without_nginx_no_connection_is_capped(server: Server, tmp_path: Path) -
     assert "needs nginx" in page({"large-capped": record})
 
 
+_START = Work("start", "first object", "start", "near", 10_240, 1, 2)
+_PUT = Work("put", "put 100 kB", "put", "sink", 100_000, 1, 2)
+
+
+def test_every_start_has_the_object_in_hand(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peers = [peer for peer in _here(STARTING) if not peer.name.startswith(("cached", "fsspec"))]
+    _let_in(monkeypatch, *peers)
+    record = run.measured(_START, server, str(tmp_path), str(tmp_path))
+    ours = {OURS, f"{OURS}, boto3", f"{OURS}, obstore"}
+    others = {PLAIN, "boto3 get_object", "boto3 download_file", "obstore"}
+    assert record.rows.keys() == ours | others
+    assert {row.failed for row in record.rows.values()} == {""}
+    assert {len(row.seconds) for row in record.rows.values()} == {2}
+    left = [path.name for path in Path(server.objects).rglob("*") if path.is_file()]
+    assert left == []
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("body = bytes(10_240)", "wrong bytes of peers/start/"),
+        ("body = b''", "wrong bytes of peers/start/"),
+        ("raise SystemExit('out of luck')", "its process ended: out of luck"),
+    ],
+)
+def test_a_start_without_the_object_is_a_failure(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, reason: str
+) -> None:
+    _let_in(monkeypatch, Peer("liar", "", None, "", program=program))
+    row = run.measured(_START, server, str(tmp_path), str(tmp_path)).rows["liar"]
+    assert row.failed.startswith(reason)
+    assert row.spread is None
+
+
+def test_uploads_are_measured_against_a_server_that_counts_their_bytes(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _let_in(monkeypatch, *(peer for peer in _here(UPLOADING) if peer.adapter != "with_fsspec"))
+    record = run.measured(_PUT, server, str(tmp_path), str(tmp_path))
+    assert [row.failed for row in record.rows.values()] == [""] * 5
+    assert {len(row.seconds) for row in record.rows.values()} == {2}
+
+
+def test_an_upload_of_which_bytes_are_missing_is_a_failure(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Liar(Conversation):
+        def ask(self, timeout: float, **asked: Any) -> dict[str, Any]:
+            if asked["do"] != "put":
+                return super().ask(timeout, **asked)
+            paths = [os.path.join(asked["source"], key) for key in asked["keys"]]
+            return {"seconds": [1e-9], "paths": paths, "peak": None}
+
+    _invite(monkeypatch, "liar")
+    monkeypatch.setattr(run, "Conversation", Liar)
+    row = run.measured(_PUT, server, str(tmp_path), str(tmp_path)).rows["liar"]
+    assert row.failed == "0 of 100,000 bytes were uploaded"
+
+
+def test_quick_shows_starts_and_uploads_and_writes_nothing(
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(compare, "DOCS", str(tmp_path / "docs"))
+    monkeypatch.setattr(run, "taking_part", lambda verb: _here(taking_part(verb))[:1])
+    works = ["start", "put"]
+    assert list(compare.measure(str(tmp_path), server, works, str(tmp_path), quick=True)) == []
+    lines = capsys.readouterr().out.splitlines()
+    assert "|  | process start to first object in hand | the whole program |" in lines
+    assert "|  | put 16 MiB | how |" in lines
+    assert sum(line.startswith("| tmpcache | **") for line in lines) == 2
+    assert not (tmp_path / "docs").exists()
+
+
+def test_where_nginx_is_it_serves_and_notes_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") is None:
+        pytest.skip("needs nginx")
+    _invite(monkeypatch, "one")
+    work = Work("large-capped", "large", "cold", "capped", 100_000, 1, 1)
+    with serving(str(tmp_path)) as server:
+        record = run.measured(work, server, str(tmp_path), str(tmp_path))
+    assert record.machine["S3"].startswith("nginx/")
+    assert (record.missing, record.rows["one"].failed) == ("", "")
+    assert record.rows["one"].requests == {"GET": 1}
+
+
+def _here(peers: tuple[Peer, ...]) -> tuple[Peer, ...]:
+    """Return these peers in this environment, rather than in environments of their own."""
+    return tuple(replace(peer, requirements=None) for peer in peers)
+
+
+def _let_in(monkeypatch: pytest.MonkeyPatch, *peers: Peer) -> None:
+    """Have only these take part."""
+    monkeypatch.setattr(run, "taking_part", lambda verb: peers)
+
+
 def _invite(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     """Have nobody but tmpcache take part, under these names, in this environment."""
-    guests = tuple(Peer(name, "with_tmpcache", None, "") for name in names)
-    monkeypatch.setattr(run, "PEERS", guests)
+    _let_in(monkeypatch, *(Peer(name, "with_tmpcache", None, "") for name in names))
 
 
 def test_the_page_tells_medians_ratios_and_failures(tmp_path: Path) -> None:
@@ -201,7 +303,7 @@ def _sample() -> dict[str, Record]:
 
 
 def test_every_peer_has_an_adapter() -> None:
-    for peer in PEERS:
+    for peer in (*PEERS, *STARTING, *UPLOADING):
         assert os.path.exists(f"{TREE}/benchmarks/peers/adapters/{peer.adapter}.py"), peer.name
 
 

@@ -8,10 +8,12 @@ The process begins with ``{"versions": {…}}``. Then each line it is sent is an
 * ``{"do": "many", …}``: fetch all at once, with N threads or however this peer does it.
 * ``{"do": "asking", …}``: fetch what is cached, after asking whether it is still current.
 * ``{"do": "fresh", …}``: fetch what is cached, without asking.
+* ``{"do": "put", …, "source": S}``: upload the file S/K for each key K. Its paths are those of the
+  copies that the cache has kept, or of the files themselves if it keeps none.
 
 * ``{"do": "close"}``: leave the directory alone from now on. Answer: ``{}``
 
-The answer to each of the other four: ``{"seconds": […], "paths": […], "peak": bytes}``; the peak is
+The answer to each of the other five: ``{"seconds": […], "paths": […], "peak": bytes}``; the peak is
 that of memory above what was taken after the first ``open``, null where /proc does not tell.
 What goes wrong is answered with ``{"error": "…"}``, and what an adapter cannot do by design (it
 raises NotImplementedError) with ``{"lacks": "…"}``.
@@ -38,6 +40,7 @@ class Adapter(Protocol):
     * ``fetch_many(bucket, keys, threads)``: the paths; else a pool of threads calls ``fetch``
     * ``ask(bucket, key)``: the path of a cached copy, after asking whether it is current
     * ``hit(bucket, key)``: the path of a cached copy, at once
+    * ``put(bucket, key, path)``: the path of the copy that is kept of an upload, if one is
     * ``close()``
     * ``peak``: bytes, all of the memory of a program that does the work; else it is this process's
     """
@@ -73,6 +76,8 @@ class _Process:
                 return self._open(asked["directory"], asked["bucket"], asked["key"])
             if asked["do"] == "close":
                 return self._close()
+            if asked["do"] == "put":
+                return self._put(asked["bucket"], asked["keys"], asked["source"])
             return self._timed(asked["do"], asked["bucket"], asked["keys"], asked["threads"])
         except NotImplementedError as error:
             return {"lacks": str(error)}
@@ -108,6 +113,18 @@ class _Process:
                 path = call(bucket, key)
                 seconds.append(perf_counter() - start)
                 paths.append(str(path))
+        return {"seconds": seconds, "paths": paths, "peak": self._peak()}
+
+    def _put(self, bucket: str, keys: list[str], source: str) -> dict[str, Any]:
+        paths: list[str] = []
+        seconds: list[float] = []
+        _forget_peak()
+        for key in keys:
+            file = os.path.join(source, key)
+            start = perf_counter()
+            path = self._adapter.put(bucket, key, file)
+            seconds.append(perf_counter() - start)
+            paths.append(str(path or file))
         return {"seconds": seconds, "paths": paths, "peak": self._peak()}
 
     def _many(self, bucket: str, keys: list[str], threads: int) -> list[str]:

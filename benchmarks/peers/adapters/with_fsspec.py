@@ -14,7 +14,7 @@ class FileCache:
     """One cache that never asks, and one in the same directory that always does."""
 
     def __init__(self, directory: str) -> None:
-        s3 = fsspec.filesystem("s3")
+        self._s3 = s3 = fsspec.filesystem("s3")
         self._trusting, self._asking = (
             fsspec.filesystem(
                 "filecache",
@@ -43,6 +43,10 @@ class FileCache:
     def ask(self, bucket: str, key: str) -> str:
         """Open the object, with a HEAD for the ETag."""
         return self._opened(self._asking, bucket, key)
+
+    def put(self, bucket: str, key: str, path: str) -> None:
+        """Upload without the cache, which does not take part in that."""
+        self._s3.put_file(path, f"{bucket}/{key}")
 
     def _opened(self, files: Any, bucket: str, key: str) -> str:
         with files.open(f"{bucket}/{key}", "rb") as file:

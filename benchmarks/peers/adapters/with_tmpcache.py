@@ -30,9 +30,12 @@ class Tmpcache:
 
     def fetch(self, bucket: str, key: str) -> str:
         """Fetch with the default arguments."""
+        had_boto3 = "boto3" in sys.modules  # an upload imports it
         path = str(self._cache.fetch(bucket, key))
         if _PACKAGE and _PACKAGE not in sys.modules:
             raise NotImplementedError(_NOT_HERE)
+        if not _PACKAGE and not had_boto3 and "boto3" in sys.modules:
+            raise RuntimeError("S3 was asked through boto3, although credentials are plain")
         return path
 
     def fetch_many(self, bucket: str, keys: list[str], threads: int) -> list[str]:
@@ -46,6 +49,10 @@ class Tmpcache:
     def hit(self, bucket: str, key: str) -> str:
         """Fetch what was confirmed within the hour."""
         return str(self._cache.fetch(bucket, key, max_age=_FRESH))
+
+    def put(self, bucket: str, key: str, path: str) -> str:
+        """Upload and keep a copy."""
+        return str(self._cache.put(bucket, key, path))
 
     def close(self) -> None:
         """Close the index and the connections."""
