@@ -12,7 +12,7 @@ from pathlib import Path
 def run(checks: int, output: Path) -> int:
     """Run the demo with that many checks, and write its page."""
     if importlib.util.find_spec("awslambdaric") is None:
-        raise SystemExit("The demo needs awslambdaric (Linux only): pip install -e '.[demo]'.")
+        raise SystemExit("The demo needs awslambdaric (Linux only): pip install -e . --group demo.")
     from .show import show
 
     return show(checks, output)

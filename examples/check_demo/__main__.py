@@ -6,7 +6,7 @@ from pathlib import Path
 try:
     import click
 except ModuleNotFoundError:
-    sys.exit("The demo needs click and more: pip install -e '.[demo]'.")
+    sys.exit("The demo needs click and more: pip install -e . --group demo.")
 
 from . import run
 

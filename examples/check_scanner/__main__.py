@@ -9,7 +9,7 @@ from pathlib import Path
 try:
     import click
 except ModuleNotFoundError:
-    sys.exit("The commands need click and rich: pip install 'tmpcache[demo]'.")
+    sys.exit("The commands need more packages: pip install -r requirements.txt (beside this file).")
 
 from .receive import PREFIX
 

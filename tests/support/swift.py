@@ -109,7 +109,7 @@ class Swift:
 def running_swift() -> Iterator[Swift]:
     """Start Swift and stop it at the end of `with`."""
     if find_spec("swift") is None:
-        raise SwiftNotAvailable("needs OpenStack Swift: pip install 'tmpcache[test]'")
+        raise SwiftNotAvailable("needs OpenStack Swift: pip install swift")
     with tempfile.TemporaryDirectory(prefix="swift-") as name:
         directory = Path(name)
         _check_attributes(directory)
