@@ -5,7 +5,7 @@ room it is *staged* instead: one row in one small table, one or two pages, a thi
 (45 µs instead of 120, with the cold CPU caches of a real fetch). From then on it is a copy like any
 other: look-ups find it, the ledger counts it.
 
-A transaction that does more than look up or stage (evict, confirm, list) merges first. So does the
+A transaction that does more than look up, stage or confirm (evict, list) merges first. So does the
 publication before which the overhead has to be measured again, after some tens of steps of the
 process (:mod:`.content.disk_usage`). So each process has staged at most some tens of rows, in two
 or three pages.
