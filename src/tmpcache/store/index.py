@@ -15,9 +15,12 @@ A look-up takes 5 µs from 10,000 to 100,000 rows. To read a directory of 100,00
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
 import time
 
+from ..common.interruption import reraise_from_handler
 from .filesystem import descriptor, files
 from .tables.size import IndexSize, max_rows, preferred_page_size
 
@@ -182,8 +185,21 @@ class Index:
         self._connection.close()
 
     def abandon(self) -> None:
-        """Neither use nor close the connection any more: it is the parent's, in a forked child."""
+        """Neither use nor close the connection any more: it is the parent's, in a forked child.
+
+        SQLite keeps in memory which locks its process has on a file. So it takes the child, and a
+        process whose descriptors somebody has closed, for one that has a connection's two shared
+        locks, and does not take them again. Take them here: without them, others remove the log
+        that this process goes on to write into.
+        """
         _inherited.append(self._connection)
+        for end, start, length in _SHARED_LOCKS:
+            try:
+                # Never closed: that would drop all locks that the process has on the file.
+                fd = os.open(self._path + end, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+                fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB, length, start)
+            except OSError as error:  # deleted, or being removed: SQLite, or the checks, will see
+                reraise_from_handler(error)
 
 
 class _Transaction:
@@ -216,3 +232,5 @@ class _Transaction:
 
 
 _inherited: list[sqlite3.Connection] = []
+#: Byte ranges that each connection in WAL mode locks (sqlite3: os_unix.c, os.h).
+_SHARED_LOCKS = (("", 0x40000000 + 2, 510), ("-shm", 128, 1))

@@ -209,7 +209,12 @@ class Database:
     # ---- fork ---------------------------------------------------------------------------------
 
     def before_fork(self) -> None:
-        """Make the child's session before the child exists: its leases protect from the start."""
+        """Make the child's session before the child exists: its leases protect from the start.
+
+        Then close the index; the next use opens it. SQLite knows in memory which locks a process
+        has on a file. A child that inherits that takes no lock on a file that its parent has open,
+        and its commits are lost when the parent closes the index and removes the log.
+        """
         self._index.lock.acquire()
         session, self._child_session = self.transactions.session, None
         if session is not None and session.holds_any():
@@ -221,6 +226,7 @@ class Database:
                 )
             except TmpCacheError:
                 self.count("lease lost at fork")
+        self._index.close()
 
     def after_fork_in_parent(self) -> None:
         """Close the child's session in this process: the child keeps it alive."""
