@@ -83,8 +83,8 @@ def restore(index: Index, since: float, counters: tuple[int, ...]) -> None:
 
 def note_opened(index: Index, boot: str, quota: int) -> None:
     """Record the boot, and the quota in bytes if one was set (else 0), if they have changed."""
-    sql = "UPDATE ledger SET boot = ?1, quota = ?2 WHERE boot <> ?1 OR quota <> ?2"
-    index.run(sql, boot, quota)
+    sql = "UPDATE ledger SET boot = ?, quota = ? WHERE boot <> ? OR quota <> ?"
+    index.run(sql, boot, quota, boot, quota)
 
 
 def quota_in_use(path: str) -> int | None:
