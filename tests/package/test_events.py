@@ -591,6 +591,7 @@ def test_a_hit_takes_no_instruction_more_with_hooks_and_is_no_event(
         assert cache.fetch("models", "a").outcome is Outcome.HIT
 
     from_index()
+    opcodes(from_memory)  # Python 3.12 counts none the first time
     before = [opcodes(from_memory), min(opcodes(from_index) for _ in range(5))]
     caplog.set_level(logging.DEBUG, "tmpcache")
     caplog.clear()
