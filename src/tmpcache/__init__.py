@@ -17,24 +17,19 @@ from . import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Iterable, Mapping
-    from typing import Any, TypeVar
+    from typing import Any
 
     from . import events
     from .cache import Cache
     from .cached_file import CachedFile, Outcome
-    from .common.objects import Source
     from .common.subscriptions import subscribe
     from .errors import *  # noqa: F403
-    from .fetching.many.fetch_many import Progress
+    from .fetching.coroutines import awaited
     from .fetching.many.fetch_prefix import CachedPrefix
     from .fetching.progress import ByteProgress
     from .invocations.decorator import Invocation, Starter
     from .invocations.scratch import Scratch
     from .reports import Entry, Stats, Usage, Verification, Warming
-
-    T = TypeVar("T")
 
 __all__ = [
     "Cache",
@@ -73,7 +68,7 @@ __all__ = [
 __all__ += errors.__all__
 __version__ = "0.1.0"
 
-#: Where classes and coroutines are. Each is imported at its first use, as that takes time.
+#: Where classes and functions are. Each is imported at its first use, as that takes time.
 _MODULES = {
     "Cache": "cache",
     "CachedPrefix": "fetching.many.fetch_prefix",
@@ -82,8 +77,9 @@ _MODULES = {
     "subscribe": "common.subscriptions",
     **dict.fromkeys(("CachedFile", "Outcome"), "cached_file"),
     **dict.fromkeys(("Entry", "Stats", "Usage", "Verification", "Warming"), "reports"),
-    **dict.fromkeys(("afetch", "afetch_many", "aload", "aput"), "coroutines"),
-    **dict.fromkeys(("manifest", "put_listing", "put_pack", "warm"), "fleet"),
+    **dict.fromkeys(("afetch", "afetch_many", "aload", "aput"), "functions"),
+    **dict.fromkeys(("fetch_many", "fetch_prefix", "load", "peek", "put", "scratch"), "functions"),
+    **dict.fromkeys(("manifest", "put_listing", "put_pack", "warm"), "functions"),
 }
 
 _default: Cache | None = None
@@ -102,10 +98,10 @@ if TYPE_CHECKING:  # type checkers see the methods' own signatures, overloads an
     manifest = _cache.manifest
     warm = _cache.warm
     scratch = _cache.scratch
-    afetch = _cache.afetch
-    afetch_many = _cache.afetch_many
-    aload = _cache.aload
-    aput = _cache.aput
+    afetch = awaited(_cache.fetch)
+    afetch_many = awaited(_cache.fetch_many)
+    aload = awaited(_cache.load)
+    aput = awaited(_cache.put)
     invocation: Starter
 else:
 
@@ -129,100 +125,6 @@ else:
             sha256=sha256,
             progress=progress,
         )
-
-    def peek(
-        bucket: str, key: str | None = None, *, version_id: str | None = None
-    ) -> CachedFile | None:
-        """Return the path of a copy without asking S3, None if none; see :meth:`Cache.peek`."""
-        return default_cache().peek(bucket, key, version_id=version_id)
-
-    def fetch_many(
-        bucket: str | Iterable[str],
-        keys: Iterable[str] | None = None,
-        *,
-        max_age: float | None = None,
-        stale_if_error: float | None = None,
-        threads: int | None = None,
-        return_exceptions: bool = False,
-        progress: Progress | None = None,
-    ) -> list[CachedFile]:
-        """Return the paths of many objects; see :meth:`Cache.fetch_many`."""
-        return default_cache().fetch_many(
-            bucket,
-            keys,
-            max_age=max_age,
-            stale_if_error=stale_if_error,
-            threads=threads,
-            return_exceptions=return_exceptions,
-            progress=progress,
-        )
-
-    def fetch_prefix(
-        bucket: str,
-        prefix: str | None = None,
-        *,
-        into: Scratch | str | os.PathLike[str] | None = None,
-        links: str = "hard",
-        stale_if_error: float | None = None,
-        threads: int | None = None,
-        return_exceptions: bool = False,
-        progress: Progress | None = None,
-    ) -> CachedPrefix:
-        """Return the paths of all objects below a prefix; see :meth:`Cache.fetch_prefix`."""
-        return default_cache().fetch_prefix(
-            bucket,
-            prefix,
-            into=into,
-            links=links,
-            stale_if_error=stale_if_error,
-            threads=threads,
-            return_exceptions=return_exceptions,
-            progress=progress,
-        )
-
-    def load(
-        bucket: str,
-        key: str | Callable[[CachedFile], T],
-        loader: Callable[[CachedFile], T] | None = None,
-        *,
-        max_age: float | None = None,
-        stale_if_error: float | None = None,
-        version_id: str | None = None,
-    ) -> T:
-        """Return what `loader` makes of the object, and keep it; see :meth:`Cache.load`."""
-        return default_cache().load(
-            bucket,
-            key,
-            loader,
-            max_age=max_age,
-            stale_if_error=stale_if_error,
-            version_id=version_id,
-        )
-
-    def put(
-        bucket: str,
-        key: str | Source,
-        source: Source | None = None,
-        *,
-        if_match: str | None = None,
-        if_none_match: str | None = None,
-        content_type: str | None = None,
-        request_options: Mapping[str, str] | None = None,
-    ) -> CachedFile:
-        """Upload an object and put a copy into the cache; see :meth:`Cache.put`."""
-        return default_cache().put(
-            bucket,
-            key,
-            source,
-            if_match=if_match,
-            if_none_match=if_none_match,
-            content_type=content_type,
-            request_options=request_options,
-        )
-
-    def scratch() -> Scratch:
-        """Make a private directory, removed at the end of ``with``; see :meth:`Cache.scratch`."""
-        return default_cache().scratch()
 
     def invocation(target: Any = None, **options: Any) -> Any:
         """Decorator of a function's handler, and context manager; see :class:`Invocation`.

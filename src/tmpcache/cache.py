@@ -14,7 +14,7 @@ from .common.objects import ObjectName
 from .config import Settings, checked_call, checked_client, refuse_root, split_url, split_url_before
 from .errors import ConfigError, TmpCacheError, brief
 from .fetching.administration import Administration
-from .fetching.coroutines import Coroutines
+from .fetching.coroutines import awaited
 from .fetching.fetcher import Fetcher
 from .fetching.loaded_objects import LoadedObjects
 from .fetching.many_objects import ManyObjects
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
-class Cache(ManyObjects, Uploads, Coroutines, Administration):
+class Cache(ManyObjects, Uploads, Administration):
     """Keeps S3 objects as local files in one directory, which any number of processes may share.
 
     Args:
@@ -190,6 +190,12 @@ class Cache(ManyObjects, Uploads, Coroutines, Administration):
         except TmpCacheError as error:
             raise brief(error) from error.__cause__
 
+    afetch = awaited(fetch)
+    """As :meth:`fetch`, in a thread while the event loop goes on; `progress` is called there.
+
+    When the task is cancelled, the transfer ends, and the next fetch resumes it.
+    """
+
     def peek(
         self, bucket: str, key: str | None = None, *, version_id: str | None = None
     ) -> CachedFile | None:
@@ -251,6 +257,9 @@ class Cache(ManyObjects, Uploads, Coroutines, Administration):
         how: Any = {"max_age": max_age, "stale_if_error": stale_if_error, "version_id": version_id}
         value: T = self._loaded.load(lambda: self.fetch(bucket, name, **how), loader)
         return value
+
+    aload = awaited(load)
+    """As :meth:`load`, in a thread, where the loader runs; a cancellation does not end that."""
 
     def __repr__(self) -> str:
         from humanize import naturalsize

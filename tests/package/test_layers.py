@@ -42,7 +42,7 @@ LAYERS = """
     fetching
     cache
     __init__
-    coroutines, fleet
+    functions
     integrations
     testing, cli.output
     cli.errors, cli.filters, cli.files

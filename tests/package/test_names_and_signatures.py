@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 import pydoc
 import subprocess
 import sys
@@ -15,7 +16,10 @@ import tmpcache
 from tmpcache import Cache, CachedFile, Scratch
 from tmpcache.testing import Bucket
 
-METHODS = ("fetch", "fetch_many", "fetch_prefix", "load", "manifest", "put", "scratch", "warm")
+METHODS = (
+    *("fetch", "fetch_many", "fetch_prefix", "load", "manifest", "peek", "put", "put_listing"),
+    *("put_pack", "scratch", "warm"),
+)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -24,6 +28,14 @@ def test_functions_have_the_signatures_of_the_methods(name: str) -> None:
     own, *parameters = method.parameters.values()
     assert own.name == "self"
     assert [*function.parameters.values()] == parameters
+
+
+@pytest.mark.parametrize("name", [*METHODS, "afetch", "aload"])
+def test_functions_can_be_sent_to_another_process(name: str) -> None:
+    """A pool's ``map`` pickles the function that it calls."""
+    function = getattr(tmpcache, name)
+    assert pickle.loads(pickle.dumps(function)) is function
+    assert function.__module__ == "tmpcache"
 
 
 def test_dir_shows_the_public_names_and_nothing_else() -> None:

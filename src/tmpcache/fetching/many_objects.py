@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..config import bucket_and_keys, checked_call, split_prefix_url
 from ..errors import ConfigError, TmpCacheError, brief
+from .coroutines import awaited
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,6 +93,9 @@ class ManyObjects:
             return fetch_many(self._fetcher, bucket, keys, *options)
         except TmpCacheError as error:
             raise brief(error) from error.__cause__
+
+    afetch_many = awaited(fetch_many)
+    """As :meth:`fetch_many`, in a thread while the event loop goes on."""
 
     def fetch_prefix(
         self,

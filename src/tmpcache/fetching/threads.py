@@ -9,7 +9,6 @@ from contextlib import suppress
 from contextvars import copy_context
 
 from ..common.deadline import deadline_within
-from ..errors import TmpCacheError
 from ..invocations.context import call_deadline, current_deadline
 
 TYPE_CHECKING = False
@@ -26,8 +25,8 @@ _executors: dict[int, ThreadPoolExecutor] = {}
 async def in_thread(function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Any:
     """Return what a function returns that runs in a thread, in the caller's context.
 
-    If the task is cancelled, the function's deadline is, and the thread has ended before this
-    raises. A second cancellation does not wait for that.
+    If the task is cancelled, the function's deadline is, and the function has ended before this
+    raises, or it never begins. A second cancellation does not wait for that.
     """
     deadline, context = deadline_within(current_deadline()), copy_context()
 
@@ -35,13 +34,15 @@ async def in_thread(function: Callable[..., Any], /, *arguments: Any, **options:
         call_deadline.set(deadline)
         return function(*arguments, **options)
 
-    future = asyncio.get_running_loop().run_in_executor(_executor(), context.run, work)
+    job = _executor().submit(context.run, work)
+    result = asyncio.wrap_future(job)
     try:
-        return await asyncio.shield(future)
+        return await asyncio.shield(result)
     except asyncio.CancelledError:
         deadline.cancel()
-        with suppress(TmpCacheError):
-            await future  # cancels it if it has not begun
+        if not job.cancel():
+            with suppress(Exception):  # whatever it ends with, the task is cancelled
+                await result
         raise
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..common.objects import ObjectName
 from ..config import split_directory_url, split_url_before
 from ..errors import TmpCacheError, brief
+from .coroutines import awaited
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ class Uploads:
             )
         except TmpCacheError as error:
             raise brief(error) from error.__cause__
+
+    aput = awaited(put)
+    """As :meth:`put`, in a thread. An upload whose task is cancelled may have gone through."""
 
     @property
     def listings(self) -> tuple[str, ...]:
