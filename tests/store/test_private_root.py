@@ -83,6 +83,23 @@ def test_a_root_that_others_may_enter_is_refused(root: Path, bits: int) -> None:
     assert not any(root.iterdir())
 
 
+@pytest.mark.parametrize("depth", ["cache", "deep/er/cache"])
+def test_a_root_that_others_could_replace_is_refused_and_one_as_in_tmp_is_not(
+    tmp_path: Path, depth: str
+) -> None:
+    """An emptyDir of Kubernetes is such a directory, until it gets the sticky bit."""
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    volume.chmod(0o777)
+    said = rf"others may write to {volume} \(mode 0777\).*chmod \+t"
+    with pytest.raises(UnsafeRootError, match=said):
+        tmpcache.Cache(volume / depth)
+    assert not (volume / depth).exists()
+    volume.chmod(0o1777)
+    tmpcache.Cache(volume / depth).close()
+    assert mode(volume / depth) == 0o700
+
+
 @pytest.mark.root
 def test_a_root_of_somebody_else_is_refused(common_ground: Path) -> None:
     root = common_ground / "cache"

@@ -290,7 +290,8 @@ def _refuse_what_others_may_replace(directory: str) -> None:
             raise UnsafeRootError(
                 f"{directory} is no place for a cache directory: others may write to {above} (mode "
                 f"{stat.S_IMODE(status.st_mode):04o}) and put something else in its place. Take "
-                f"that from them (chmod go-w {above}), or choose another root (root=…, "
+                f"that from them (chmod go-w {above}), make it a directory like /tmp where each "
+                f"renames only what is his own (chmod +t {above}), or choose another root (root=…, "
                 "TMPCACHE_ROOT)."
             )
         if above == os.path.dirname(above):
