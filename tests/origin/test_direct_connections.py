@@ -201,6 +201,30 @@ def test_a_forked_child_has_connections_of_its_own(
     assert [[len(BODY)] * 5, False] in heard
 
 
+@pytest.mark.parametrize("leaves", ["asks", "closes", "drops"])
+def test_what_got_the_number_of_a_closed_connection_stays_open(
+    leaves: str, listener: Listener, direct: DirectOrigin
+) -> None:
+    """A daemon that begins closes all descriptors."""
+    code = """
+        from support.listener import body_of
+        from tmpcache.origin.direct.origin import DirectOrigin
+        origin = DirectOrigin()
+        assert body_of(origin.get("models", "a")) == b"there"
+        os.closerange(3, 256)
+        strangers = [os.open("/dev/null", os.O_RDONLY) for _ in range(30)]
+        if leaves == "asks":
+            assert body_of(origin.get("models", "a")) == b"there"
+        elif leaves == "closes":
+            origin.close()
+        else:
+            del origin
+        say([os.readlink(f"/proc/self/fd/{fd}") for fd in strangers])
+    """
+    with spawn(code, leaves=leaves) as child:
+        assert child.hear() == ["/dev/null"] * 30
+
+
 def test_in_a_patched_world_of_greenlets_it_asks_all_the_same(bucket: Bucket, root: Path) -> None:
     pytest.importorskip("gevent")
     bucket.put("a", BODY)

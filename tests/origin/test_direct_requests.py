@@ -141,12 +141,12 @@ def test_a_question_takes_few_calls(listener: Listener, direct: DirectOrigin) ->
         ask()
     finally:
         sys.setprofile(None)
-    assert len(calls) <= 130, calls
+    assert len(calls) <= 135, calls
     assert [calls.count(name) for name in ("sendall", "recv", "poll")] == [1, 1, 2]
 
 
 @pytest.mark.parametrize("answer", [UNCHANGED, ok_kept(b"there")], ids=["304", "200"])
-def test_a_request_takes_six_system_calls(
+def test_a_request_takes_seven_system_calls(
     listener: Listener, tmp_path: Path, answer: bytes
 ) -> None:
     """System calls, counted."""
@@ -172,8 +172,10 @@ os.path.exists("/end/of/requests")
     subprocess.run(command, check=True, capture_output=True)
     calls = [line.split(None, 1)[1].split("(")[0] for line in _between(trace.read_text())]
     counts = Counter(call for call in calls if call not in ("brk", "mmap", "munmap"))
-    # One poll for a kept connection that was closed meanwhile, and Python's own for each wait.
-    assert counts == {"sendto": 100, "recvfrom": 100, "poll": 300, "getpid": 100}
+    # One poll and one fstat for a kept connection that was closed meanwhile, by the server or by
+    # this program, and Python's own poll for each wait.
+    status = counts.pop("newfstatat", 0) + counts.pop("fstat", 0)
+    assert (counts, status) == ({"sendto": 100, "recvfrom": 100, "poll": 300, "getpid": 100}, 100)
 
 
 def _between(trace: str) -> list[str]:

@@ -47,7 +47,7 @@ def _open_under(directory: Path) -> Iterator[str]:
 
 def leases(cache: Cache) -> int:
     """Return how many leases the table of this process has."""
-    session = cache._store.database.transactions.session
+    session = cache._store.database._index.session
     return 0 if session is None else sum(slot != 0 for slot in session.table[65:])
 
 

@@ -184,10 +184,60 @@ def test_a_daemon_that_closes_all_descriptors_goes_on(root: Path, bucket: Bucket
         assert cache.fetch("models", "a").outcome.name == "HIT"
         assert cache.fetch("models", "b").size == 1 << 20
         assert path.read_bytes() == b"hello"
-        say()
+        say(cache.stats().damaged)
     """
     with spawn(code, root=str(root)) as child:
-        child.hear()
+        # SQLite goes on to use the numbers of the descriptors that it knew for this file.
+        assert child.hear() == {"index": 1}
+    with Cache(root) as cache:
+        assert {entry.key for entry in cache.entries()} == {"b"}
+        assert not cache.verify().damaged
+
+
+@pytest.mark.parametrize("forks", [False, True], ids=["", "forks"])
+def test_what_got_the_numbers_of_closed_descriptors_stays_open(
+    root: Path, bucket: Bucket, forks: bool
+) -> None:
+    bucket.put("a", b"hello")
+    code = """
+        import tmpcache
+        cache = tmpcache.Cache(root, quota="8 MiB", max_age=60)
+        cache.fetch("models", "a").release()
+        os.closerange(3, 256)
+        strangers = [os.open("/dev/null", os.O_RDONLY) for _ in range(30)]
+        cache.close()
+        if forks and os.fork():
+            raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))
+        assert tmpcache.Cache(root, quota="8 MiB").fetch("models", "a").read_bytes() == b"hello"
+        say([os.readlink(f"/proc/self/fd/{fd}") for fd in strangers])
+    """
+    with spawn(code, root=str(root), forks=forks) as child:
+        assert child.hear() == ["/dev/null"] * 30
+
+
+def test_a_daemon_that_forks_before_it_closes_all_descriptors_loses_nothing(
+    root: Path, bucket: Bucket
+) -> None:
+    """What python-daemon does, and every daemon after Stevens."""
+    bucket.put("a", b"hello")
+    bucket.put("b", content("b", MIB))
+    code = """
+        import tmpcache
+        cache = tmpcache.Cache(root, quota="8 MiB", max_age=60)
+        path = cache.fetch("models", "a")
+        if os.fork():
+            os.wait()
+            raise SystemExit(0)
+        os.closerange(3, 256)
+        assert cache.fetch("models", "a").outcome.name == "HIT"
+        assert cache.fetch("models", "b").size == 1 << 20
+        assert path.read_bytes() == b"hello"
+        say(cache.stats().damaged)
+    """
+    with spawn(code, root=str(root)) as child:
+        assert child.hear() == {}
+    with Cache(root) as cache:
+        assert {entry.key for entry in cache.entries()} == {"a", "b"}
 
 
 @pytest.mark.parametrize("size", [1000, 300_000, 9_000_000])

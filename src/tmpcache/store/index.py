@@ -184,15 +184,14 @@ class Index:
         """Close the connection."""
         self._connection.close()
 
-    def abandon(self) -> None:
-        """Neither use nor close the connection any more: it is the parent's, in a forked child.
+    def leave(self) -> None:
+        """In a forked child: leave the connection to the parent, and take two locks on the file.
 
-        SQLite keeps in memory which locks its process has on a file. So it takes the child, and a
-        process whose descriptors somebody has closed, for one that has a connection's two shared
-        locks, and does not take them again. Take them here: without them, others remove the log
-        that this process goes on to write into.
+        SQLite keeps in memory which locks its process has. So it takes the child for a process that
+        has the two shared locks of every connection, and does not take them again. Without them,
+        others remove the log that this process goes on to write into.
         """
-        _inherited.append(self._connection)
+        _left.append(self._connection)
         for end, start, length in _SHARED_LOCKS:
             try:
                 # Never closed: that would drop all locks that the process has on the file.
@@ -200,6 +199,15 @@ class Index:
                 fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB, length, start)
             except OSError as error:  # deleted, or being removed: SQLite, or the checks, will see
                 reraise_from_handler(error)
+
+    def give_up(self) -> None:
+        """Neither use nor close a connection whose descriptors the program has closed.
+
+        Other files may have their numbers by now, and SQLite would use these for any further
+        connection to the same file.
+        """
+        _left.append(self._connection)
+        _unusable.add(self.inode)
 
 
 class _Transaction:
@@ -231,6 +239,19 @@ class _Transaction:
             self._connection.execute("ROLLBACK")
 
 
-_inherited: list[sqlite3.Connection] = []
+def is_unusable(path: str) -> bool:
+    """Return whether SQLite would take the file for that of a connection that was given up.
+
+    It goes by the inode number. So such a file is kept open from now on: no other gets its number.
+    """
+    if not _unusable or descriptor.inode(path) not in _unusable:
+        return False
+    os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    return True
+
+
+#: Connections that are never closed, and the inode numbers of those that were given up.
+_left: list[sqlite3.Connection] = []
+_unusable: set[int] = set()
 #: Byte ranges that each connection in WAL mode locks (sqlite3: os_unix.c, os.h).
 _SHARED_LOCKS = (("", 0x40000000 + 2, 510), ("-shm", 128, 1))

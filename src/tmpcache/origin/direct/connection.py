@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import time
@@ -24,10 +25,11 @@ _MAX_TLS_READ = 256 * 1024
 class Connection:
     """A socket with a buffer of bytes that have arrived and were not read yet."""
 
-    __slots__ = ("_at", "_received", "host", "idle_since", "socket")
+    __slots__ = ("_at", "_inode", "_received", "host", "idle_since", "socket")
 
     def __init__(self, host: str, connected: socket.socket) -> None:
         self.host, self.socket = host, connected
+        self._inode = os.fstat(connected.fileno()).st_ino
         #: The bytes that arrived last, and how many of them were read.
         self._received, self._at = b"", 0
         self.idle_since = 0.0
@@ -46,6 +48,8 @@ class Connection:
     def is_reusable(self) -> bool:
         """Whether an idle connection is young, and neither bytes nor its end have arrived on it."""
         if self.has_unread or abs(time.time() - self.idle_since) > _MAX_IDLE:
+            return False
+        if not self._is_ours():
             return False
         poll = select.poll()
         poll.register(self.socket, select.POLLIN)
@@ -132,8 +136,24 @@ class Connection:
 
     def close(self) -> None:
         """Close the socket, without a shutdown: a parent process may still use the connection."""
+        if not self._is_ours():
+            self.socket.detach()
         self.socket.close()
         self.__class__ = Connection
+
+    #: Kept here, as modules may be empty already when the interpreter ends and collects objects.
+    _fstat = staticmethod(os.fstat)
+
+    def _is_ours(self) -> bool:
+        """Return whether the descriptor still belongs to this socket.
+
+        A program that becomes a daemon closes all descriptors, and other files get their numbers.
+        """
+        try:
+            return self._fstat(self.socket.fileno()).st_ino == self._inode
+        except OSError as error:
+            reraise_from_handler(error)
+            return False
 
 
 class OpenConnection(Connection):
@@ -145,4 +165,4 @@ class OpenConnection(Connection):
     __slots__ = ()
 
     def __del__(self) -> None:
-        self.socket.close()
+        self.close()

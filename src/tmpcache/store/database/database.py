@@ -105,7 +105,7 @@ class Database:
 
     def lease(self, lease_id: int) -> Lease:
         """Lease a blob by its lease id."""
-        session = self.transactions.session
+        session = self._index.session
         if session is None:  # the first use by this process: sweep once
             session = self.session()
             scratch_directories.sweep(self.root)
@@ -116,20 +116,18 @@ class Database:
 
     def session(self) -> Session:
         """Return the session of this process; begin it if there is none."""
-        return self.transactions.session or self.write(self._grow_session)
+        return self._index.session or self.write(self._grow_session)
 
     def is_session_hidden(self) -> bool:
         """Return whether somebody deleted the session's file: the next `write` makes it anew."""
-        session = self.transactions.session
+        session = self._index.session
         return session is not None and not session.is_visible()
 
     def _grow_session(self, index: Index) -> Session:
         """Begin the session of this process, or double its table of leases."""
-        session = self.transactions.session
+        session = self._index.session
         if session is None:
-            session = self.transactions.session = session_within_quota.begin(
-                index, self.root, self.quota
-            )
+            session = self._index.session = session_within_quota.begin(index, self.root, self.quota)
         elif session.is_full:  # else another thread was here
             session_within_quota.grow(index, self.quota, session)
         return session
@@ -145,7 +143,7 @@ class Database:
 
     def sweep_if_needed(self) -> None:
         """Sweep if any session file or scratch directory is not this process's own."""
-        session = self.transactions.session
+        session = self._index.session
         own = "" if session is None else os.path.basename(session.path)
         try:
             found = {*os.listdir(self.root.sessions)}
@@ -196,7 +194,7 @@ class Database:
         """Close the index and forget the session, which lives on while a path is still leased."""
         with self._index.lock:
             self._index.close()
-            self.transactions.session = None
+            self._index.session = None
             self.root.close()
 
     def __del__(self) -> None:
@@ -216,7 +214,7 @@ class Database:
         and its commits are lost when the parent closes the index and removes the log.
         """
         self._index.lock.acquire()
-        session, self._child_session = self.transactions.session, None
+        session, self._child_session = self._index.session, None
         if session is not None and session.holds_any():
             try:
                 self._child_session = self.write(
@@ -247,7 +245,7 @@ class Database:
             file.close()
         self.locked_partials.clear()
         self.root.live_sessions.close()
-        session = self.transactions.session
+        session = self._index.session
         if session is not None:
             session.continue_in(self._child_session)
             self._child_session = None

@@ -14,8 +14,9 @@ idempotent.
   as damage, and created anew.
 * *Replaced* by another process: that index is opened.
 * *The file* ``changes`` *deleted or replaced*: index and ``changes`` are opened again.
-* *Descriptors closed* by a program that daemonizes (``EBADF``): all is opened again. The old
-  connection is never closed, as its descriptors may be other files by now.
+* *Descriptors closed* by the program: counted as damage, and created anew. SQLite would go on to
+  use their numbers for this file, and lock other files, or none. The old connection is never
+  closed. (A daemon that forks first has no index open when it closes them, and loses nothing.)
 * *A directory deleted*, or this user's rights on it lost: created again, and given back.
 * *Disk full*: 1 MiB of blobs is evicted. Where the index cannot even be opened, these are the blobs
   with the oldest mtime (:mod:`.room_for_index`).
@@ -36,35 +37,30 @@ While a process opens, creates or removes the index file, it locks the directory
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 import time
 from threading import RLock
 
 from ...common.interruption import reraise_from_handler
-from ...errors import (
-    QuotaExceededError,
-    TmpCacheError,
-    is_out_of_files,
-    too_many_files,
-)
+from ...errors import QuotaExceededError, TmpCacheError, is_out_of_files, too_many_files
 from ..changes import Changes
 from ..content import crash_recovery
 from ..content.checked_values import totals
 from ..content.quota import FULL, Quota
 from ..filesystem import descriptor, files
-from ..index import Index, IndexTooLargeError, UnfitIndexError
+from ..index import Index, IndexTooLargeError, UnfitIndexError, is_unusable
 from ..root import boot_id, denied, is_denied
-from ..staged_copies import merge
 from ..statistics import note_opened
 from .index_wait import BUSY_TIMEOUT, IndexWait
+from .session_within_quota import keep_visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
+    from ..leases.session import Session
     from ..root import Root
 
     T = TypeVar("T")
@@ -100,6 +96,8 @@ class RecoveringIndex:
         #: None until the index is opened for the first time.
         self.changes: Changes | None = None
         self.quota = Quota(root, quota, min_free, statvfs)
+        #: The session of this process, once it has one: every transaction keeps its file visible.
+        self.session: Session | None = None
         self._index: Index | None = None
         #: The inode of the index that was opened last, or could not be opened.
         self._last_inode = 0
@@ -143,10 +141,12 @@ class RecoveringIndex:
 
             raise not_repaired(self.root, error) from error
         # Its files first: what SQLite says of files that are not there any more means nothing.
-        if self._index is not None and not self._index.in_place(now=True):
+        if self._has_closed_descriptors():
+            self.close()
+        elif self._index is not None and not self._index.in_place(now=True):
             self._recover_from_replacement(self._index)
         elif self.changes is not None and not self.changes.is_in_place:
-            self._recover_from_lost_changes(self.changes)
+            self.close()
         elif is_too_large and self._index is not None:
             self._index.shrink()
         elif is_full:
@@ -167,8 +167,8 @@ class RecoveringIndex:
             if is_denied(error):
                 raise denied(self.root.base, error) from error
             return False
-        if error.errno == errno.EBADF and not is_last:
-            self.abandon()
+        if self._has_closed_descriptors() and not is_last:
+            self.close()
             return True
         if isinstance(error, TmpCacheError):
             return False
@@ -184,36 +184,25 @@ class RecoveringIndex:
     def _recover_from_replacement(self, index: Index) -> None:
         """Close an index that was deleted or replaced, or has lost its log and so its content."""
         found = descriptor.inode(self.root.index)
-        if not index.in_place(now=True):
-            if found in (0, index.inode):  # else another process has replaced it
-                self.count("index")
-            if found == index.inode:
-                self._last_inode = found
-                self._remove_damaged()
+        if found in (0, index.inode):  # else another process has replaced it
+            self.count("index")
+        if found == index.inode:
+            self._last_inode = found
+            self._remove_damaged()
         self.close()
 
-    def _recover_from_lost_changes(self, changes: Changes) -> None:
-        """Open index and ``changes`` again: the latter was deleted, replaced or closed."""
-        if changes.is_open:
-            self.close()
-        else:
-            self.abandon()
+    def _has_closed_descriptors(self) -> bool:
+        """Return whether the program, maybe a daemon that begins, has closed all descriptors."""
+        return self.changes is not None and not self.changes.is_open
 
     def _recover_from_full_disk(self) -> None:
-        """Evict blobs although the index cannot be written: files go first, then their rows."""
-        if self._index is None:
-            from .room_for_index import make_room
+        """Evict blobs although the index cannot be written, or not even be opened."""
+        from . import room_for_index
 
-            return make_room(self.root, self.changes, self.wait, _EVICTED_FOR_INDEX)
-        for _ in range(2):
-            try:
-                with self._index.transaction():
-                    merge(self._index)  # it needs room itself: the second time there is some
-                    self.quota.free_disk_space(self._index, _EVICTED_FOR_INDEX)
-                return None
-            except sqlite3.OperationalError:
-                continue
-        return None
+        if self._index is None:
+            room_for_index.evict_oldest(self.root, self.changes, self.wait, _EVICTED_FOR_INDEX)
+        else:
+            room_for_index.evict(self._index, self.quota, _EVICTED_FOR_INDEX)
 
     def _remove_damaged(self) -> None:
         """Remove the index that was opened last, unless another process has replaced it."""
@@ -245,11 +234,17 @@ class RecoveringIndex:
 
     def _opened(self) -> Index:
         if self._index is not None:
-            if self._index.in_place():
+            if self._has_closed_descriptors():
+                self.close()
+            elif self._index.in_place():
                 return self._index
-            self._recover_from_replacement(self._index)
+            else:
+                self._recover_from_replacement(self._index)
         self.root.prepare()
         with self.wait.lock_directory():
+            while is_unusable(self.root.index):
+                self.delete()
+                files.create(self.root.index)
             if self.changes is None or not self.changes.is_in_place:
                 self.changes = Changes(self.root.changes)
             self._last_inode = descriptor.inode(self.root.index)
@@ -272,6 +267,8 @@ class RecoveringIndex:
         is_rebuilt = index.created or changes.is_unfinished(index)
         if is_rebuilt:
             changes.begin(index)
+            if self.session is not None:
+                keep_visible(index, self.quota, self.session)
             crash_recovery.rebuild(index, self.root, self.quota.blocks)
         elif index.one("SELECT boot FROM ledger")[0] != self.boot:
             index.check()
@@ -279,20 +276,20 @@ class RecoveringIndex:
         note_opened(index, self.boot, self.quota.quota if self.quota.is_set else 0)
         return is_rebuilt
 
-    def abandon(self) -> None:
-        """Forget what is open, without closing it: its descriptors may be other files by now."""
-        self.changes = None
-        if self._index is not None:
-            self._index.abandon()
-            self._index = None
-
     def close(self) -> None:
         """Close the index; the next use opens it again."""
-        if self._index is not None:
+        if self._index is None:
+            return
+        if self._has_closed_descriptors():
+            self.count("index", "the program has closed its descriptors")
+            self._index.give_up()
+        else:
             self._index.close()
-            self._index = None
+        self._index = None
 
     def forked(self) -> None:
         """In a forked child: leave the index to the parent."""
-        self.lock, self.writer = RLock(), 0
-        self.abandon()
+        self.lock, self.writer, self.changes = RLock(), 0, None
+        if self._index is not None:
+            self._index.leave()
+            self._index = None

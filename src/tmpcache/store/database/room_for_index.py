@@ -1,4 +1,7 @@
-"""Room for an index that cannot be opened as the disk is full: the oldest blobs are deleted.
+"""Room for an index that the full disk keeps from being written, or from being opened.
+
+:func:`evict` deletes the blobs that were used last longest ago. :func:`evict_oldest` is for an
+index that cannot be opened: it deletes those with the oldest mtime.
 
 # Locking
 
@@ -20,10 +23,13 @@ import sqlite3
 import time
 
 from ..content.eviction import evict_without_index
+from ..staged_copies import merge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..changes import Changes
+    from ..content.quota import Quota
+    from ..index import Index
     from ..root import Root
     from .index_wait import IndexWait
 
@@ -31,7 +37,22 @@ if TYPE_CHECKING:
 _SHARED_BLOCK = 32 * 1024
 
 
-def make_room(root: Root, changes: Changes | None, wait: IndexWait, needed: int) -> None:
+def evict(index: Index, quota: Quota, needed: int) -> None:
+    """Evict blobs of `needed` bytes although the index cannot be written.
+
+    The files go first, so there is room to delete their rows.
+    """
+    for _ in range(2):
+        try:
+            with index.transaction():
+                merge(index)  # it needs room itself: the second time there is some
+                quota.free_disk_space(index, needed)
+            return
+        except sqlite3.OperationalError:
+            continue
+
+
+def evict_oldest(root: Root, changes: Changes | None, wait: IndexWait, needed: int) -> None:
     """Evict blobs of `needed` bytes although the index cannot be opened.
 
     Files and rows differ then, which ``changes`` tells the next process. If SQLite refuses the
@@ -64,6 +85,6 @@ def _may_be_open(root: Root) -> bool:
 
 
 def _evict(root: Root, changes: Changes | None, needed: int) -> None:
-    if changes is not None:
+    if changes is not None and changes.is_open:
         changes.mark_unfinished()
     evict_without_index(root, needed)

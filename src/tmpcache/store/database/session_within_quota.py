@@ -32,10 +32,10 @@ def grow(index: Index, quota: Quota, session: Session) -> None:
 def keep_visible(index: Index, quota: Quota, session: Session) -> None:
     """Make the session's file anew if somebody has deleted it: others look there for leases."""
     session.clear_announcement()
-    session.shrink()
     if not session.is_visible():
         _make_room(index, quota, session.size)
         session.renew()
+    session.shrink()
 
 
 def create_child_session(index: Index, quota: Quota, session: Session) -> Session:

@@ -52,7 +52,6 @@ if TYPE_CHECKING:
 
     from ...common.objects import Copy
     from ..index import Index
-    from ..leases.session import Session
     from .recovering_index import RecoveringIndex
 
     T = TypeVar("T")
@@ -68,8 +67,6 @@ class Transactions:
     def __init__(self, index: RecoveringIndex, clock: Callable[[], float]) -> None:
         self._index, self._clock = index, clock
         self._root, self._quota = index.root, index.quota
-        #: The session of this process, once it has one: every transaction keeps its file visible.
-        self.session: Session | None = None
         #: Copies used since the last :meth:`write`, and when; the next one records them.
         self.unrecorded_uses: dict[tuple[str, str, str, str], tuple[Copy, float]] = {}
         self.flushed_at = clock()
@@ -188,8 +185,8 @@ class Transactions:
                     self.merge_staged(index)
                 if unfinished:  # a transaction changed files and did not commit
                     crash_recovery.reconcile(index, self._root)
-                if self.session is not None:
-                    session_within_quota.keep_visible(index, self._quota, self.session)
+                if self._index.session is not None:
+                    session_within_quota.keep_visible(index, self._quota, self._index.session)
                 try:
                     result = operation(index)
                     self._quota.make_room_for_index(index)

@@ -55,10 +55,10 @@ class LiveSessions:
         """Open the session files of live processes, one after the other."""
         self._dead = []
         for name in {*names(self._directory, is_session), *self._open_files}:
+            file = self._open_files.pop(name, None)
             try:
-                file = self._open_files.pop(name, None) or open_file(
-                    os.path.join(self._directory, name), os.O_RDWR
-                )
+                if file is None or not file.is_open:  # the program may have closed all descriptors
+                    file = open_file(os.path.join(self._directory, name), os.O_RDWR)
             except FileNotFoundError:  # the session ended just now, or this is none
                 continue
             if try_lock(file.fd):

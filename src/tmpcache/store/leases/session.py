@@ -158,6 +158,7 @@ class Session:
         """Create the file anew, with the same leases in the same slots, after it was deleted."""
         old, before = self.table, self.table.tolist()
         length = self.length
+        self._keep_map()
         self._create_file(self.size)
         self.table[HEADER:length] = old[HEADER:length]
         for slot in range(HEADER, length):  # what other threads wrote to the old table meanwhile
@@ -222,6 +223,7 @@ class Session:
         the session is renewed.
         """
         in_use = {*range(HEADER, self.length)}.difference(self.free)
+        self._keep_map()
         self._file = None
         if child_session is None:
             self.table = memoryview(bytearray(self.size)).cast("q")
@@ -241,10 +243,19 @@ class Session:
     def close(self) -> None:
         """End the session and its leases, and remove its file."""
         if self._file is not None:
+            self._keep_map()
             if self._file.is_still(self.path):
                 remove(self.path)
             self._file.close()
             self._file = None
+
+    def _keep_map(self) -> None:
+        """Keep the map for good if the program has closed all descriptors.
+
+        It has one of its own, which Python closes with it, whatever file has that number by then.
+        """
+        if self._file is not None and not self._file.is_open:
+            _kept_maps.append(self.table)
 
     def __del__(self) -> None:
         try:
@@ -252,6 +263,9 @@ class Session:
                 self.close()
         except (AttributeError, TypeError):  # the interpreter ends, and modules are empty already
             return
+
+
+_kept_maps: list[memoryview] = []
 
 
 def _map_file(fd: int, size: int) -> memoryview:
