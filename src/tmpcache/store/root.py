@@ -16,7 +16,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import re
 import stat
 
 from ..common.interruption import reraise_from_handler
@@ -42,7 +41,6 @@ _FIRST_FORMAT = 5
 _DIRECTORIES = ("blobs", "partial", "sessions", "scratch")
 _INDEX, _CHANGES = "index.sqlite", "changes"
 _FILES = (_INDEX, f"{_INDEX}-wal", f"{_INDEX}-shm", f"{_INDEX}-journal", _CHANGES)
-_OTHER_FORMAT = re.compile(r"v\d+")
 
 
 class Root:
@@ -120,9 +118,7 @@ class Root:
         """Tag the directory, unless it holds foreign files: these must never be deleted."""
         ours = {*_DIRECTORIES, *_FILES}
         foreign = sorted(
-            name
-            for name in os.listdir(self.base)
-            if name not in ours and not _OTHER_FORMAT.fullmatch(name)
+            name for name in os.listdir(self.base) if name not in ours and not _is_format(name)
         )
         if os.path.lexists(self._tag):  # another process has tagged it meanwhile
             return
@@ -160,7 +156,7 @@ class Root:
     def other_formats(self) -> list[Root]:
         """Return the roots of other formats that releases have created in this one."""
         try:
-            found = [name for name in os.listdir(self.base) if _OTHER_FORMAT.fullmatch(name)]
+            found = [name for name in os.listdir(self.base) if _is_format(name)]
         except OSError as error:
             reraise_from_handler(error)
             return []
@@ -213,7 +209,12 @@ def is_excluded(name: str) -> bool:
 
     Scratch directories are outside the quota; those of other formats are counted by themselves.
     """
-    return name == "scratch" or _OTHER_FORMAT.fullmatch(name) is not None
+    return name == "scratch" or _is_format(name)
+
+
+def _is_format(name: str) -> bool:
+    """Return whether a directory of this name can be the root of another format: v6."""
+    return name[:1] == "v" and name[1:].isascii() and name[1:].isdigit()
 
 
 def boot_id() -> str:

@@ -20,12 +20,11 @@ _CHUNK = 1024 * 1024
 #: What SQLite appends to the path of a database to name the files that it puts beside it. A user
 #: may open a blob that is a database.
 SIBLINGS = ("-wal", "-shm", "-journal")
-_SIBLING = "-(?:wal|shm|journal)"
 #: The first bytes of a database.
 DATABASE = b"SQLite format 3\0"
-_SUFFIX = rf"(?!\.[\w-]*{_SIBLING}(?![\w-]))\.[A-Za-z0-9_-]{{1,16}}"
 _PARTIAL = r"[0-9a-f]{40}(\.[0-9a-f]{12})?"
-_NAME = rf"[0-9a-f]{{32}}(-\d+)?({_SUFFIX}){{0,2}}"
+_HEXADECIMAL = "0123456789abcdef"
+_IN_SUFFIX = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 _COMPRESSED = {".br", ".bz2", ".gz", ".lz4", ".xz", ".z", ".zst"}
 
 
@@ -38,22 +37,35 @@ def suffix(key: str) -> str:
     ('', '', '.bin', '')
     """
     stem, dot, last = key.rpartition("/")[2].lstrip(".").rpartition(".")
-    if not re.fullmatch(_SUFFIX, dot + last):
+    if not dot or not _is_suffix(last):
         return ""
     if (dot + last).lower() in _COMPRESSED:
         _, dot, inner = stem.rpartition(".")
-        if re.fullmatch(_SUFFIX, dot + inner):
+        if dot and _is_suffix(inner):
             return f".{inner}.{last}"
     return f".{last}"
+
+
+def _is_suffix(text: str) -> bool:
+    """Return whether a suffix, without its dot, can be stored safely, and is none of SQLite's."""
+    return 0 < len(text) <= 16 and not text.strip(_IN_SUFFIX) and not text.endswith(SIBLINGS)
 
 
 def is_name(name: str) -> bool:
     """Return whether a file of this name can be a blob.
 
+    No regular expression: the first hit of a process would compile it (0.2 ms).
+
     >>> is_name("0" * 32 + ".tar.gz"), is_name("0" * 32 + "-1"), is_name("notes.txt")
     (True, True, False)
     """
-    return re.fullmatch(_NAME, name) is not None
+    stem, *suffixes = name.split(".")
+    digest, dash, number = stem.partition("-")
+    if len(digest) != 32 or digest.strip(_HEXADECIMAL) or len(suffixes) > 2:
+        return False
+    if dash and not (number.isascii() and number.isdigit()):
+        return False
+    return all(map(_is_suffix, suffixes))
 
 
 def is_sibling(name: str) -> bool:
