@@ -44,6 +44,15 @@ def test_a_pinned_hit_never_asks(
     assert not bucket.server.requests
 
 
+def test_only_what_is_returned_counts_as_a_hit(cache: tmpcache.Cache, bucket: Bucket) -> None:
+    cache.fetch("models", "m.bin")
+    bucket.put("m.bin", TWO)
+    for _ in range(2):  # the first finds a copy with another hash
+        cache.fetch("models", "m.bin", sha256=SHA_TWO)
+    stats = cache.stats()
+    assert (stats.fetched, stats.hits) == (2, 1)
+
+
 def test_another_content_is_an_error_and_not_kept(cache: tmpcache.Cache) -> None:
     with pytest.raises(IntegrityError, match=f"{SHA_ONE}, but {SHA_TWO}"):
         cache.fetch("models", "m.bin", sha256=SHA_TWO)

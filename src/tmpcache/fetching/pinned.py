@@ -34,6 +34,7 @@ def fetch_pinned(
 ) -> CachedFile:
     """Return the path of a copy with the SHA-256 that `pin` says: the `known` copy, or a new one.
 
+    The `known` copy, which was not counted yet, is counted as a hit only if it is what is wanted.
     What `fetch` has downloaded and has another hash is deleted.
     """
     match = _SHA256.fullmatch(pin) if isinstance(pin, str) else None
@@ -42,6 +43,7 @@ def fetch_pinned(
     wanted, store = match[1].lower(), fetcher.store
     if known is not None:
         if _sha256(store, known) == wanted:
+            fetcher.tally.add_outcome(Outcome.HIT, known.size)
             return known
         known.release()
     file = fetch()

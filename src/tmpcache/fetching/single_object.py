@@ -46,17 +46,23 @@ def fetch(
     try:
         if sha256 is None:
             return fetcher.fetch(bucket, key, version_id, max_age, stale_if_error)
-        return fetch_pinned(fetcher, name, sha256, peek(fetcher, name), fetch_current)
+        known = peek(fetcher, name, counted=False)
+        return fetch_pinned(fetcher, name, sha256, known, fetch_current)
     finally:
         if bar is not None:
             bar.close()
 
 
 @delivering
-def peek(fetcher: Fetcher, name: ObjectName) -> CachedFile | None:
-    """Return the copy that the origin has given these credentials, however old it is."""
+def peek(fetcher: Fetcher, name: ObjectName, *, counted: bool = True) -> CachedFile | None:
+    """Return the copy that the origin has given these credentials, however old it is.
+
+    It is `counted` as a hit.
+    """
     copy = fetcher.store.look_up(name, fetcher.origin.scope)
     if copy is None or copy.validated_at is None:
         return None
     lease = fetcher.store.lease_copy(copy)
-    return None if lease is None else fetcher.respond(name, copy, Outcome.HIT, lease)
+    if lease is None:
+        return None
+    return fetcher.respond(name, copy, Outcome.HIT, lease, counted=counted)
