@@ -112,5 +112,5 @@ def touch_in_order(store: Store, copies: Sequence[Copy]) -> None:
     """Record that copies were used just now, the first of them last."""
     now = store.database.clock()
     for number, copy in enumerate(reversed(copies)):
-        store.database.transactions.unrecorded_uses[copy.identity] = copy, now + number * 1e-6
+        store.database.unrecorded_uses[copy.identity] = copy, now + number * 1e-6
     store.flush()

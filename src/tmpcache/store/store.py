@@ -72,7 +72,6 @@ class Store:
     ) -> None:
         """`time_left` returns the seconds that the call under way may still wait for others."""
         self.database = Database(root, quota, min_free, clock, statvfs, time_left)
-        self._transactions = self.database.transactions
         self._session_checked_at = clock()
         self._downloads: Downloads | None = None
         #: The name that was last looked up in vain, and the number of the last change then.
@@ -102,7 +101,7 @@ class Store:
         publishing this object: it has renamed the partial file, so the download lock is free, but
         its row is not committed yet.
         """
-        change = self._transactions.last_change()
+        change = self.database.last_change()
         if after_writers and change >= 0 and self._missing == (name, change):
             return None
         read = self.database.read_after_writers if after_writers else self.database.read
@@ -140,11 +139,11 @@ class Store:
 
     def touch(self, copy: Copy, now: float) -> None:
         """Remember that a copy was used. The next transaction records it."""
-        transactions = self._transactions
-        transactions.unrecorded_uses[copy.identity] = copy, now
+        database = self.database
+        database.unrecorded_uses[copy.identity] = copy, now
         if not 0 <= now - self._session_checked_at < _CHECK_SESSION_AFTER:
             self._session_checked_at = now
-            is_due = not 0 <= now - transactions.flushed_at < _FLUSH_AFTER
+            is_due = not 0 <= now - database.flushed_at < _FLUSH_AFTER
             if is_due or self.database.is_session_hidden():
                 self.flush()
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 _WAIT_AT_EXIT = 0.1
 
 
-class Database:
+class Database(Transactions):
     """The index, the session and the quota of one root, for all threads of one process."""
 
     def __init__(
@@ -60,46 +60,17 @@ class Database:
                 f"this Python has SQLite {sqlite3.sqlite_version}, and tmpcache needs 3.24 or "
                 "newer: use a Python that was built with one"
             )
-        self.root = Root(root)
-        self.root.prepare()
-        self.clock = clock
-        self._index = index = RecoveringIndex(self.root, quota, min_free, statvfs, time_left)
-        self.boot, self.quota = index.boot, index.quota
-        self.damaged, self.count = index.damaged, index.count
-        self.transactions = Transactions(index, clock)
-        self.statistics = self.transactions.statistics
+        prepared = Root(root)
+        prepared.prepare()
+        index = RecoveringIndex(prepared, quota, min_free, statvfs, time_left)
+        super().__init__(index, clock)
+        self.boot, self.damaged, self.count = index.boot, index.damaged, index.count
         #: Partial files whose download locks this process holds.
         self.locked_partials: set[ref[Descriptor]] = set()
         self.scratches = scratch_directories.Scratches(self.root)
         self._child_session: Session | None = None
         weak_set.add(_all, self)
         reset_in_children(self)
-
-    # ---- transactions -------------------------------------------------------------------------
-
-    def read(self, operation: Callable[[Index], T]) -> T:
-        """See :meth:`.Transactions.read`."""
-        return self.transactions.read(operation)
-
-    def read_after_writers(self, operation: Callable[[Index], T]) -> T:
-        """See :meth:`.Transactions.read_after_writers`."""
-        return self.transactions.read_after_writers(operation)
-
-    def update(self, sql: str, *values: object) -> int:
-        """See :meth:`.Transactions.update`."""
-        return self.transactions.update(sql, *values)
-
-    def write(self, operation: Callable[[Index], T]) -> T:
-        """See :meth:`.Transactions.write`."""
-        return self.transactions.write(operation)
-
-    def write_unmerged(self, operation: Callable[[Index], T]) -> T:
-        """See :meth:`.Transactions.write_unmerged`."""
-        return self.transactions.write_unmerged(operation)
-
-    def merge_staged(self, index: Index) -> None:
-        """See :meth:`.Transactions.merge_staged`."""
-        self.transactions.merge_staged(index)
 
     # ---- the session --------------------------------------------------------------------------
 
@@ -162,14 +133,14 @@ class Database:
         def operation(index: Index) -> None:
             eviction.unlink(self.root, names(self.root.blobs, is_name))
 
-        self.transactions.replace_index(operation)
+        self.replace_index(operation)
 
     def record(self) -> None:
         """Record uses of blobs and what was counted, if there is anything to record.
 
         If somebody has deleted the index, no new one is made for that.
         """
-        has_news = self.transactions.unrecorded_uses or self.statistics.has_news
+        has_news = self.unrecorded_uses or self.statistics.has_news
         if has_news and inode(self.root.index):
             self.flush()
 
@@ -178,7 +149,7 @@ class Database:
         try:
             self.write(lambda index: None)
         except TmpCacheError:
-            self.transactions.flushed_at = self.clock()
+            self.flushed_at = self.clock()
 
     def at_exit(self) -> None:
         """Record what the process did, unless it would have to wait for others."""

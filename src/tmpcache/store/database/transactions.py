@@ -65,15 +65,15 @@ class Transactions:
     """Runs operations on the index, for all threads of one process."""
 
     def __init__(self, index: RecoveringIndex, clock: Callable[[], float]) -> None:
-        self._index, self._clock = index, clock
-        self._root, self._quota = index.root, index.quota
+        self._index, self.clock = index, clock
+        self.root, self.quota = index.root, index.quota
         #: Copies used since the last :meth:`write`, and when; the next one records them.
         self.unrecorded_uses: dict[tuple[str, str, str, str], tuple[Copy, float]] = {}
         self.flushed_at = clock()
         self.statistics = Statistics(self._counted)
 
     def _counted(self) -> tuple[int, ...]:
-        quota = self._quota
+        quota = self.quota
         return quota.evicted, quota.evicted_bytes, sum(self._index.damaged.values())
 
     def read(self, operation: Callable[[Index], T]) -> T:
@@ -131,7 +131,7 @@ class Transactions:
     def merge_staged(self, index: Index) -> None:
         """In a transaction: merge staged copies into the tables, and record uses."""
         merge(index)
-        uses, self.unrecorded_uses, self.flushed_at = self.unrecorded_uses, {}, self._clock()
+        uses, self.unrecorded_uses, self.flushed_at = self.unrecorded_uses, {}, self.clock()
         _record_uses(index, uses)
 
     def _run(self, operation: Callable[[Index], T], *, merge_first: bool) -> T:
@@ -139,22 +139,22 @@ class Transactions:
         with self._index.lock:
             result = self._index.use(lambda index: self._transact(index, operation, merge_first))
             self._trim_rows()
-            if self._quota.wants_shrink:
+            if self.quota.wants_shrink:
                 self._index.use(self._shrink)
         return result
 
     def _trim_rows(self) -> None:
         """Trim rows while the index takes up more than its share."""
-        for _ in range(_MAX_ROW_TRIMS * self._quota.wants_to_trim_rows):
+        for _ in range(_MAX_ROW_TRIMS * self.quota.wants_to_trim_rows):
             trimmed = self._index.use(
-                lambda index: self._transact(index, self._quota.trim_rows, merge_first=True)
+                lambda index: self._transact(index, self.quota.trim_rows, merge_first=True)
             )
-            if not trimmed or not self._quota.wants_to_trim_rows:
+            if not trimmed or not self.quota.wants_to_trim_rows:
                 break
 
     def _shrink(self, index: Index) -> None:
         """In no transaction: give back the pages that eviction has freed."""
-        self._quota.wants_shrink = False
+        self.quota.wants_shrink = False
         index.shrink()
 
     def _refuse_reentry(self) -> None:
@@ -170,7 +170,7 @@ class Transactions:
     def _transact(self, index: Index, operation: Callable[[Index], T], merge_first: bool) -> T:
         """Run an operation in one transaction; its number in ``changes`` brackets it."""
         self._index.writer = get_ident()
-        changes, evicted = self._index.changes, self._quota.evicted
+        changes, evicted = self._index.changes, self.quota.evicted
         assert changes is not None, "opened with the index"
         try:
             if merge_first and is_waiting(index):
@@ -184,16 +184,16 @@ class Transactions:
                 if merge_first or unfinished:
                     self.merge_staged(index)
                 if unfinished:  # a transaction changed files and did not commit
-                    crash_recovery.reconcile(index, self._root)
+                    crash_recovery.reconcile(index, self.root)
                 if self._index.session is not None:
-                    session_within_quota.keep_visible(index, self._quota, self._index.session)
+                    session_within_quota.keep_visible(index, self.quota, self._index.session)
                 try:
                     result = operation(index)
-                    self._quota.make_room_for_index(index)
+                    self.quota.make_room_for_index(index)
                     if merge_first:
                         self.statistics.record(index)
                 except QuotaExceededError:
-                    if self._quota.evicted == evicted and not unfinished:
+                    if self.quota.evicted == evicted and not unfinished:
                         changes.undo()
                     raise
             changes.end()
