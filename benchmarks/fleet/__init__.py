@@ -1,0 +1,1 @@
+"""What a listing and a pack save for a fleet: simulated, and by 50 real processes."""
