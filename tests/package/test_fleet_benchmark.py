@@ -13,8 +13,10 @@ from benchmarks.fleet.bucket import Bucket
 from benchmarks.fleet.caches import Caches
 from benchmarks.fleet.cold_start import cold_start
 from benchmarks.fleet.fleet import play
+from benchmarks.fleet.http_bucket import served
 from benchmarks.fleet.machines import Simulated
 from benchmarks.fleet.prices import GETS_A_SECOND
+from benchmarks.fleet.processes import Processes, running
 from benchmarks.fleet.timeline import Scenario
 from benchmarks.peers.works import LATENCY
 
@@ -28,10 +30,9 @@ WAYS = {
 
 
 def _told(bucket: Bucket) -> tuple[object, ...]:
-    return (
-        *(bucket.asked, bucket.brought, bucket.by_second),
-        *(bucket.served, bucket.stale, bucket.stale_sum, bucket.stale_most),
-    )
+    """What was asked, how much of it brought something, what was served, and how stale."""
+    served = bucket.served, bucket.stale, bucket.stale_sum, bucket.stale_most
+    return bucket.asked, bucket.brought, served
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -43,6 +44,7 @@ def test_simulated_machines_ask_what_real_caches_ask(way: str, tmp_path: Path) -
     caches.close()
     print(_told(real))
     assert _told(simulated) == _told(real)
+    assert simulated.by_second == real.by_second
 
 
 def test_what_s3_refuses_is_asked_again_until_all_are_warm() -> None:
@@ -64,3 +66,16 @@ def test_the_examples_of_the_prices_run() -> None:
     result = doctest.testmod(prices)
     assert result.attempted
     assert not result.failed
+
+
+@pytest.mark.parametrize("way", ["plain", "listing", "listing and pack"])
+def test_real_processes_ask_the_same_over_http(way: str, tmp_path: Path) -> None:
+    scenario = replace(WAYS[way], machines=3, periods=1, spread=10.0)
+    simulated = Bucket(scenario)
+    play(scenario, simulated, Simulated(scenario, simulated, str(tmp_path)))
+    real = Bucket(scenario)
+    with served(real, 0.0) as endpoint, running(3, endpoint) as processes:
+        fleet = Processes(scenario, real, str(tmp_path / "roots"), processes)
+        play(scenario, real, fleet)
+        fleet.close()
+    assert _told(simulated) == _told(real)
