@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 from . import __doc__ as description
 from . import hit, memory, micr, put, scale, startup, wire
+from .fleet import measure as fleet
 from .machine import facts
 from .measure import progress
 from .peers import compare
@@ -42,7 +43,8 @@ def main() -> int:
         quick=arguments.quick,
     )
     among_checks = functools.partial(micr.measure, checks=arguments.n)
-    groups = _GROUPS | {"micr": among_checks, "peers": among_peers}
+    fleets = functools.partial(fleet.measure, quick=arguments.quick)
+    groups = _GROUPS | {"micr": among_checks, "fleet": fleets, "peers": among_peers}
     if unknown := sorted(set(arguments.group) - set(groups)):
         parser.error(f"there is no group {unknown[0]!r}: choose from {', '.join(groups)}")
     chosen = {name: groups[name] for name in arguments.group or groups}
@@ -71,14 +73,15 @@ def _parser() -> argparse.ArgumentParser:
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    names = ", ".join([*_GROUPS, "micr", "peers"])
+    names = ", ".join([*_GROUPS, "micr", "fleet", "peers"])
     parser.add_argument("group", nargs="*", help=f"one of {names}; default: all")
     parser.add_argument("--json", metavar="FILE", help="write the results there as well")
     parser.add_argument("--directory", help="where to put objects and caches; default: $TMPDIR")
     checks = parser.add_argument_group("micr")
     checks.add_argument("--n", type=int, default=100, help="checks to read per tier")
+    pages = parser.add_argument_group("fleet, peers")
+    pages.add_argument("--quick", action="store_true", help="see that it works; write no page")
     among = parser.add_argument_group("peers")
-    among.add_argument("--quick", action="store_true", help="see that it works; write no page")
     among.add_argument(
         "--work",
         action="append",

@@ -13,18 +13,15 @@ from .bucket import BUCKET, Bucket
 
 
 @contextmanager
-def served(bucket: Bucket, latency: float) -> Iterator[str]:
-    """Serve GETs of the bucket, each `latency` seconds after it has arrived; yield the endpoint.
-
-    A thread does this. The bucket counts as it does for machines in this process.
-    """
+def serving(latency: float) -> Iterator[HttpBucket]:
+    """Serve a bucket during the block, each GET `latency` seconds after it has arrived."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    server = _Server(bucket, latency)
+    server = HttpBucket(latency)
     listening = asyncio.run_coroutine_threadsafe(server.listen(), loop).result()
     try:
-        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        yield server
     finally:
         asyncio.run_coroutine_threadsafe(server.end(listening), loop).result()
         loop.call_soon_threadsafe(loop.stop)
@@ -32,14 +29,22 @@ def served(bucket: Bucket, latency: float) -> Iterator[str]:
         loop.close()
 
 
-class _Server:
-    def __init__(self, bucket: Bucket, latency: float) -> None:
-        self._bucket, self._latency = bucket, latency
+class HttpBucket:
+    """What a thread serves: a bucket, which counts as it does for machines in this process."""
+
+    #: What is served, and where.
+    bucket: Bucket
+    endpoint: str
+
+    def __init__(self, latency: float) -> None:
+        self._latency = latency
         self._conversations: set[asyncio.Task[None]] = set()
 
     async def listen(self) -> asyncio.Server:
         """Listen on some port."""
-        return await asyncio.start_server(self._converse, "127.0.0.1", 0, backlog=4096)
+        listening = await asyncio.start_server(self._converse, "127.0.0.1", 0, backlog=4096)
+        self.endpoint = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        return listening
 
     async def end(self, listening: asyncio.Server) -> None:
         """Listen no longer, and hang up."""
@@ -72,12 +77,12 @@ class _Server:
             "if-none-match", ""
         )
         key = path.removeprefix(f"/{BUCKET}/")
-        if key not in self._bucket.etags:
-            self._bucket.count("GET")
+        if key not in self.bucket.etags:
+            self.bucket.count("GET")
             return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
-        etag = self._bucket.get(key, condition)
+        etag = self.bucket.get(key, condition)
         if etag is None:
             return f"HTTP/1.1 304 Not Modified\r\nETag: {condition}\r\n\r\n".encode()
-        body = self._bucket.bodies[key]
+        body = self.bucket.bodies[key]
         head = f"HTTP/1.1 200 OK\r\nETag: {etag}\r\nContent-Length: {len(body)}\r\n\r\n"
         return head.encode() + body

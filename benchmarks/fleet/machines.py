@@ -19,6 +19,7 @@ from tmpcache.fetching.freshness import has_listed_etag, is_fresh
 from tmpcache.fetching.listings.confirmation import Listings
 from tmpcache.fetching.listings.document import LISTING, PACK, text_of
 from tmpcache.fetching.listings.reading import fetch_listing
+from tmpcache.fetching.packs.document import PackedObject, first_line
 
 from .bucket import BUCKET, PREFIX, URL, Bucket
 from .caches import SCOPE
@@ -67,9 +68,8 @@ class Shelf:
         self.identities = {key: _name(key).identity() for key in bucket.keys}
         #: The file of the latest listing.
         self.listing = ""
-        #: The ETags in the pack, and when it was made.
+        #: The ETags in the pack.
         self.packed: dict[str, str] = {}
-        self.packed_at = 0.0
 
     def put_listing(self, path: str) -> None:
         """Put what :func:`tmpcache.put_listing` puts, and keep it in a file."""
@@ -82,13 +82,15 @@ class Shelf:
         self.listing = path
 
     def put_pack(self) -> None:
-        """Note what :func:`tmpcache.put_pack` puts, which asks for each object."""
-        self.packed_at = self.bucket.now
+        """Put what :func:`tmpcache.put_pack` puts, which asks for each object."""
+        bucket, packed = self.bucket, []
         for key in self._list():
-            self.bucket.get(key, "")
-            self.packed[key] = self.bucket.etags[key]
-        self.bucket.count("PUT")
-        self.bucket.put(PREFIX + PACK, b"")
+            bucket.get(key, "")
+            self.packed[key] = bucket.etags[key]
+            packed.append(PackedObject(key, bucket.etags[key].strip('"'), len(bucket.bodies[key])))
+        bodies = b"".join(bucket.bodies[key] for key in self.packed)
+        bucket.count("PUT")
+        bucket.put(PREFIX + PACK, first_line(BUCKET, bucket.now, packed) + bodies)
 
     def _list(self) -> list[str]:
         for _ in range(0, len(self.bucket.etags), 1000):
@@ -130,16 +132,16 @@ class Machine:
         return copy
 
     def warm(self) -> None:
-        """Unpack the pack, as :meth:`tmpcache.Cache.warm` does: by the listing, then the pack."""
+        """Unpack the pack, as :meth:`tmpcache.Cache.warm` does: the listing first, then the pack.
+
+        There is a listing, and it is no older than the pack, so it says what counts.
+        """
         listing = fetch_listing(self._fetcher, _name(PREFIX + LISTING), SCOPE)
+        assert listing is not None, "the writer writes it with the pack"
         self._bucket.get(PREFIX + PACK, "")
         for key, etag in self._shelf.packed.items():
-            listed = "" if listing is None else listing.etag(key.removeprefix(PREFIX))
-            if listing is None or has_listed_etag(etag, listed):
-                at = self._shelf.packed_at if listing is None else listing.at
-                self._index[key] = self._shelf_copy(key, etag, at)
-            elif listing.at < self._shelf.packed_at:
-                self._index[key] = self._shelf_copy(key, etag, self._shelf.packed_at)
+            if has_listed_etag(etag, listing.etag(key.removeprefix(PREFIX))):
+                self._index[key] = self._shelf_copy(key, etag, listing.at)
 
     def _shelf_copy(self, key: str, etag: str, at: float) -> Copy:
         return _copy(self._shelf.identities[key], etag, at)

@@ -1,6 +1,6 @@
 """What S3 asks for requests, and how many it answers.
 
-Prices are those of S3 Standard in us-east-1 (https://aws.amazon.com/s3/pricing/, November 2025).
+Prices are those of S3 Standard in us-east-1 in 2026 (https://aws.amazon.com/s3/pricing/).
 S3 answers at least 5,500 GETs a second for each prefix, and refuses others with 503
 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html); more after some
 minutes of them, on which nobody should count.

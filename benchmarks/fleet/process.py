@@ -1,12 +1,14 @@
 """``python -m benchmarks.fleet.process``: one machine, which does what each line of JSON says.
 
-It answers with the ETags that it was served. The line says what time it is.
+It says that it is ready, and answers with the ETags that it was served and the seconds that it has
+worked, or with an error. The line says what time it is.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import time
 from typing import Any
 
 from tmpcache import Cache
@@ -39,8 +41,15 @@ class _Machine:
 def main() -> None:
     """Do what is asked until there is nothing any more."""
     machine = _Machine()
+    print(flush=True)
     for line in sys.stdin:
-        print(json.dumps(machine.do(**json.loads(line))), flush=True)
+        try:
+            before = time.process_time()
+            answer: dict[str, Any] = {"etags": machine.do(**json.loads(line))}
+            answer["cpu"] = time.process_time() - before
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":

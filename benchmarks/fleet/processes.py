@@ -33,15 +33,16 @@ class Processes:
         self._busy: list[tuple[Process, float]] = []
         self._writer = Writer(scenario, bucket, directory)
         self.write, self.close = self._writer.write, self._writer.cache.close
-        #: Seconds of real time that the starts took.
-        self.started_in = 0.0
+        #: Seconds that the starts took: of real time, and of work of all processes.
+        self.started_in = self.worked = 0.0
+        #: When the starts that are under way began; None if there are none.
+        self._began: float | None = None
 
     def start(self, machine: int) -> None:
         """Have a process open an empty cache, warm it if there is a pack, and fetch all objects."""
         root = os.path.join(self._directory, str(machine))
         listings = [URL] if self._scenario.listing else []
-        if not self._busy:
-            self._began = time.monotonic()
+        self._began = self._began or time.monotonic()
         self._tell(
             machine,
             root=root,
@@ -60,9 +61,14 @@ class Processes:
         """Wait until all have done what they do."""
         for process, at in self._busy:
             assert process.stdout is not None
-            self._bucket.note_served(json.loads(process.stdout.readline()), at)
-        if self._busy and not self.started_in:
-            self.started_in = time.monotonic() - self._began
+            answer = json.loads(process.stdout.readline() or '{"error": "its process ended"}')
+            if "error" in answer:
+                raise RuntimeError(f"a machine failed: {answer['error']}")
+            self._bucket.note_served(answer["etags"], at)
+            self.worked += answer["cpu"] * (self._began is not None)
+        if self._began is not None:
+            self.started_in += time.monotonic() - self._began
+        self._began = None
         self._busy.clear()
 
     def _tell(self, machine: int, **asked: Any) -> None:
@@ -76,7 +82,7 @@ class Processes:
 
 @contextmanager
 def running(count: int, endpoint: str) -> Iterator[list[Process]]:
-    """Run processes that ask an endpoint, each with credentials of its own."""
+    """Run processes that ask an endpoint, each with credentials of its own; all are ready."""
     with ExitStack() as stack:
         processes = []
         for number in range(count):
@@ -84,6 +90,8 @@ def running(count: int, endpoint: str) -> Iterator[list[Process]]:
                 **os.environ,
                 "AWS_ENDPOINT_URL_S3": endpoint,
                 "AWS_ACCESS_KEY_ID": f"machine-{number}",
+                "AWS_SECRET_ACCESS_KEY": "secret",
+                "AWS_DEFAULT_REGION": "us-east-1",
             }
             process = subprocess.Popen(
                 [sys.executable, "-m", "benchmarks.fleet.process"],
@@ -95,4 +103,7 @@ def running(count: int, endpoint: str) -> Iterator[list[Process]]:
             )
             processes.append(stack.enter_context(process))
             stack.callback(process.kill)
+        for process in processes:
+            assert process.stdout is not None
+            process.stdout.readline()
         yield processes
