@@ -17,7 +17,7 @@ from hashlib import md5
 from ...cached_file import Outcome
 from ...common.interruption import reraise_from_handler
 from ...common.objects import ObjectName
-from ...errors import IntegrityError, TmpCacheError
+from ...errors import DeadlineExceededError, IntegrityError, TmpCacheError
 from ...origin import Reply, scope_of
 from ...store.downloads.publish import Arrival
 from ...store.downloads.publish_many import MOST
@@ -63,13 +63,14 @@ class Unpacking:
         self._made_at = 0.0
         #: The copies that were published, hottest first.
         self.copies: list[Copy] = []
-        self.present = self.changed = self.skipped = self.received = 0
+        self.present = self.changed = self.skipped = self.received = self._pending = 0
         self.problems: list[str] = []
 
     def run(self, progress: Callable[[int, int, int], object] | None) -> bool:
         """Request the pack and unpack it; return False if it is none.
 
-        Raises what the request raises. A pack that breaks is unpacked as far as it goes.
+        Raises what the request raises. A pack that breaks is unpacked as far as it goes, and so is
+        one for which the time is not enough.
         """
         name = ObjectName(self._fetcher.origin.name, self._bucket, self._prefix + PACK)
         reply = self._fetcher.downloader.requests.get(name, self._deadline)
@@ -78,6 +79,12 @@ class Unpacking:
         stream = Stream(reply.body)
         try:
             return self._unpack(stream, progress)
+        except DeadlineExceededError as error:
+            reraise_from_handler(error)
+            if not self._pending:  # nobody knows yet what is in it
+                raise
+            self.skipped += self._pending
+            return True
         except (BrokenPackError, TmpCacheError, OSError) as error:
             reraise_from_handler(error)
             self.problems.append(f"{name}: {error}")
@@ -97,16 +104,18 @@ class Unpacking:
         self._made_at = made_at if made_at <= self._fetcher.clock() else 0.0
         packed = [*packed_objects(entries, self._bucket, self._prefix)]
         known = self._known([one.key for one, _ in packed if one is not None])
-        for number, (one, size) in enumerate(packed):
+        self._pending = len(packed)
+        for one, size in packed:
             self._deadline.check(self._prefix + PACK)
             if one is None or not self._is_wanted(one, known.get(one.key)):
                 stream.skip(size)
             else:
                 self._receive(one, stream)
+            self._pending -= 1
             if len(self._arrivals) == MOST:
                 self._publish()
             if progress is not None:
-                progress(number + 1, len(packed), stream.received)
+                progress(len(packed) - self._pending, len(packed), stream.received)
         return True
 
     def _known(self, keys: list[str]) -> dict[str, Copy]:

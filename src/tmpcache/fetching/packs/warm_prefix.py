@@ -8,7 +8,7 @@ from ...common.deadline import FOREVER, deadline_within
 from ...common.interruption import reraise_from_handler
 from ...common.objects import ObjectName
 from ...config import parse_size, seconds, split_prefix_url
-from ...errors import AccessDeniedError, OriginError
+from ...errors import AccessDeniedError, DeadlineExceededError, OriginError
 from ...invocations.context import current_deadline
 from ...reports import Warming
 from ..listings.document import LISTING, PACK
@@ -41,23 +41,23 @@ def warm_from_url(
     began, quota = time.monotonic(), fetcher.store.database.quota.quota
     limit = None if max_bytes is None else parse_size(max_bytes, total=quota, name="max_bytes")
     left = FOREVER if max_seconds is None else seconds("max_seconds", max_seconds)
-    unpacking = Unpacking(
-        fetcher,
-        (bucket, prefix),
-        _listing(fetcher, bucket, prefix),
-        limit,
-        deadline_within(current_deadline(), left),
-    )
+    listing, deadline = _listing(fetcher, bucket, prefix), deadline_within(current_deadline(), left)
+    unpacking = Unpacking(fetcher, (bucket, prefix), listing, limit, deadline)
     try:
         if unpacking.run(progress):
             return _report(unpacking, time.monotonic() - began)
     except OriginError as error:  # there is none, or none for these credentials
         reraise_from_handler(error)
+    except DeadlineExceededError as error:
+        reraise_from_handler(error)
+        return _failed(error, time.monotonic() - began)
     try:
         manifest = _manifest_of(fetcher, bucket, prefix)
     except OriginError as error:
         reraise_from_handler(error)
         return _failed(error, time.monotonic() - began)
+    if max_seconds is not None:
+        max_seconds = max(0.0, deadline.remaining())
     return warm(fetcher, manifest, max_bytes, max_seconds, threads, progress)
 
 
@@ -91,7 +91,7 @@ def _report(unpacking: Unpacking, took: float) -> Warming:
     )
 
 
-def _failed(error: OriginError, took: float) -> Warming:
+def _failed(error: OriginError | DeadlineExceededError, took: float) -> Warming:
     """Return the report of a prefix that can neither be unpacked nor listed."""
     denied = isinstance(error, AccessDeniedError)
     return Warming(
