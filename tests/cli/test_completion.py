@@ -9,7 +9,8 @@ import pytest
 from support.commands import run
 
 COMMANDS = (
-    "fetch exec prefetch warm ls du stats watch dir manifest rm prune verify doctor completion"
+    "fetch exec prefetch warm put-listing put-pack ls du stats watch dir manifest rm prune verify "
+    "doctor completion"
 )
 
 

@@ -48,7 +48,7 @@ LAYERS = """
     cli.errors, cli.filters, cli.files
     cli.progress, cli.state
     cli.fetching, cli.looking, cli.removing
-    cli.executing, cli.doctor, cli.watch, cli.completion
+    cli.executing, cli.fleet, cli.doctor, cli.watch, cli.completion
     cli.app
     cli, __main__
 """

@@ -12,6 +12,7 @@ from .doctor import doctor
 from .errors import HELP, told
 from .executing import exec_
 from .fetching import fetch, prefetch, warm
+from .fleet import put_listing, put_pack
 from .looking import dir_, du, ls, manifest, stats
 from .removing import prune, rm, verify
 from .state import State
@@ -64,7 +65,8 @@ def tmpcache(context: click.Context, root: str | None, quota: str | None) -> Non
 
 
 _FETCHING = (fetch, exec_, prefetch, warm)
+_WRITING = (put_listing, put_pack)
 _LOOKING = (ls, du, stats, watch, dir_, manifest)
 _REMOVING = (rm, prune, verify)
-for command in (*_FETCHING, *_LOOKING, *_REMOVING, doctor, completion):
+for command in (*_FETCHING, *_WRITING, *_LOOKING, *_REMOVING, doctor, completion):
     tmpcache.add_command(command)

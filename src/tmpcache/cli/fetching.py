@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import ConfigError
-from .errors import FAILURE, Failure, say
+from .errors import DENIED, FAILURE, Failure, say
 from .files import copied, place_for
 from .output import human_size, human_time, printable
 from .progress import progress
@@ -147,8 +147,9 @@ def prefetch(state: State, /, urls: tuple[str, ...], into: str | None, links: st
 @click.command(
     epilog="""\b
 Examples:
+  tmpcache warm s3://models/micr/ --max-seconds 5      # the pack there, else all objects
   tmpcache manifest --to warm.json                     # on a machine that has worked
-  tmpcache warm s3://deploy/warm.json --max-seconds 5  # on one that will
+  tmpcache warm s3://deploy/warm.json --max-bytes 1GB  # on one that will
   ssh other tmpcache manifest | tmpcache warm -"""
 )
 @click.argument("source", metavar="URL|FILE|-")
@@ -159,21 +160,14 @@ def warm(state: State, /, source: str, max_bytes: str | None, max_seconds: float
     """Fetch what a manifest names, last used first. Nothing is evicted for it.
 
     The manifest is an object, a file or, with -, what comes on stdin. Of a prefix, a URL with a
-    slash at its end, the pack is unpacked.
+    slash at its end or without a key, the pack is unpacked; without one, all of it is fetched.
     """
-    manifest: Any = source
-    if source == "-":
-        manifest = sys.stdin.read()
-    elif not source.startswith("s3://"):
-        with open(source, "rb") as file:
-            manifest = file.read()
-    elif not source.endswith(("/", "/.tmpcache-pack")):
-        [manifest] = fetch_urls(state, [source])
+    manifest = source if source.startswith("s3://") else text_at(source)
     with progress("warming") as report:
+        report.quiet = True
         done = state.cache.warm(
             manifest, max_bytes=max_bytes, max_seconds=max_seconds, progress=report
         )
-        report.quiet = True
     counts = {name: getattr(done, name) for name in ("present", "missing", "denied", "skipped")}
     others = "".join(f", {count} {name}" for name, count in counts.items() if count)
     say(f"{done.fetched} fetched ({human_size(done.bytes)} in {human_time(done.seconds)}){others}")
@@ -181,3 +175,13 @@ def warm(state: State, /, source: str, max_bytes: str | None, max_seconds: float
         say(printable(problem))
     if done.problems:
         raise Failure(f"{len(done.problems)} objects could not be fetched", FAILURE)
+    if done.denied and not done.fetched + done.present:
+        raise Failure(f"{source}: S3 refuses all of it to these credentials", DENIED)
+
+
+def text_at(source: str) -> str | bytes:
+    """Return what is in a file, or what comes on stdin for ``-``."""
+    if source == "-":
+        return sys.stdin.read()
+    with open(source, "rb") as file:
+        return file.read()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..common.objects import ObjectName
-from ..config import split_directory_url, split_url_before
+from ..config import checked_call, split_directory_url, split_url_before
 from ..errors import TmpCacheError, brief
 from .coroutines import awaited
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..invocations.scratch import Scratch
     from ..origin import Origin
     from .fetcher import Fetcher
+    from .many.fetch_many import Progress
     from .many.warm import Manifest
 
 
@@ -102,13 +103,15 @@ class Uploads:
         *,
         max_bytes: int | str = "64 MB",
         manifest: Manifest | None = None,
+        progress: Progress | None = None,
     ) -> CachedFile:
         """Pack objects below a prefix into one, and put that into S3 as ``.tmpcache-pack``.
 
         A cold machine unpacks it with :meth:`warm`. The prefix is given as to :meth:`put_listing`.
         The objects that were last used here come first, or those of a `manifest` and no others,
         up to `max_bytes` of content. Only objects whose ETag is their MD5 are packed: those of one
-        PUT, without KMS. Who may read the pack may read all that is in it.
+        PUT, without KMS. Who may read the pack may read all that is in it. `progress` is called
+        with the number of objects done, of all objects, and of bytes packed.
 
         Raises what :meth:`put_listing` raises. Objects that cannot be fetched are left out.
 
@@ -117,8 +120,10 @@ class Uploads:
         from .packs.packing import put_pack
 
         place = split_directory_url(bucket, prefix)
+        if progress is not None:
+            checked_call("progress", progress)
         try:
             with self.scratch() as work:
-                return put_pack(self._fetcher, work, *place, max_bytes, manifest)
+                return put_pack(self._fetcher, work, *place, max_bytes, manifest, progress)
         except TmpCacheError as error:
             raise brief(error) from error.__cause__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from hashlib import md5
 from pathlib import Path
@@ -19,7 +20,7 @@ import tmpcache
 from tmpcache import Cache, Outcome
 from tmpcache.errors import ObjectNotFoundError
 from tmpcache.testing import Bucket, Clock
-from tmpcache.testing.faults import ACCESS_DENIED
+from tmpcache.testing.faults import ACCESS_DENIED, Fault
 
 KIB = 1024
 
@@ -88,6 +89,14 @@ def test_the_hottest_come_first_as_far_as_they_fit(
     cold.warm(PREFIX)
     objects = [one["key"] for one in json.loads(cold.manifest())["objects"]]
     assert objects == ["micr/5", "micr/4", "micr/3"]
+
+
+def test_progress_is_reported_while_it_is_packed(writer: Cache, etags: dict[str, str]) -> None:
+    seen: list[tuple[int, int, int]] = []
+    writer.put_pack(PREFIX, progress=lambda *now: seen.append(now))
+    assert seen == [(done, 20, 3 * done) for done in range(1, 21)]
+    with pytest.raises(tmpcache.ConfigError, match="progress=3"):
+        writer.put_pack(PREFIX, progress=3)  # type: ignore[arg-type]
 
 
 def test_a_manifest_says_what_is_packed(
@@ -208,6 +217,29 @@ def test_whatever_is_wrong_with_a_pack_costs_requests(
         assert (path.read_bytes(), path.etag) == (b"%03d" % number, etags[f"{number:03}.npz"])
     assert_accounts_balance(cold)
     assert not [*(cold.root / "partial").iterdir()]
+
+
+def test_what_the_time_is_not_enough_for_is_left_out(
+    writer: Cache, cold: Cache, etags: dict[str, str], bucket: Bucket
+) -> None:
+    writer.put_pack(PREFIX)
+
+    def late(done: int, total: int, received: int) -> None:
+        if done == 5:
+            time.sleep(2.1)
+
+    report = cold.warm(PREFIX, max_seconds=2, progress=late)
+    assert (report.fetched + report.skipped, report.problems) == (20, ())
+    assert report.fetched <= 5
+    assert cold.warm(PREFIX, max_seconds=0).fetched == 0
+    bucket.inject(PACK, Fault(before=lambda: time.sleep(1.5)))
+    bucket.server.forget()
+    [problem] = cold.warm(PREFIX, max_seconds=0.5).problems
+    assert problem.startswith("DeadlineExceededError")
+    assert {request.path for request in bucket.server.requests} <= {
+        *(f"/models/{key}" for key in (LISTING, PACK))
+    }
+    assert_accounts_balance(cold)
 
 
 def test_a_pack_from_tomorrow_is_never_fresh(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ...invocations.scratch import Scratch
     from ...origin import Listed
     from ..fetcher import Fetcher
+    from ..many.fetch_many import Progress
     from ..many.warm import Manifest
 
 #: Objects fetched, and leased, at a time.
@@ -34,6 +35,7 @@ def put_pack(
     prefix: str,
     max_bytes: int | str,
     manifest: Manifest | None,
+    progress: Progress | None,
 ) -> CachedFile:
     """See :meth:`tmpcache.Cache.put_pack`; the pack is written in `work`."""
     limit = parse_size(max_bytes, total=fetcher.store.database.quota.quota, name="max_bytes")
@@ -43,7 +45,7 @@ def put_pack(
     chosen = [*_chosen(found, ranked, limit, only_ranked=manifest is not None)]
     work.reserve(sum(one.size for one in chosen))
     with open(work / "bodies", "w+b") as bodies:
-        packed = [*_pack(fetcher, bucket, [one.key for one in chosen], bodies)]
+        packed = [*_pack(fetcher, bucket, [one.key for one in chosen], bodies, progress)]
         bodies.seek(0)
         with open(work / "pack", "wb") as pack:
             pack.write(first_line(bucket, at, packed))
@@ -79,7 +81,11 @@ def _chosen(
 
 
 def _pack(
-    fetcher: Fetcher, bucket: str, keys: list[str], bodies: BinaryIO
+    fetcher: Fetcher,
+    bucket: str,
+    keys: list[str],
+    bodies: BinaryIO,
+    progress: Progress | None,
 ) -> Iterator[PackedObject]:
     """Append the bodies of objects whose MD5 is their ETag; yield these objects.
 
@@ -87,14 +93,15 @@ def _pack(
     """
     for start in range(0, len(keys), _BATCH):
         some = keys[start : start + _BATCH]
-        for key, path in zip(
-            some, fetch_many(fetcher, bucket, some, 0, 0, None, True, None), strict=True
-        ):
+        paths = fetch_many(fetcher, bucket, some, 0, 0, None, True, None)
+        for done, (key, path) in enumerate(zip(some, paths, strict=True), start + 1):
             if isinstance(path, CachedFile):
                 hashed = md5_of(path.etag or "")
                 if hashed and _append(path, hashed, bodies):
                     yield PackedObject(key, hashed, path.size)
                 path.release()
+            if progress is not None:
+                progress(done, len(keys), bodies.tell())
 
 
 def _append(path: CachedFile, expected: str, bodies: BinaryIO) -> bool:
