@@ -137,7 +137,6 @@ class Machine:
         There is a listing, and it is no older than the pack, so it says what counts.
         """
         listing = fetch_listing(self._fetcher, _name(PREFIX + LISTING), SCOPE)
-        assert listing is not None, "the writer writes it with the pack"
         self._bucket.get(PREFIX + PACK, "")
         for key, etag in self._shelf.packed.items():
             if has_listed_etag(etag, listing.etag(key.removeprefix(PREFIX))):

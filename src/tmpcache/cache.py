@@ -121,7 +121,8 @@ class Cache(ManyObjects, Uploads, Administration):
         if settings.listings and not settings.offline:
             from .fetching.listings.confirmation import Listings
 
-            self._fetcher.listed = Listings(self._fetcher, settings).confirm
+            self._listings = Listings(self._fetcher, settings)
+            self._fetcher.listed = self._listings.confirm
         #: The arguments from which another process makes the same cache.
         self._settings = {name: getattr(settings, name) for name in settings.__slots__} | {
             **{"client": client, "origin": origin, "request_options": request_options},

@@ -22,6 +22,8 @@ __all__ = [
     "Event",
     "Evicted",
     "Fetched",
+    "ListingRead",
+    "ListingUnusable",
     "Retried",
     "Revalidated",
     "Stale",
@@ -180,6 +182,47 @@ class Swept(Event):
         counts = zip(names, (self.sessions, self.partials, self.scratches), strict=True)
         found = ", ".join(f"{count} {name}" for name, count in counts if count)
         return f"swept what dead processes left: {found}"
+
+
+@dataclass(frozen=True, slots=True)
+class ListingRead(Event):
+    """A new listing was read, and confirms copies."""
+
+    #: The name of the listing itself.
+    bucket: str
+    key: str
+    #: Seconds since its LIST began.
+    age: float
+    #: How many objects it names.
+    objects: int
+
+    def __str__(self) -> str:
+        name = ObjectName("", self.bucket, self.key)
+        return f"{name} read: {self.objects} objects, {self.age:.0f} s old"
+
+
+@dataclass(frozen=True, slots=True)
+class ListingUnusable(Event):
+    """A listing could not be used, so S3 is asked about each object.
+
+    Told once, and again when the reason is another one or a usable listing was read in between.
+    """
+
+    #: The name of the listing itself.
+    bucket: str
+    key: str
+    #: As in ``Cache.stats().listings``: "missing", "forbidden", "garbage", "too large", "too old",
+    #: "from the future", "not received".
+    reason: str
+    #: What the error said; "" if there was none.
+    detail: str = ""
+    #: Seconds since the LIST began of the last one that was read; None if none was.
+    age: float | None = None
+
+    def __str__(self) -> str:
+        age = "" if self.age is None else f", {self.age:.0f} s old"
+        detail = f": {_in_one_line(self.detail)}" * bool(self.detail)
+        return f"{ObjectName('', self.bucket, self.key)} is not used, {self.reason}{age}{detail}"
 
 
 def _named(event: Fetched | Revalidated | Stale | Waited | Retried | Damaged) -> str:

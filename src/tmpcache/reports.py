@@ -66,6 +66,18 @@ class Usage:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class SeenListing:
+    """A listing (:meth:`Cache.put_listing`), as a process saw it when it last asked for it."""
+
+    #: Seconds since its LIST had begun; None if no listing was ever read.
+    age: float | None
+    is_usable: bool
+    #: Why it was not usable: "missing", "forbidden", "garbage", "too large", "too old" (than the
+    #: `max_age` of that fetch), "from the future", "not received"; "" if it was.
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Stats:
     """What this cache object has done in this process so far."""
@@ -83,6 +95,8 @@ class Stats:
     #: Damaged blobs and indexes that were discarded, by reason: "missing", "truncated", "changed",
     #: "corrupt", "index".
     damaged: Mapping[str, int] = field(default_factory=dict)
+    #: Each of the cache's `listings`, by the URL of its prefix; None if it was never asked for.
+    listings: Mapping[str, SeenListing | None] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         counts = ", ".join(

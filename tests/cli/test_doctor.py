@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
@@ -10,6 +11,7 @@ from time import time
 
 import pytest
 from support.commands import Terminal, run
+from support.fleet import listing
 from support.shelf import Shelf
 from support.wire import Wire
 
@@ -118,6 +120,60 @@ def test_a_clock_that_is_wrong() -> None:
     assert found["endpoint"][0] is True
     assert found["clock"][0] is False
     assert "behind the server's" in found["clock"][1]
+
+
+def listings(*prefixes: str, **env: str) -> tuple[int, list[list[str]]]:
+    """Return the exit code, and the lines about the listings of some prefixes."""
+    urls = " ".join(f"s3://models/{prefix}" for prefix in prefixes)
+    done = run("doctor", TMPCACHE_LISTINGS=urls, **{"TMPCACHE_MAX_AGE": "60", **env})
+    return done.code, [row for row in done.rows if row[1] == "listing"]
+
+
+def test_the_age_of_each_listing(bucket: Bucket, root: Path) -> None:
+    bucket.put("micr/.tmpcache-listing", listing(time() - 12, {"a": "b"}))
+    bucket.put("ocr/.tmpcache-listing", listing(time() - 3610, {}))
+    code, [good, old] = listings("micr/", "ocr/")
+    assert code == 1
+    assert re.fullmatch("s3://models/micr/: 1[2-9] s old, 1 objects", good[2])
+    assert (good[0], good[3], old[0]) == ("✓", "", "✗")
+    assert old[2].startswith("s3://models/ocr/: too old (361")
+    assert "every half of max_age (60 s)" in old[3]
+    assert run("ls").lines == []
+    assert listings("micr/")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "reason", "advice"),
+    [
+        (None, "missing", "tmpcache put-listing s3://models/micr/"),
+        (b"garbage", "garbage", "put it anew"),
+        (b" " * (17 << 20), "too large", "each prefix below"),
+        (listing(time() + 86400, {}), "from the future", "NTP"),
+    ],
+)
+def test_a_listing_that_cannot_be_used(
+    bucket: Bucket, content: bytes | None, reason: str, advice: str
+) -> None:
+    if content is not None:
+        bucket.put("micr/.tmpcache-listing", content)
+    code, [line] = listings("micr/")
+    assert (code, line[0]) == (1, "✗")
+    assert line[2].startswith(f"s3://models/micr/: {reason}")
+    assert advice in line[3]
+
+
+def test_a_listing_that_is_refused_not_used_or_not_asked_for(bucket: Bucket) -> None:
+    bucket.put("micr/.tmpcache-listing", listing(time() - 12, {}))
+    code, [line] = listings("micr/", TMPCACHE_MAX_AGE="0")
+    assert (code, line[0]) == (0, "-")
+    assert "TMPCACHE_MAX_AGE" in line[3]
+    assert listings("micr/", TMPCACHE_OFFLINE="1") == (0, [])
+    code, [line] = listings("micr/", AWS_ENDPOINT_URL_S3="http://127.0.0.1:9")
+    assert (code, line[0], "not received" in line[2]) == (1, "✗", True)
+    bucket.inject("micr/.tmpcache-listing", ACCESS_DENIED)
+    code, [line] = listings("micr/")
+    assert (code, "forbidden" in line[2]) == (1, True)
+    assert "s3:GetObject on s3://models/micr/.tmpcache-listing" in line[3]
 
 
 def test_a_disk_with_less_room_than_the_quota_has_left() -> None:

@@ -21,6 +21,8 @@ from tmpcache.events import (
     Event,
     Evicted,
     Fetched,
+    ListingRead,
+    ListingUnusable,
     Retried,
     Revalidated,
     Stale,
@@ -245,6 +247,8 @@ def test_a_key_cannot_write_lines_of_its_own_into_a_log() -> None:
         Damaged("changed", reason, "models", key),
         Damaged("index", reason),
         Evicted(("0" * 32,), 3, reason),
+        ListingRead("models", key, 3.0, 1),
+        ListingUnusable("models", key, "not received", reason),
     ]
     for event in events:
         assert str(event).isprintable()

@@ -8,7 +8,9 @@ import click
 
 from ..common.finding import Finding
 from ..errors import TmpCacheError
+from ..fetching.listings import diagnosis as of_listings
 from ..origin import diagnosis as of_origin
+from ..origin.choice import chosen
 from ..store import diagnosis as of_store
 from .errors import FAILURE, Failure
 from .looking import json_option
@@ -33,7 +35,8 @@ def doctor(state: State, /, url: str | None, as_json: bool) -> None:
     """Look at all that tmpcache needs, and say what to do about what is wrong.
 
     The cache directory, its owner, file system, locks, links and room; clock, credentials, origin,
-    endpoint and, with URL, access to a bucket or object. Nothing is fetched or evicted.
+    endpoint and, with URL, access to a bucket or object; the listings in TMPCACHE_LISTINGS. Nothing
+    is kept or evicted.
     """
     bucket, key = split(url) if url else ("", "")
     findings = []
@@ -56,6 +59,20 @@ def _all(state: State, bucket: str, key: str) -> Iterator[Finding]:
     if is_usable:
         yield from _room(state)
     yield from of_origin.findings(bucket, key, offline=state.settings.offline)
+    if state.settings.listings and not state.settings.offline:
+        yield from _listings(state)
+
+
+def _listings(state: State) -> Iterator[Finding]:
+    """Look at the listings, unless it was told already that there is no origin to ask."""
+    try:
+        origin = chosen(None, None, None, offline=False)
+    except TmpCacheError:
+        return
+    try:
+        yield from of_listings.findings(origin, state.settings)
+    finally:
+        origin.close()
 
 
 def _room(state: State) -> Iterator[Finding]:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 #: The events (:mod:`tmpcache.events`), and the level at which the logger ``tmpcache`` tells each:
 #: DEBUG what each fetch does, INFO what happens seldom, WARNING what a user should look into.
 LEVELS = {
-    **{"Fetched": 10, "Revalidated": 10},
+    **{"Fetched": 10, "ListingRead": 10, "Revalidated": 10},
     **{"Evicted": 20, "Retried": 20, "Swept": 20, "Waited": 20},
-    **{"Damaged": 30, "Stale": 30},
+    **{"Damaged": 30, "ListingUnusable": 30, "Stale": 30},
 }
 
 #: The subscriptions of this process. A forked child goes on with them.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..reports import Entry, RootStats, Stats, Usage, Verification
     from ..store import Store
     from .fetcher import Fetcher
+    from .listings.confirmation import Listings
     from .loaded_objects import LoadedObjects
 
 
@@ -27,6 +28,7 @@ class Administration:
     _fetcher: Fetcher
     _store: Store
     _loaded: LoadedObjects
+    _listings: Listings | None = None
 
     @property
     def root(self) -> Path:
@@ -48,8 +50,12 @@ class Administration:
         return maintenance.usage(self._store)
 
     def stats(self) -> Stats:
-        """Return what this object has counted so far: hits, fetches, bytes, evictions, damage."""
-        return self._fetcher.tally.stats(self._store.database)
+        """Return what this object has counted so far: hits, fetches, bytes, evictions, damage.
+
+        ``stats().listings`` says how old each listing was when it was last asked for.
+        """
+        seen = {} if self._listings is None else self._listings.seen()
+        return self._fetcher.tally.stats(self._store.database, seen)
 
     def root_stats(self) -> RootStats:
         """Return what all processes that used this root have counted: see `RootStats`."""

@@ -9,7 +9,9 @@ from ..common.forking import reset_in_children
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..reports import Stats
+    from collections.abc import Mapping
+
+    from ..reports import SeenListing, Stats
     from ..store.database.database import Database
 
 
@@ -63,7 +65,7 @@ class Tally:
         others = (found[name] for name in (Outcome.REVALIDATED, Outcome.STALE, Outcome.FETCHED))
         return hits, *others, self.requests, self.bytes_received, self.bytes_saved
 
-    def stats(self, database: Database) -> Stats:
+    def stats(self, database: Database, listings: Mapping[str, SeenListing | None]) -> Stats:
         """Return the counters as they are at one moment, with those of the store."""
         from ..reports import Stats
 
@@ -78,4 +80,5 @@ class Tally:
                 evicted=database.quota.evicted,
                 evicted_bytes=database.quota.evicted_bytes,
                 damaged=dict(database.damaged),
+                listings=listings,
             )

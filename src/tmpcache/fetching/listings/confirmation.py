@@ -18,25 +18,25 @@ Another process confirms its copies by the same listing, which is in the store l
 
 from __future__ import annotations
 
-from math import inf
-
 from ...common.forking import reset_in_children
 from ...common.objects import ObjectName
 from ...config import split_prefix_url
 from ...invocations.context import current_deadline, current_start
 from ..freshness import has_listed_etag, is_fresh
 from ..single_flight import SingleFlight
-from .document import LISTING, is_own
+from .document import LISTING, Seen, is_own
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...common.objects import Copy
     from ...config import Settings
+    from ...reports import SeenListing
     from ..fetcher import Fetcher
     from .document import Listing
 
 #: Scopes whose listing is remembered: credentials are replaced every few hours.
 _SCOPES_KEPT = 8
+_NOTHING = Seen(None, float("-inf"), "")
 
 
 class Listings:
@@ -70,6 +70,10 @@ class Listings:
                     confirmed_at = max(confirmed_at, min(listing.at, latest))
         return copy.confirmed(confirmed_at, copy.written_at)
 
+    def seen(self) -> dict[str, SeenListing | None]:
+        """Return what became of each listing, by the URL of its prefix, when last asked for."""
+        return {f"s3://{one.bucket}/{one.prefix}": one.last_seen() for one in self._listings}
+
     def _is_in_question(self, copy: Copy, max_age: float | None) -> bool:
         """Return whether a listing may confirm a copy, and need do so."""
         _, key, version, _ = copy.identity
@@ -89,9 +93,8 @@ class _KnownListing:
 
     def __init__(self, fetcher: Fetcher, bucket: str, prefix: str) -> None:
         self._fetcher, self.bucket, self.prefix = fetcher, bucket, prefix
-        #: By scope: the listing, and when it was last asked for.
-        self._known: dict[str, Listing | None] = {}
-        self._tried_at: dict[str, float] = {}
+        #: By scope.
+        self._seen: dict[str, Seen] = {}
         self.forked()
         reset_in_children(self)
 
@@ -101,30 +104,49 @@ class _KnownListing:
 
     def current(self, scope: str, max_age: float | None) -> Listing | None:
         """Return the listing; fetch it first if it is `max_age` old, and was not just tried."""
-        listing, now = self._known.get(scope), self._fetcher.clock()
+        seen, now = self._seen.get(scope, _NOTHING), self._fetcher.clock()
+        listing = seen.listing
         if max_age is None or (listing is not None and 0 <= now - listing.at < max_age):
             return listing
         pause = min(1.0, max_age / 4)
-        if 0 <= now - self._tried_at.get(scope, -inf) < pause:
+        if 0 <= now - seen.at < pause:
             return listing
+        from ...common.subscriptions import deliver
         from ...errors import TmpCacheError
 
         try:  # once for all threads that want it now
             fetched, _ = self._single_flight.share(
-                scope, current_deadline(), self._fetch, scope, pause
+                scope, current_deadline(), self._fetch, scope, pause, max_age
             )
         except TmpCacheError:  # the deadline: the object's own request says so
             return listing
+        deliver()
         return fetched
 
-    def _fetch(self, scope: str, pause: float) -> Listing | None:
+    def _fetch(self, scope: str, pause: float, max_age: float) -> Listing | None:
         """Fetch the listing, unless this machine has asked for it within `pause` seconds."""
-        from .reading import fetch_listing
+        from .reading import Unusable, fetch_listing, note_reading
 
         name = ObjectName(self._fetcher.origin.name, self.bucket, self.prefix + LISTING)
-        listing = fetch_listing(self._fetcher, name, scope, pause) or self._known.get(scope)
-        if len(self._known) >= _SCOPES_KEPT and scope not in self._known:
-            self._known.clear()
-            self._tried_at.clear()
-        self._known[scope], self._tried_at[scope] = listing, self._fetcher.clock()
+        before, reason, detail = self._seen.get(scope, _NOTHING), "", ""
+        try:
+            listing: Listing | None = fetch_listing(self._fetcher, name, scope, pause)
+        except Unusable as error:
+            listing, reason, detail = before.listing, error.reason, error.detail
+        now = self._fetcher.clock()
+        if listing is not None and not reason:
+            reason = listing.problem(now, max_age)
+        if len(self._seen) >= _SCOPES_KEPT and scope not in self._seen:
+            self._seen.clear()
+        self._seen[scope] = seen = Seen(listing, now, reason)
+        note_reading(name, before, seen, detail)
         return listing
+
+    def last_seen(self) -> SeenListing | None:
+        """Return what became of it when it was last asked for, with whatever credentials."""
+        if not self._seen:
+            return None
+        from ...reports import SeenListing
+
+        seen = max([*self._seen.values()], key=lambda seen: seen.at)
+        return SeenListing(seen.age, not seen.reason, seen.reason)

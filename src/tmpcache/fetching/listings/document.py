@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LISTING, PACK = ".tmpcache-listing", ".tmpcache-pack"
+#: Why a listing confirms nothing.
+MISSING, FORBIDDEN, NOT_RECEIVED = "missing", "forbidden", "not received"
+GARBAGE, TOO_LARGE, TOO_OLD, FROM_THE_FUTURE = "garbage", "too large", "too old", "from the future"
 _FORMAT = 1
 #: Bytes of a listing, and of the first line of a pack: some 150,000 objects. More is not read: to
 #: parse it takes several times its size of memory, and small functions have 128 MB.
@@ -41,6 +44,36 @@ class Listing:
         """Return the ETag of a relative key; "" if the listing has none."""
         found = self.etags.get(key)
         return found if isinstance(found, str) else ""
+
+    def problem(self, now: float, max_age: float) -> str:
+        """Return why it confirms nothing at the moment `now`; "" if it confirms.
+
+        >>> Listing(5, {}).problem(15, 30), Listing(5, {}).problem(50, 30)
+        ('', 'too old')
+        """
+        if self.at > now:
+            return FROM_THE_FUTURE
+        return "" if now - self.at < max_age else TOO_OLD
+
+
+class Seen:
+    """What came of asking for a listing."""
+
+    __slots__ = ("at", "listing", "reason")
+
+    def __init__(self, listing: Listing | None, at: float, reason: str) -> None:
+        #: The listing, or the one that was read before; when; and why it confirms nothing.
+        self.listing, self.at, self.reason = listing, at, reason
+
+    @property
+    def made_at(self) -> float | None:
+        """When the LIST of the listing began."""
+        return None if self.listing is None else self.listing.at
+
+    @property
+    def age(self) -> float | None:
+        """How old the listing was, in seconds."""
+        return None if self.listing is None else self.at - self.listing.at
 
 
 def parse(data: bytes, prefix: str) -> Listing | None:

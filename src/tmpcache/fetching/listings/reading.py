@@ -4,47 +4,97 @@ from __future__ import annotations
 
 from ...cached_file import Outcome
 from ...common.deadline import deadline_within
+from ...common.events import note
 from ...common.interruption import reraise_from_handler
-from ...errors import OriginError, TmpCacheError
+from ...errors import AccessDeniedError, ObjectNotFoundError, OriginError, TmpCacheError
 from ...invocations.context import current_deadline
 from ...origin import Reply
 from ..freshness import is_fresh
-from .document import LISTING, MOST_BYTES, parse
+from .document import (
+    FORBIDDEN,
+    GARBAGE,
+    LISTING,
+    MISSING,
+    MOST_BYTES,
+    NOT_RECEIVED,
+    TOO_LARGE,
+    parse,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Unpack
+    from typing import Any, Unpack
 
     from ...common.objects import ObjectName
     from ...origin import GetOptions, Origin, Unchanged
     from ..downloader import Served
     from ..fetcher import Fetcher
-    from .document import Listing
+    from .document import Listing, Seen
 
 #: Seconds that a fetch waits for a listing before it asks about the object itself.
 _PATIENCE = 5.0
 
 
-def fetch_listing(
-    fetcher: Fetcher, name: ObjectName, scope: str, max_age: float = 0.0
-) -> Listing | None:
-    """Return the listing that S3 gives to `scope`; None if there is none that can be used.
+class TooLargeError(OriginError):
+    """An object is too large to be a listing."""
+
+
+class Unusable(Exception):
+    """There is no listing that can be used, and why."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        #: One of the words in :mod:`.document`, and what an error said.
+        self.reason, self.detail = reason, detail
+
+
+def fetch_listing(fetcher: Fetcher, name: ObjectName, scope: str, max_age: float = 0.0) -> Listing:
+    """Return the listing that S3 gives to `scope`, or raise `Unusable`.
 
     A copy of it that was confirmed within `max_age` seconds, by whatever process, is not asked for.
     """
     try:
         copy, _, lease = _serve(fetcher, name, scope, max_age)
         try:
-            if copy.scope != scope or copy.size > MOST_BYTES:
-                return None
+            if copy.scope != scope:
+                raise Unusable(NOT_RECEIVED, "the credentials were replaced meanwhile")
             fetcher.store.touch(copy, fetcher.clock())
             with open(copy.path, "rb") as file:
-                return parse(file.read(), name.key.removesuffix(LISTING))
+                return checked(file.read(MOST_BYTES + 1), name)
         finally:
             lease.release()
     except (TmpCacheError, OSError) as error:
         reraise_from_handler(error)
-        return None
+        raise unusable(error) from None
+
+
+def checked(data: bytes, name: ObjectName) -> Listing:
+    """Return the listing that an object has as its content, or raise `Unusable`."""
+    if len(data) > MOST_BYTES:
+        raise Unusable(TOO_LARGE)
+    listing = parse(data, name.key.removesuffix(LISTING))
+    if listing is None:
+        raise Unusable(GARBAGE)
+    return listing
+
+
+def unusable(error: Exception) -> Unusable:
+    """Return what a listing is that an error came instead of."""
+    kinds = {ObjectNotFoundError: MISSING, AccessDeniedError: FORBIDDEN, TooLargeError: TOO_LARGE}
+    found = (reason for kind, reason in kinds.items() if isinstance(error, kind))
+    return Unusable(next(found, NOT_RECEIVED), str(error))
+
+
+def note_reading(name: ObjectName, before: Seen, now: Seen, detail: str) -> None:
+    """Note what has changed since a listing was last read. What lasts is noted once."""
+    if now.reason:
+        if now.reason != before.reason:
+            _note("ListingUnusable", name, now, reason=now.reason, detail=detail)
+    elif now.listing is not None and (before.reason or before.made_at != now.made_at):
+        _note("ListingRead", name, now, objects=len(now.listing.etags))
+
+
+def _note(kind: str, name: ObjectName, seen: Seen, **facts: Any) -> None:
+    note(kind, bucket=name.bucket, key=name.key, age=seen.age, **facts)
 
 
 def _serve(fetcher: Fetcher, name: ObjectName, scope: str, max_age: float) -> Served:
@@ -54,7 +104,7 @@ def _serve(fetcher: Fetcher, name: ObjectName, scope: str, max_age: float) -> Se
         lease = fetcher.store.lease_copy(copy)
         if lease is not None:
             return copy, Outcome.HIT, lease
-    downloader = fetcher.downloader.with_origin(_SmallObjects(fetcher.origin), fetcher.tally)
+    downloader = fetcher.downloader.with_origin(SmallObjects(fetcher.origin), fetcher.tally)
     downloader.requests.check_responsive(name)
     outer = current_deadline()
     deadline = deadline_within(outer, _PATIENCE, asks_once=True)
@@ -67,7 +117,7 @@ def _serve(fetcher: Fetcher, name: ObjectName, scope: str, max_age: float) -> Se
             outer.forget(deadline)
 
 
-class _SmallObjects:
+class SmallObjects:
     """An origin that refuses what is too large to be a listing, before it is received."""
 
     def __init__(self, origin: Origin) -> None:
@@ -86,5 +136,5 @@ class _SmallObjects:
         reply = self._origin.get(bucket, key, version_id, **options)
         if isinstance(reply, Reply) and (reply.size is None or reply.size > MOST_BYTES):
             reply.body.close()
-            raise OriginError(f"s3://{bucket}/{key} is too large for a listing")
+            raise TooLargeError(f"s3://{bucket}/{key} is too large for a listing")
         return reply

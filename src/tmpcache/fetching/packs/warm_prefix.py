@@ -12,7 +12,7 @@ from ...errors import AccessDeniedError, DeadlineExceededError, OriginError
 from ...invocations.context import current_deadline
 from ...reports import Warming
 from ..listings.document import LISTING, PACK
-from ..listings.reading import fetch_listing
+from ..listings.reading import Unusable, fetch_listing
 from ..listings.writing import list_prefix
 from ..many.warm import warm
 from .unpacking import Unpacking
@@ -64,7 +64,10 @@ def warm_from_url(
 def _listing(fetcher: Fetcher, bucket: str, prefix: str) -> Listing | None:
     scope = fetcher.origin.scope
     name = ObjectName(fetcher.origin.name, bucket, prefix + LISTING)
-    return None if scope is None else fetch_listing(fetcher, name, scope)
+    try:
+        return None if scope is None else fetch_listing(fetcher, name, scope)
+    except Unusable:
+        return None
 
 
 def _manifest_of(fetcher: Fetcher, bucket: str, prefix: str) -> dict[str, object]:

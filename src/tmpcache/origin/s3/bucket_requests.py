@@ -5,6 +5,7 @@ from __future__ import annotations
 from .. import Listed
 from . import parameters
 from .errors import named
+from .headers import listed_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,8 +43,7 @@ def list_level(
             return
         for common in page.get("CommonPrefixes", ()):
             yield Listed(common["Prefix"], "", 0, scope)
-        for found in page.get("Contents", ()):
-            yield Listed(found["Key"], found.get("ETag", ""), found.get("Size", 0), scope)
+        yield from listed_in(page, scope)
 
 
 def head(
