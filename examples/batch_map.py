@@ -28,7 +28,9 @@ from rich.progress import track
 
 import tmpcache
 
+#: The keys and ETags of some objects.
 Part = list[tuple[str, str]]
+Todo = tuple[str, Part, str, str]
 #: Objects in a part, roughly: enough that a result is worth a request, few enough for the quota.
 SIZE = 100
 
@@ -40,10 +42,7 @@ def measure(path: tmpcache.CachedFile) -> Any:
 
 def main(source: str, target: str, scheduler: str | None = None) -> int:
     """Compute what is missing, and show how far it is; return how many parts failed."""
-    (bucket, prefix), (into, below) = _split(source), _split(target)
-    done = {key for key, _ in _listed(into, below)}
-    parts = {f"{below}{_name(part)}.json": part for part in _parts([*_listed(bucket, prefix)])}
-    todo = [(bucket, parts[key], into, key) for key in parts.keys() - done]
+    todo = missing(source, target)
     if not todo:
         return 0
     failed = 0
@@ -54,6 +53,14 @@ def main(source: str, target: str, scheduler: str | None = None) -> int:
                 failed += 1
                 print(future.exception(), file=sys.stderr)
     return failed
+
+
+def missing(source: str, target: str) -> list[Todo]:
+    """Return the arguments of `compute` for each part whose result is not there."""
+    (bucket, prefix), (into, below) = _split(source), _split(target)
+    done = {key for key, _ in _listed(into, below)}
+    parts = {f"{below}{_name(part)}.json": part for part in _parts([*_listed(bucket, prefix)])}
+    return [(bucket, parts[key], into, key) for key in parts.keys() - done]
 
 
 def _client(scheduler: str | None) -> Client:

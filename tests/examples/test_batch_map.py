@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -82,3 +84,38 @@ def test_all_once_then_what_failed_and_then_nothing(
 
     assert batch_map.main(SOURCE, TARGET) == 0
     assert asked_for(scans) == {}
+
+
+@pytest.fixture
+def ray_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Two processes of Ray, which has its sockets in a directory with a short name."""
+    ray = pytest.importorskip("ray")
+    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as sockets:
+        monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        ray.init(
+            num_cpus=2,
+            include_dashboard=False,
+            object_store_memory=80 << 20,
+            logging_level="ERROR",
+            _temp_dir=sockets,
+        )
+        yield
+        ray.shutdown()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_ray_does_the_same(
+    scans: Bucket, ray_cluster: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from examples import ray_map
+
+    scans.inject(key(1234), ACCESS_DENIED, times=99)
+    assert ray_map.main(SOURCE, TARGET) == 1
+    assert "1234" in capfd.readouterr().err
+    asked = asked_for(scans)
+    assert asked.pop(key(1234)) == 3
+    assert (len(asked), {*asked.values()}) == (COUNT - 1, {1})
+    scans.server.heal()
+    assert ray_map.main(SOURCE, TARGET) == 0
+    assert asked_for(scans) == {key(1234): 1}
+    assert results(scans) == {key(number): number % 7 for number in range(COUNT)}
