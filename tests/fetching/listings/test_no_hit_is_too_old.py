@@ -47,6 +47,8 @@ class World:
     root: str
     clock: Clock = field(default_factory=lambda: Clock(NOW))
     shelf: Shelf = field(default_factory=Shelf)
+    #: The latest that the clock has shown: what happens after it was set back is later than that.
+    latest: float = NOW
     #: Since when each object has had which body, None for none.
     history: dict[str, list[tuple[float, bytes | None]]] = field(default_factory=dict)
     denied: set[tuple[str, str]] = field(default_factory=set)
@@ -67,11 +69,11 @@ class World:
     def write(self, key: str, body: int) -> None:
         content = b"%d" % body
         self.shelf.objects[f"micr/{key}"] = content
-        self.history[key].append((self.clock.now, content))
+        self.history[key].append((self.latest, content))
 
     def delete(self, key: str) -> None:
         self.shelf.objects.pop(f"micr/{key}", None)
-        self.history[key].append((self.clock.now, None))
+        self.history[key].append((self.latest, None))
 
     def list(self) -> None:
         objects = self.shelf.objects
@@ -88,6 +90,7 @@ class World:
 
     def wait(self, seconds: float) -> None:
         self.clock.advance(seconds)
+        self.latest = max(self.latest, self.clock.now)
 
     def deny(self, user: str, key: str) -> None:
         self.denied.add((user, key))
