@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.cloud import BUCKET, MODELS, PREFIX, SENDER, Cloud, running
+from support.cloud import BUCKET, MODELS, PREFIX, SENDER, Cloud
 from support.scanner import announce
 from support.workflow import StepFunctions, step_functions
 
@@ -40,12 +40,6 @@ def picture() -> bytes:
 @cache
 def drawn_model() -> bytes:
     return model.build("v1", 4)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Cloud]:
-    with running() as cloud:
-        yield cloud
 
 
 @pytest.fixture(scope="module")
