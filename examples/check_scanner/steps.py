@@ -24,8 +24,11 @@ State = dict[str, Any]
 
 
 def receive(state: State, services: Services) -> State:
-    """Note that the object is here, and say how far it had come."""
-    upload = identified(_announced(state["detail"]), services)
+    """Note that the object is here, and say how far it had come; what is no upload is ignored."""
+    upload = _announced(state["detail"])
+    if not upload.key.startswith(PREFIX) or not upload.name:
+        return {"progress": "ignored"}
+    upload = identified(upload, services)
     entry = services.records.receive(upload, services.clock())
     return _followed({"id": upload.id, "by": state["by"], "upload": asdict(upload)}, entry)
 
@@ -73,7 +76,7 @@ def _announced(detail: Mapping[str, Any]) -> Upload:
     """Find the object in an event of EventBridge, where keys are as they are."""
     try:
         thing = detail["object"]
-        upload = Upload(
+        return Upload(
             bucket=detail["bucket"]["name"],
             key=thing["key"],
             etag=thing.get("etag"),
@@ -82,9 +85,6 @@ def _announced(detail: Mapping[str, Any]) -> Upload:
         )
     except (AttributeError, KeyError, TypeError) as error:
         raise BadEventError(f"Not the detail of an S3 event: {error!r}") from error
-    if not upload.key.startswith(PREFIX):
-        raise BadEventError(f"{upload.key!r} is not under {PREFIX!r}.")
-    return upload
 
 
 def _followed(state: State, entry: items.Item) -> State:

@@ -210,17 +210,17 @@ def test_an_execution_goes_on_where_another_one_died_after_deciding(
     assert_decided_once(cloud, sent.id, "review")
 
 
-@pytest.mark.parametrize(
-    ("detail", "told"),
-    [
-        ({"bucket": {"name": BUCKET}}, "Not the detail of an S3 event"),
-        ({"bucket": {"name": BUCKET}, "object": {"key": "archived/1"}}, "is not under"),
-    ],
-)
-def test_what_is_no_upload_is_told_at_once(
-    workflow: StepFunctions, detail: dict[str, Any], told: str
-) -> None:
-    ended = workflow.execute({"detail": detail})
+def test_what_is_no_event_is_put_before_a_person_at_once(workflow: StepFunctions) -> None:
+    ended = workflow.execute({"detail": {"bucket": {"name": BUCKET}}})
     assert (ended["status"], ended["error"]) == ("FAILED", "BadEventError")
-    assert told in ended["cause"]
+    assert "Not the detail of an S3 event" in ended["cause"]
     assert workflow.asked == {"receive": 1}
+    assert workflow.reviews() == [{"execution": "first", "error": "BadEventError"}]
+
+
+@pytest.mark.parametrize("key", [INCOMING, "archived/1/300px.jpg"])
+def test_what_is_no_upload_is_ignored(cloud: Cloud, workflow: StepFunctions, key: str) -> None:
+    """Consoles make an object of a folder; copies are announced if nothing filters them."""
+    assert workflow.run(upload(cloud, key))["status"] == "SUCCEEDED"
+    assert workflow.asked == {"receive": 1}
+    assert not cloud.table("audited")
