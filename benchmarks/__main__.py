@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 
 from . import __doc__ as description
-from . import hit, memory, micr, put, scale, startup, wire
+from . import batch, hit, memory, micr, put, scale, startup, wire
 from .fleet import measure as fleet
 from .machine import facts
 from .measure import progress
@@ -44,7 +44,13 @@ def main() -> int:
     )
     among_checks = functools.partial(micr.measure, checks=arguments.n)
     fleets = functools.partial(fleet.measure, quick=arguments.quick)
-    groups = _GROUPS | {"micr": among_checks, "fleet": fleets, "peers": among_peers}
+    in_a_batch = functools.partial(batch.measure, checks=arguments.checks, kills=arguments.kills)
+    groups = _GROUPS | {
+        "micr": among_checks,
+        "batch": in_a_batch,
+        "fleet": fleets,
+        "peers": among_peers,
+    }
     if unknown := sorted(set(arguments.group) - set(groups)):
         parser.error(f"there is no group {unknown[0]!r}: choose from {', '.join(groups)}")
     chosen = {name: groups[name] for name in arguments.group or groups}
@@ -73,12 +79,15 @@ def _parser() -> argparse.ArgumentParser:
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    names = ", ".join([*_GROUPS, "micr", "fleet", "peers"])
+    names = ", ".join([*_GROUPS, "micr", "batch", "fleet", "peers"])
     parser.add_argument("group", nargs="*", help=f"one of {names}; default: all")
     parser.add_argument("--json", metavar="FILE", help="write the results there as well")
     parser.add_argument("--directory", help="where to put objects and caches; default: $TMPDIR")
     checks = parser.add_argument_group("micr")
     checks.add_argument("--n", type=int, default=100, help="checks to read per tier")
+    killed = parser.add_argument_group("batch")
+    killed.add_argument("--checks", type=int, default=300, help="uploads to process")
+    killed.add_argument("--kills", type=int, default=2, help="how often the batch is killed")
     pages = parser.add_argument_group("fleet, peers")
     pages.add_argument("--quick", action="store_true", help="see that it works; write no page")
     among = parser.add_argument_group("peers")

@@ -9,7 +9,16 @@ from collections.abc import Iterator
 from .money import dollars
 from .reading import Decision, Field, Reading
 from .receive import Deposit
-from .result import State, Verdict
+from .result import Findings, State, Verdict
+
+
+def judge(findings: Findings, unconfirmed_limit: int) -> Verdict:
+    """Judge what was found out about an upload; what is no check has its verdict already."""
+    if findings.deposit is None or findings.reading is None:
+        if findings.verdict is None:
+            raise ValueError("Without deposit and reading there is nothing to judge.")
+        return findings.verdict
+    return decide(findings.deposit, findings.reading, findings.courtesy, unconfirmed_limit)
 
 
 def decide(

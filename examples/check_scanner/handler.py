@@ -13,6 +13,7 @@ import tmpcache
 from .pipeline import process
 from .receive import is_check, parse_record
 from .services import Services, connect
+from .steps import TASKS
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +30,11 @@ def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
 
     An upload that fails does not hold up the others; then its error is raised, the platform
     delivers the whole event again, and who was done already is found done.
+
+    An event with a ``task`` is from the workflow: that step is done, and the next state returned.
     """
+    if "task" in event:
+        return TASKS[event["task"]](event["state"], services())
     results: list[dict[str, Any]] = []
     ignored: list[str] = []
     failed: list[Exception] = []

@@ -9,7 +9,7 @@ from typing import Any
 
 from .reading import Decision, Field, Reading
 from .receive import Deposit
-from .result import Findings, Verdict
+from .result import Findings, State, Verdict
 
 Item = dict[str, Any]
 
@@ -95,3 +95,24 @@ def field(plain: Item | None) -> Field | None:
         return None
     box = plain["box"] and tuple((float(x), float(y)) for x, y in plain["box"])
     return Field(plain["text"], float(plain["confidence"]), box)
+
+
+def plain(findings: Findings) -> Item:
+    """Findings in types that JSON knows; the time in ISO 8601."""
+    item: Item = json.loads(json.dumps(asdict(findings), default=datetime.isoformat))
+    return item
+
+
+def findings(plain: Item) -> Findings:
+    """The findings that `plain` made that of."""
+    verdict = plain["verdict"]
+    return Findings(
+        verdict=Verdict(**{**verdict, "state": State(verdict["state"])}) if verdict else None,
+        email=plain["email"],
+        deposit=deposit_of(plain),
+        reading=reading(plain["reading"]) if plain["reading"] else None,
+        courtesy=field(plain["courtesy"]),
+        copies=plain["copies"],
+        size=tuple(plain["size"]) if plain["size"] else None,
+        outcome=plain["outcome"],
+    )

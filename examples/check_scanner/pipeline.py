@@ -18,6 +18,7 @@ from uuid import uuid4
 from botocore.exceptions import ClientError
 
 from .archive import remove_original
+from .decide import judge
 from .errors import BadEventError
 from .items import RECEIVED, deposit_of
 from .notify import notify
@@ -45,6 +46,7 @@ def process(upload: Upload, services: Services, by: str = "") -> Result:
     findings = Findings()
     if entry["progress"] == RECEIVED:
         findings = scan(upload, services, watch)
+        findings.verdict = judge(findings, services.settings.unconfirmed_limit)
         with watch("record"):
             entry = records.decide(entry, findings, by, services.clock())
     with watch("notify"):

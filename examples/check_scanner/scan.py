@@ -1,7 +1,6 @@
-"""Stages 1 to 6 for one upload: from an object in S3 to what is known of it.
+"""Stages 1 to 5 for one upload: from an object in S3 to what is known of it.
 
-Nothing is decided for good here, and all of it can be done again: what is written to S3 has the
-same names and bytes every time.
+All of it can be done again: what is written to S3 has the same names and bytes every time.
 """
 
 from pathlib import Path
@@ -13,7 +12,6 @@ from tmpcache.errors import ObjectNotFoundError
 from . import reader
 from .archive import keep_original, place
 from .copies import TYPES, write_copies
-from .decide import decide
 from .effort import open_upload
 from .errors import BadNameError, GoneError, RejectedCheckError
 from .picture import MAX_BYTES, too_large
@@ -28,9 +26,10 @@ if TYPE_CHECKING:
 
 
 def scan(upload: Upload, services: Services, watch: Stopwatch) -> Findings:
-    """Take ``upload`` through the stages and archive its pictures; its findings have a verdict.
+    """Take ``upload`` through the stages and archive its pictures.
 
-    What no retry can help becomes a verdict. Any other error is raised and worth a retry.
+    What no retry can help becomes a verdict; findings without one are for `decide.judge`. Any other
+    error is raised and worth a retry.
     """
     findings = Findings()
     with tmpcache.scratch() as work:  # private, and gone whatever happens
@@ -64,12 +63,6 @@ def scan(upload: Upload, services: Services, watch: Stopwatch) -> Findings:
             if services.courtesy is not None and wanted:
                 with watch("courtesy"):
                     findings.courtesy = reader.amount(services.courtesy, picture.image)
-            findings.verdict = decide(
-                findings.deposit,
-                findings.reading,
-                findings.courtesy,
-                services.settings.unconfirmed_limit,
-            )
         with watch("upload"):
             findings.copies = keep(upload, services, file, copies)
     if upload.etag is None:

@@ -14,21 +14,13 @@ from examples.check_demo.specimen import Check, check_digit, invent
 from examples.check_demo.specimen.draw import Making, draw_sheet
 from examples.check_demo.specimen.layout import Layout
 from examples.check_scanner.reading import Decision, Reading
-from examples.check_scanner.recogniser import e13b, micr, model
+from examples.check_scanner.recogniser import e13b, micr
 from examples.check_scanner.recogniser.e13b import AMOUNT, CHARACTERS, DASH, ON_US, TRANSIT
 from examples.check_scanner.recogniser.micr import fields
 from examples.check_scanner.recogniser.model import Model
 
 ROUTING = "12500002" + check_digit("12500002")
 CHECK = replace(invent(3), routing=ROUTING, account="4079361852", serial="1067")
-
-
-@pytest.fixture(scope="module")
-def knowledge(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    """The model as it comes from S3."""
-    path = tmp_path_factory.mktemp("model") / "e13b.npz"
-    path.write_bytes(model.build("v7", 4))
-    return model.load(path)
 
 
 def drawn(line: str | None = None, check: Check = CHECK) -> Image.Image:

@@ -3,73 +3,27 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import boto3
 import psutil
 import pytest
-from moto.s3.models import s3_backends
-from rich.console import Console
-from support.cloud import BUCKET, MODELS, PREFIX, SENDER, Cloud, Late, running
-from support.processes import spawn
+from support.batch import account, sending, start
+from support.cloud import BUCKET, MODELS, Cloud, Late
 from werkzeug.wrappers import Response
 
 from examples.check_demo import specimen
-from examples.check_scanner import batch, handler
-from examples.check_scanner.__main__ import main
 from examples.check_scanner.notify import LEASE
 from examples.check_scanner.receive import PREFIX as INCOMING
 from examples.check_scanner.receive import Upload
-from examples.check_scanner.recogniser import model
-from examples.check_scanner.records import Records
-from examples.check_scanner.result import Findings, State, Verdict
-from examples.check_scanner.services import connect
-from examples.check_scanner.tally import BUSY, FAILED, Outcome, Tally
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-ROOT = Path(__file__).parents[2]
 FINAL = ("processed", "review", "rejected")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Cloud]:
-    with running() as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def cloud(
-    server: Cloud, environment: None, monkeypatch: pytest.MonkeyPatch, root: Path, tmp_path: Path
-) -> Iterator[Cloud]:
-    """Buckets and tables, a model, and the settings that a batch finds in its environment."""
-    for name, value in {
-        "AWS_ENDPOINT_URL": server.endpoint,
-        "AWS_ENDPOINT_URL_S3": server.endpoint,
-        "MODEL_BUCKET": MODELS,
-        "MAIL_FROM": SENDER,
-        "TABLE_PREFIX": PREFIX,
-        "TMPCACHE_ROOT": str(root),
-        "TMPCACHE_QUOTA": "64 MB",
-        "TMPDIR": str(tmp_path),
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(server, "app", server.app)
-    server.reset()
-    with server.unseen():
-        server.s3.put_object(Bucket=MODELS, Key="micr/e13b.npz", Body=model.build("v1", 4))
-    yield server
-    handler.services.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -92,26 +46,6 @@ def fill(cloud: Cloud, samples: Iterable[specimen.Sample]) -> dict[str, Upload]:
     }
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    """The batch as an operator starts it; a group of its own, to be killed whole."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "examples.check_scanner", "batch", "--bucket", BUCKET, *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def account(printed: str) -> dict[str, int]:
-    """The table that a batch ends with, and how many were decided before."""
-    rows = re.findall(r"^([a-z ]+?) +([0-9,]+)$", printed, re.MULTILINE)
-    counts = {name: int(count.replace(",", "")) for name, count in rows}
-    (before,) = re.findall(r"^([0-9]+) were decided before", printed, re.MULTILINE)
-    return {**counts, "before": int(before)}
-
-
 def finish(process: subprocess.Popen[str]) -> tuple[int, dict[str, int], str]:
     """Exit status, account and what was told, once it has ended; the account adds up."""
     printed, told = process.communicate(timeout=120)
@@ -130,9 +64,6 @@ def assert_each_is_done_once(cloud: Cloud, uploads: dict[str, Upload]) -> None:
     senders = [key.removeprefix(INCOMING).partition("^")[0] for key in uploads if "@" in key]
     told = [mail.destinations["ToAddresses"][0] for mail in cloud.mails()]
     assert sorted(told) == sorted(senders)
-
-
-# ---- the batch as a whole --------------------------------------------------------------------
 
 
 @dataclass
@@ -255,144 +186,3 @@ def test_the_account_of_a_batch_that_was_killed_twice_is_true_though_answers_are
     assert all(late.sent_again.is_set() for late in cloud.late.values())
     assert (status, counts["all"], counts["before"]) == (0, len(left), len(left & before)), told
     assert_each_is_done_once(cloud, uploads)
-
-
-# ---- its parts -------------------------------------------------------------------------------
-
-
-def test_the_backlog_is_listed_page_by_page_as_it_is_asked_for(cloud: Cloud) -> None:
-    bucket = s3_backends["123456789012"]["aws"].buckets[BUCKET]
-    for number in range(2001):
-        s3_backends["123456789012"]["aws"].put_object(BUCKET, f"{INCOMING}{number:05}", b"x")
-    assert len(bucket.keys) == 2001
-    listing = batch.backlog(boto3.client("s3"), BUCKET, INCOMING)
-    first = next(listing)
-    assert (first.key, first.size) == (f"{INCOMING}00000", 1)
-    assert first.etag == "9dd4e461268c8034f5c8564e155c67a6"
-    assert cloud.calls == [f"GET /{BUCKET}"]
-    assert sum(1 for _ in islice(listing, 1500)) == 1500
-    assert len(cloud.calls) == 2
-    assert sum(1 for _ in listing) == 500
-
-
-def test_an_upload_whose_mail_is_being_sent_is_busy_and_not_failed(cloud: Cloud) -> None:
-    key = f"{INCOMING}ann@example.com^1234^19.99^1.png"
-    upload = Upload(BUCKET, key, cloud.put(key, b"no picture"), 10)
-    sending(upload, since=1.0)
-    assert batch.work(upload, "this run").state == BUSY
-    assert cloud.mails() == []
-
-
-def sending(upload: Upload, since: float) -> None:
-    """Leave ``upload`` as a process does that has claimed its mail ``since`` seconds ago."""
-    records: Records = connect().records
-    entry = records.receive(upload, time.time())
-    verdict = Verdict(State.REJECTED, "For this test.")
-    findings = Findings(verdict=verdict, email="ann@example.com", copies={"original": "kept"})
-    entry = records.decide(entry, findings, "another run", time.time())
-    assert records.claim_mail(entry, time.time() - since, LEASE)
-
-
-def test_nothing_is_begun_if_no_upload_could_succeed(cloud: Cloud) -> None:
-    cloud.s3.delete_object(Bucket=MODELS, Key="micr/e13b.npz")
-    snippet = """
-        from distributed import Client
-        from examples.check_scanner import batch
-
-        with Client(processes=False, dashboard_address=None) as client:
-            try:
-                batch._begin(client)
-            except SystemExit as stop:
-                say(stop.code)
-    """
-    with spawn(snippet) as child:
-        told = child.hear()
-    assert told.startswith("Nothing was begun: ObjectNotFoundError: ")
-    assert "micr/e13b.npz" in told
-
-
-def test_the_scheduler_knows_of_a_few_uploads_only_however_many_there_are() -> None:
-    snippet = """
-        from distributed import Client
-        from examples.check_scanner import batch
-        from examples.check_scanner.receive import Upload
-        from examples.check_scanner.tally import Outcome, Tally
-
-        tally = Tally()
-        ahead = []
-
-        def endless():
-            for number in range(300):
-                ahead.append(tally.listed - tally.done)
-                yield Upload("b", f"incoming/{number}", str(number), 1)
-
-        batch.work = lambda upload, by: Outcome("processed")
-        with Client(processes=False, threads_per_worker=2, dashboard_address=None) as client:
-            batch.run(client, endless(), tally)
-        say([max(ahead), tally.listed, tally.counts["processed"]])
-    """
-    with spawn(snippet) as child:
-        most, listed, processed = child.hear()
-    assert (listed, processed) == (300, 300)
-    assert most < 40
-
-
-def test_an_account_tells_what_has_no_end_yet(capsys: pytest.CaptureFixture[str]) -> None:
-    tally = Tally(listed=1203)
-    upload = Upload("b", "incoming/a", "1", 1)
-    for state, times in (("processed", 1190), ("review", 7), ("rejected", 2), (FAILED, 1)):
-        for _ in range(times):
-            tally.add(upload, Outcome(state, repeated=state == "review"))
-    assert tally.missing == 3
-    Console(width=80).print(tally.table())
-    assert account(capsys.readouterr().out) == {
-        "processed": 1190,
-        "review": 7,
-        "rejected": 2,
-        "failed": 1,
-        "not done": 3,
-        "all": 1203,
-        "before": 7,
-    }
-
-
-def test_only_what_is_incoming_can_be_a_backlog(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main(["batch", "--bucket", BUCKET, "--prefix", "archived/"])
-    assert stop.value.code == 2
-    assert "'archived/' is not under 'incoming/'" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("settings", "told"),
-    [
-        ({}, "Set MODEL_BUCKET (the bucket that has the recogniser's data) and MAIL_FROM ("),
-        ({"MODEL_BUCKET": "models"}, "Set MAIL_FROM (the address that mails come from)"),
-        ({"MODEL_BUCKET": "m", "MAIL_FROM": "a@b.co", "MODEL_MAX_AGE": "soon"}, "'soon'"),
-    ],
-)
-def test_a_setting_that_is_missing_is_named_before_anything_is_begun(
-    environment: None, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], told: str
-) -> None:
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    process = start()
-    printed, errors = process.communicate(timeout=60)
-    assert (process.returncode, printed) == (1, "")
-    assert told in errors
-    assert "Traceback" not in errors
-
-
-def test_a_bucket_that_is_not_there_is_told_in_a_line(cloud: Cloud) -> None:
-    process = start("--workers", "1", "--bucket", "nothing-here")
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "The batch ended: An error occurred (NoSuchBucket)" in errors
-    assert "Traceback" not in errors
-
-
-def test_a_name_in_the_account_is_text_and_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
-    upload = Upload("b", "incoming/[red]a[/nothing]\x1b[2J", "1", 1)
-    Tally(listed=1).add(upload, Outcome(FAILED, reason="[/b] is why"))
-    told = capsys.readouterr().err
-    assert "'incoming/[red]a[/nothing]\\x1b[2J': [/b] is why" in told

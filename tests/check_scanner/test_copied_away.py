@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from support.cloud import BUCKET, MODELS, PREFIX, SENDER, Cloud, running
 from support.scanner import announce
+from support.workflow import step_functions
 
 import tmpcache
 from examples.check_demo import specimen
@@ -97,6 +98,18 @@ def test_a_copy_s_handler_processes_an_upload(cloud: Cloud, elsewhere: Path) -> 
     with LambdaHarness("scanner.handler.handler", directory=elsewhere) as function:
         (result,) = function.invoke(event).result["results"]
     assert (result["decision"], result["reading"]["serial"]["text"]) == ("processed", CHECK.serial)
+
+
+def test_a_copy_s_workflow_processes_an_upload(
+    cloud: Cloud, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = upload(cloud)
+    with (
+        LambdaHarness("scanner.handler.handler", directory=elsewhere) as function,
+        step_functions(cloud, function, elsewhere / "scanner", monkeypatch) as workflow,
+    ):
+        assert workflow.run(known)["status"] == "SUCCEEDED"
+    assert [row["id"] for row in cloud.table("processed")] == [known.id]
 
 
 def test_a_copy_s_batch_processes_a_backlog_in_processes_of_its_own(

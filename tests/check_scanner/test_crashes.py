@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote_plus
 
@@ -15,9 +13,9 @@ import boto3
 import pytest
 from botocore.config import Config
 from PIL import Image
-from support.cloud import BUCKET, MODELS, PREFIX, SENDER, Cloud, Late, Trouble, running
+from support.cloud import BUCKET, MODELS, PREFIX, SENDER, Late, Trouble
 from support.processes import crowd, release, spawn
-from support.scanner import Scanner, drawing, name, reading, same_every_time, scanner_on
+from support.scanner import Scanner, drawing, name, reading, same_every_time
 from support.wire import waits_for_the_body
 
 import tmpcache
@@ -30,20 +28,6 @@ from examples.check_scanner.recogniser import model
 from examples.check_scanner.records import Records
 
 FINAL = ("processed", "review", "rejected")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Cloud]:
-    with running() as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def scanner(
-    server: Cloud, environment: None, monkeypatch: pytest.MonkeyPatch, root: Path
-) -> Iterator[Scanner]:
-    with scanner_on(server, monkeypatch, root) as scanner:
-        yield scanner
 
 
 def assert_all_done(scanner: Scanner, upload: Upload, decision: str, body: bytes) -> list[Any]:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from support.cloud import MODELS, PREFIX, SENDER, Cloud, running
-from support.scanner import Scanner, announce, scanner_on
+from support.cloud import MODELS, PREFIX, SENDER
+from support.scanner import Scanner, announce
 
 from examples.check_demo import specimen
 from examples.check_scanner import handler, pipeline
@@ -20,20 +20,6 @@ from examples.check_scanner.receive import Upload
 from examples.check_scanner.recogniser import model
 from examples.check_scanner.result import Result
 from tmpcache.testing import LambdaHarness
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Cloud]:
-    with running() as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def scanner(
-    server: Cloud, environment: None, monkeypatch: pytest.MonkeyPatch, root: Path
-) -> Iterator[Scanner]:
-    with scanner_on(server, monkeypatch, root) as scanner:
-        yield scanner
 
 
 @pytest.fixture

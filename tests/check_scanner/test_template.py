@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from cfnlint import api as cfnlint
+from support.cloudformation import Loader
 
 from examples.check_scanner import handler, services, tables
 from examples.check_scanner.notify import LEASE
@@ -16,20 +17,6 @@ from tmpcache.config import parse_size
 
 HERE = Path(handler.__file__).parent
 TEMPLATE = HERE / "template.yaml"
-
-
-class Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's tags, which become one-key dictionaries."""
-
-
-def _tag(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> Any:
-    if isinstance(node, yaml.ScalarNode):
-        return {suffix: loader.construct_scalar(node)}
-    assert isinstance(node, yaml.SequenceNode)
-    return {suffix: loader.construct_sequence(node, deep=True)}
-
-
-Loader.add_multi_constructor("!", _tag)
 
 
 @pytest.fixture(scope="module")
