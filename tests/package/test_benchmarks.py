@@ -20,7 +20,7 @@ from benchmarks.latency import delayed
 from benchmarks.peers import compare, environments, run
 from benchmarks.peers.answers import Answer, at_once, methods
 from benchmarks.peers.conversation import Conversation, PeerFailed, PeerLacks
-from benchmarks.peers.pages import page
+from benchmarks.peers.pages import page, with_measured
 from benchmarks.peers.record import Record, Row, load
 from benchmarks.peers.roster import OURS, PEERS, PLAIN, STARTING, TREE, UPLOADING, Peer, taking_part
 from benchmarks.peers.works import Work
@@ -279,6 +279,16 @@ def test_the_picture_has_a_dot_for_each_that_was_measured(tmp_path: Path) -> Non
     width = float(picture.getroot().get("width", ""))
     for dot in picture.iter(f"{_SVG}circle"):
         assert 0 < float(dot.get("cx", "")) < width / 2
+
+
+def test_the_page_about_others_has_what_was_measured_last(tmp_path: Path) -> None:
+    shown = Path(TREE, "docs/instead-of.md").read_text("utf-8")
+    assert with_measured(shown, load(f"{TREE}/docs/benchmarks.json")) == shown
+    (tmp_path / "instead-of.md").write_text(shown, "utf-8")
+    compare.write(_sample(), str(tmp_path))
+    written = (tmp_path / "instead-of.md").read_text("utf-8")
+    assert "| guard |  |  |  |  | **1.00 s ±0.00** (0.5x) |" in written
+    assert written.partition("<!-- measured -->")[0] == shown.partition("<!-- measured -->")[0]
 
 
 def test_works_that_were_not_repeated_stay_on_the_page(tmp_path: Path) -> None:
