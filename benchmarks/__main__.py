@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 
 from . import __doc__ as description
-from . import hit, memory, micr, put, scale, startup, wire
+from . import hit, layer, memory, micr, put, scale, startup, wire
 from .fleet import measure as fleet
 from .machine import facts
 from .measure import progress
@@ -42,9 +42,11 @@ def main() -> int:
         environments=arguments.environments,
         quick=arguments.quick,
     )
+    under_lambda = functools.partial(layer.measure, environments=arguments.environments)
     among_checks = functools.partial(micr.measure, checks=arguments.n)
     fleets = functools.partial(fleet.measure, quick=arguments.quick)
-    groups = _GROUPS | {"micr": among_checks, "fleet": fleets, "peers": among_peers}
+    groups = _GROUPS | {"layer": under_lambda, "micr": among_checks, "fleet": fleets}
+    groups["peers"] = among_peers
     if unknown := sorted(set(arguments.group) - set(groups)):
         parser.error(f"there is no group {unknown[0]!r}: choose from {', '.join(groups)}")
     chosen = {name: groups[name] for name in arguments.group or groups}
@@ -73,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    names = ", ".join([*_GROUPS, "micr", "fleet", "peers"])
+    names = ", ".join([*_GROUPS, "layer", "micr", "fleet", "peers"])
     parser.add_argument("group", nargs="*", help=f"one of {names}; default: all")
     parser.add_argument("--json", metavar="FILE", help="write the results there as well")
     parser.add_argument("--directory", help="where to put objects and caches; default: $TMPDIR")
@@ -93,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         "--environments",
         metavar="DIRECTORY",
         default=default_directory(),
-        help="where the virtual environments of the peers are kept; default: %(default)s",
+        help="where the virtual environments of peers and layer are kept; default: %(default)s",
     )
     return parser
 
