@@ -17,7 +17,7 @@ from .measure import progress
 from .peers import compare
 from .peers.environments import default_directory
 from .peers.works import WORKS
-from .report import Result, table
+from .report import HEAD, Result, print_table
 from .server import Server, serving
 
 Group = Callable[[str, Server], Iterator[Result]]
@@ -58,7 +58,7 @@ def main() -> int:
         results = list(_measured(chosen, directory, server))
     print(*(f"{name}: {fact}" for name, fact in machine.items()), sep="\n")
     if results:
-        print(f"\n{table(results)}")
+        print_table(HEAD, (result.cells() for result in results))
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
             json.dump(

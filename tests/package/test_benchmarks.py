@@ -351,6 +351,14 @@ def _asked(
         return answer.status, dict(answer.getheaders()), answer.read()
 
 
+def test_a_table_in_a_file_is_as_wide_as_its_words(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "w" * 120
+    report.print_table(("what", "ours"), [(f"{long} [red]", "1.50 s"), ("short", "3 ms")])
+    lines = capsys.readouterr().out.splitlines()
+    assert f"| {long} [red] | 1.50 s |" in lines
+    assert any(line.endswith(" |   3 ms |") for line in lines)
+
+
 @pytest.mark.parametrize("module", [plain_server, report])
 def test_the_examples_in_the_benchmarks_run(module: Any) -> None:
     result = doctest.testmod(module)
