@@ -16,6 +16,10 @@ class QuietHandler(WSGIRequestHandler):
 
     disable_nagle_algorithm = True
 
+    def connection_dropped(self, *_: object) -> None:
+        """Close the connection: an application that answers nothing raises ``ConnectionError``."""
+        self.close_connection = True
+
     def log(self, type: str, message: str, *args: Any) -> None:
         """Log nothing."""
 
