@@ -9,6 +9,8 @@
 * ``memory``: the peak while 1 GiB arrives, against bare boto3 throwing the bytes away
 * ``fleet``: what a listing and a pack save for 10 to 10,000 machines, simulated, and for 50
   processes; written into ``docs/``. Takes five minutes and 1.5 GB of memory
+* ``layer``: a function's first response with the layer for Lambda, under Lambda's runtime client,
+  against the same without it and with boto3
 * ``micr``: checks that the sample's recogniser reads, right and wrong
 * ``batch``: a batch of the sample that is killed and answered late: each upload once, its account
   true

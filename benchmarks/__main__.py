@@ -10,14 +10,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 
 from . import __doc__ as description
-from . import batch, hit, memory, micr, put, scale, startup, wire
+from . import batch, hit, layer, memory, micr, put, scale, startup, wire
 from .fleet import measure as fleet
 from .machine import facts
 from .measure import progress
 from .peers import compare
 from .peers.environments import default_directory
 from .peers.works import WORKS
-from .report import Result, table
+from .report import HEAD, Result, print_table
 from .server import Server, serving
 
 Group = Callable[[str, Server], Iterator[Result]]
@@ -42,10 +42,12 @@ def main() -> int:
         environments=arguments.environments,
         quick=arguments.quick,
     )
+    under_lambda = functools.partial(layer.measure, environments=arguments.environments)
     among_checks = functools.partial(micr.measure, checks=arguments.n)
     fleets = functools.partial(fleet.measure, quick=arguments.quick)
     in_a_batch = functools.partial(batch.measure, checks=arguments.checks, kills=arguments.kills)
     groups = _GROUPS | {
+        "layer": under_lambda,
         "micr": among_checks,
         "batch": in_a_batch,
         "fleet": fleets,
@@ -62,7 +64,7 @@ def main() -> int:
         results = list(_measured(chosen, directory, server))
     print(*(f"{name}: {fact}" for name, fact in machine.items()), sep="\n")
     if results:
-        print(f"\n{table(results)}")
+        print_table(HEAD, (result.cells() for result in results))
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
             json.dump(
@@ -79,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    names = ", ".join([*_GROUPS, "micr", "batch", "fleet", "peers"])
+    names = ", ".join([*_GROUPS, "layer", "micr", "batch", "fleet", "peers"])
     parser.add_argument("group", nargs="*", help=f"one of {names}; default: all")
     parser.add_argument("--json", metavar="FILE", help="write the results there as well")
     parser.add_argument("--directory", help="where to put objects and caches; default: $TMPDIR")
@@ -102,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         "--environments",
         metavar="DIRECTORY",
         default=default_directory(),
-        help="where the virtual environments of the peers are kept; default: %(default)s",
+        help="where the virtual environments of peers and layer are kept; default: %(default)s",
     )
     return parser
 

@@ -6,9 +6,12 @@ import statistics
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 Call = Callable[[], object]
+#: Does something and returns the seconds that count.
+Watch = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +34,23 @@ class Spread:
 def interleave(*calls: Call, rounds: int, times: int = 1, warm_up: int = 1) -> list[list[float]]:
     """Return the seconds that each call took in each round, averaged over `times` calls in a row.
 
+    The rounds are those of :func:`alternate`.
+    """
+    timed = (partial(_timed, call, times) for call in calls)
+    return alternate(*timed, rounds=rounds, warm_up=warm_up)
+
+
+def alternate(*watches: Watch, rounds: int, warm_up: int = 1) -> list[list[float]]:
+    """Return the seconds that each watch showed in each round.
+
     The order is turned around in every other round, so that nobody always comes after the same
     neighbour. The `warm_up` rounds before the first are not reported.
     """
-    taken: list[list[float]] = [[] for _ in calls]
-    order = list(zip(calls, taken, strict=True))
+    taken: list[list[float]] = [[] for _ in watches]
+    order = list(zip(watches, taken, strict=True))
     for number in range(-warm_up, rounds):
-        for call, seconds in order if number % 2 else reversed(order):
-            elapsed = _timed(call, times)
+        for watch, seconds in order if number % 2 else reversed(order):
+            elapsed = watch()
             if number >= 0:
                 seconds.append(elapsed)
     return taken

@@ -25,7 +25,7 @@ from examples.check_scanner.recogniser import micr, model
 
 from . import accidents
 from .measure import progress
-from .report import Mark, Result
+from .report import Mark, Result, print_table
 from .server import Server
 from .sheets import Fields
 
@@ -42,7 +42,7 @@ _MARKS = {
 _TURNED = 0.02
 #: Median seconds per check on one core.
 _SECONDS = 0.04
-_HEAD = "tier    checks  all fields exact  accepted  wrong among accepted  ms p50  ms p95"
+_OUTCOMES = ("accepted", "wrong among accepted")
 # What hides parts of a check, so that it may look like another one.
 _HIDING = ("glare", "thumb", "note", "edge", "fold")
 _CURVE = (0.0, 0.5, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
@@ -66,15 +66,17 @@ class _Tier:
         self.wrong += accepted and not exact
         self.seconds.append(seconds)
 
-    def row(self, tier: str) -> str:
-        """Return the tier's line of the table."""
+    def cells(self, tier: str) -> tuple[str, ...]:
+        """Return the tier's row of the table."""
         checks = len(self.seconds)
-        p50, p95 = (
-            1e3 * statistics.quantiles(self.seconds, n=20, method="inclusive")[at] for at in (9, 18)
-        )
+        quantiles = statistics.quantiles(self.seconds, n=20, method="inclusive")
         return (
-            f"{tier:<7} {checks:>6}  {1 - self.inexact / checks:>16.2%}"
-            f"  {self.accepted / checks:>8.2%}  {self.wrong:>20}  {p50:>6.1f}  {p95:>6.1f}"
+            tier,
+            str(checks),
+            f"{1 - self.inexact / checks:.2%}",
+            f"{self.accepted / checks:.2%}",
+            str(self.wrong),
+            *(f"{1e3 * quantiles[at]:.1f}" for at in (9, 18)),
         )
 
 
@@ -91,13 +93,12 @@ class _Curve:
             if one.text is not None:
                 self.fields.append((one.confidence, one.text == text))
 
-    def rows(self) -> Iterator[str]:
-        """Return the curve's lines."""
-        yield "confidence    fields  right"
+    def rows(self) -> Iterator[tuple[str, str, str]]:
+        """Return the curve's rows: confidence, how many fields, and the share that is right."""
         for low, high in pairwise(_CURVE):
             right = [right for confidence, right in self.fields if low <= confidence < high]
             if right:
-                yield f"{low:.3f}-{high:.3f} {len(right):>6}  {sum(right) / len(right):.2%}"
+                yield f"{low:.3f}-{high:.3f}", str(len(right)), f"{sum(right) / len(right):.2%}"
 
 
 def measure(directory: str, server: Server, checks: int = 100) -> Iterator[Result]:
@@ -111,12 +112,12 @@ def measure(directory: str, server: Server, checks: int = 100) -> Iterator[Resul
     yield from _tiers(read, checks, curve)
     yield from _accidents(read, checks)
     yield from _pairs(read, checks)
-    print("", *curve.rows(), sep="\n")
+    print_table(("confidence", "fields", "right"), curve.rows())
     cv2.setNumThreads(threads)
 
 
 def _tiers(read: Read, checks: int, curve: _Curve) -> Iterator[Result]:
-    print(_HEAD)
+    rows = []
     for name, (inexact, left) in _MARKS.items():
         tier = _Tier()
         for seed in range(checks):
@@ -128,18 +129,20 @@ def _tiers(read: Read, checks: int, curve: _Curve) -> Iterator[Result]:
             known = truth.routing, truth.account, truth.serial, truth.amount
             tier.add(reading, known, seconds)
             curve.add(reading, known)
-        print(tier.row(name), flush=True)
+        rows.append(tier.cells(name))
         counted = f"of {checks} {name} checks"
         yield _count(f"{counted} not all exact", tier.inexact, inexact * checks)
         yield _count(f"{counted} left to people", checks - tier.accepted, left * checks)
         yield _count(f"{counted} accepted though wrong", tier.wrong, 0)
         yield Result("micr", f"a {name} check", Mark("ours", _SECONDS), tier.seconds)
         progress(f"  {name} read")
+    head = ("tier", "checks", "all fields exact", *_OUTCOMES, "ms p50", "ms p95")
+    print_table(head, rows)
 
 
 def _accidents(read: Read, checks: int) -> Iterator[Result]:
     """Count what is accepted though wrong; of two checks in one picture none may be accepted."""
-    print(f"\n{'accident':<24}  accepted  wrong among accepted")
+    rows = []
     for kind, draw in accidents.KINDS.items():
         accepted = wrong = exact = 0
         for seed in range(checks):
@@ -150,12 +153,14 @@ def _accidents(read: Read, checks: int) -> Iterator[Result]:
             if reading.decision is Decision.ACCEPT:
                 accepted += 1
                 wrong += kind == "two checks" or not right
-        print(f"{kind:<24}  {accepted / checks:>8.2%}  {wrong:>20}", flush=True)
+        rows.append((kind, f"{accepted / checks:.2%}", str(wrong)))
         # A strip of whole positions that is folded away out of sight leaves no trace.
         most = 0.04 * checks if kind == "fold" else 0
         yield _count(f"of {checks} with {kind}: accepted though wrong", wrong, most)
         if kind == "a quarter turn":
             yield _count(f"of {checks} quarter turns misread", checks - exact, _TURNED * checks)
+        progress(f"  {kind} read")
+    print_table(("accident", *_OUTCOMES), rows)
 
 
 def _pairs(read: Read, checks: int) -> Iterator[Result]:

@@ -6,12 +6,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
 from .measure import Spread
 
 Quantity = Literal["ours", "difference", "ratio"]
 Unit = Literal["seconds", "bytes", "modules"]
 
-_HEAD = ("what", "ours", "baseline", "difference or ratio", "mark", "")
+#: The titles of a result's cells.
+HEAD = ("what", "ours", "baseline", "difference or ratio", "mark", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +96,14 @@ class Result:
         return f"≤ {sign}{_amount(self.mark.at_most, self.unit)}"
 
 
-def table(results: Iterable[Result]) -> str:
-    """Return the results below each other, numbers to the right."""
-    rows = [_HEAD, *(result.cells() for result in results)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for what, *cells, verdict in rows:
-        numbers = (cell.rjust(width) for cell, width in zip(cells, widths[1:-1], strict=True))
-        lines.append(" | ".join([what.ljust(widths[0]), *numbers, verdict]).rstrip())
-    rule = "-|-".join("-" * width for width in widths)
-    return "\n".join([lines[0], rule, *lines[1:]])
+def print_table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """Print a table as Markdown, into a file as well; all columns but the first have numbers."""
+    table = Table(box=box.MARKDOWN)
+    for number, title in enumerate(head):
+        table.add_column(title, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    Console(width=200, highlight=False, markup=False).print(table)
 
 
 def shown(spread: Spread, unit: Unit) -> str:

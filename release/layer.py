@@ -31,16 +31,20 @@ DATE = (1980, 1, 1, 0, 0, 0)
 def main(target: Path = ROOT / "dist") -> list[Path]:
     """Build the layers for both architectures; return their paths."""
     target.mkdir(exist_ok=True)
-    python = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    layers = []
-    for architecture, platform in ARCHITECTURES.items():
-        with tempfile.TemporaryDirectory() as directory:
-            install(Path(directory), platform)
-            layer = target / f"tmpcache-layer-{python}-{architecture}.zip"
-            pack(Path(directory), layer)
+    layers = [build(target, architecture) for architecture in ARCHITECTURES]
+    for layer in layers:
         print(f"{layer}: {humanize.naturalsize(layer.stat().st_size)}")
-        layers.append(layer)
     return layers
+
+
+def build(target: Path, architecture: str) -> Path:
+    """Build the layer for one architecture; return its path."""
+    python = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    layer = target / f"tmpcache-layer-{python}-{architecture}.zip"
+    with tempfile.TemporaryDirectory() as directory:
+        install(Path(directory), ARCHITECTURES[architecture])
+        pack(Path(directory), layer)
+    return layer
 
 
 def install(directory: Path, platform: str) -> None:

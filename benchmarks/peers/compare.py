@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from ..report import Mark, Result
 from ..server import CAP, Server
-from .pages import page
+from .pages import page, with_measured
 from .picture import picture
 from .record import Record, load, save
 from .roster import OURS, TREE, taking_part
@@ -52,7 +52,11 @@ def write(records: dict[str, Record], directory: str) -> None:
     known = load(kept) | records
     known = {work.name: known[work.name] for work in WORKS if work.name in known}
     save(known, kept)
-    for name, text in (("benchmarks.md", page(known)), ("benchmarks.svg", picture(known))):
+    texts = {"benchmarks.md": page(known), "benchmarks.svg": picture(known)}
+    if os.path.exists(replaced := os.path.join(directory, "instead-of.md")):
+        with open(replaced, encoding="utf-8") as file:
+            texts["instead-of.md"] = with_measured(file.read(), known)
+    for name, text in texts.items():
         with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
             file.write(text)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 from ..report import shown
@@ -12,6 +13,14 @@ from .works import LATENCY, THREADS, Verb
 #: One column: its head, and what it says of a peer.
 Column = tuple[str, Callable[[str], str]]
 Records = dict[str, Record]
+
+#: Who is on the page about what tmpcache replaces, in the order of its sections.
+_REPLACED = (
+    *(OURS, "tmpcache, boto3"),
+    *("guard", "cached_path", "fsspec + s3fs", "cloudpathlib", "diskcache + boto3"),
+)
+_IN_SHORT = ("cold-far", "asking-far", "fresh", "many-far", "large")
+_MEASURED = re.compile(r"(?<=<!-- measured -->\n\n).*?(?=\n\n<!-- end -->)", re.DOTALL)
 
 _TEXT = f"""\
 # tmpcache and its peers
@@ -64,6 +73,12 @@ def page(records: Records) -> str:
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
+def with_measured(text: str, records: Records) -> str:
+    """Return the page about what tmpcache replaces, its table of measurements made anew."""
+    columns = [_timed(records.get(work)) for work in _IN_SHORT]
+    return _MEASURED.sub(lambda _: _table(columns, _REPLACED), text)
+
+
 def _large(records: Records) -> str:
     """Return the section about large objects, where bytes are what counts."""
     near, capped = records.get("large"), records.get("large-capped")
@@ -98,7 +113,7 @@ def _far(records: Records) -> str:
 def _ways(records: Records, work: Verb, head: str) -> str:
     """Return the section about a work with peers of its own: times, and what each does."""
     how = {peer.name: peer.how for peer in taking_part(work)}
-    return _table([_timed(records.get(work)), (head, lambda name: how[name])], work)
+    return _table([_timed(records.get(work)), (head, lambda name: how[name])], _names(work))
 
 
 def _wrong(records: Records) -> str:
@@ -181,7 +196,13 @@ def _requests(row: Row) -> str:
     return ", ".join(f"{number:g} {method}" for method, number in sorted(row.requests.items()))
 
 
-def _table(columns: Sequence[Column], verb: Verb = "cold") -> str:
+def _names(verb: Verb) -> list[str]:
+    return [peer.name for peer in taking_part(verb)]
+
+
+def _table(columns: Sequence[Column], names: Sequence[str] = ()) -> str:
+    """Return a row for each peer of these names; without any, for all who fetch."""
     lines = [["", *(head for head, _ in columns)], ["---"] * (len(columns) + 1)]
-    lines += [[peer.name, *(cell(peer.name) for _, cell in columns)] for peer in taking_part(verb)]
+    rows = names or _names("cold")
+    lines += [[name, *(cell(name) for _, cell in columns)] for name in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

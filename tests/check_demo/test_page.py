@@ -3,67 +3,34 @@
 from __future__ import annotations
 
 import html
-import io
 import json
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
-from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
+from support.cases import REASON, case, check
 
-from examples.check_demo import page, specimen
+from examples.check_demo import page
 from examples.check_demo.acts import Act
-from examples.check_demo.cases import Case
 from examples.check_demo.cloud import Mail, Visit
 from examples.check_demo.large import Start
-from examples.check_demo.page import Story, picture
+from examples.check_demo.page import Story
 from examples.check_demo.promises import Promise
 from examples.check_demo.uploads import Sent
-from examples.check_scanner import reader
 from examples.check_scanner.quoted import quoted
 from examples.check_scanner.result import State
 from tmpcache.testing import Request
 
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}"
-REASON = "Bytes such as <b>these</b> & those."
 # Tags that have no end.
 VOID = {"meta", "link", "img", "input", "br", "hr"}
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
-
-
-def case(number: int, state: State, sent: Sent, **changes: Any) -> Case:
-    usual: dict[str, Any] = {
-        "id": f"{number:032x}",
-        "sent": sent,
-        "act": "warm",
-        "state": state,
-        "reason": REASON,
-        "email": None,
-        "deposit": None,
-        "reading": None,
-        "courtesy": None,
-        "size": None,
-        "original": sent.body,
-    }
-    return Case(**usual | changes)
-
-
-def check(number: int, state: State, tier: str) -> Case:
-    """A check that was truly drawn, and truly read."""
-    sample = specimen.sample(number, tier)
-    cents = int(sample.check.amount * 100)
-    sent = Sent("incoming/" + sample.file_name, sample.upload, tier, sample.truth, cents)
-    reading = reader.line(reader.built_here(), sample.image)
-    deposit = {"amount_cents": Decimal(cents), "account": sample.check.deposit_account}
-    return case(number, state, sent, reading=reading, deposit=deposit, size=sample.image.size)
 
 
 @pytest.fixture(scope="module")
@@ -259,51 +226,6 @@ def test_a_broken_promise_is_not_hidden(parsed: Parsed) -> None:
     text = " ".join("".join(parsed.text).split())
     assert "✓ Kept: Water is wet." in text
     assert "✕ Not kept: Pigs fly. Not here:" in text
-
-
-# ---- the pictures ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("tier", ["clean", "mobile"])
-def test_outlines_hold_the_characters_of_their_field(tier: str) -> None:
-    """Within the outline is ink, and in the narrow band around it is next to none."""
-    one = check(7, State.PROCESSED, tier)
-    shot = picture.shot(one)
-    assert shot
-    with Image.open(io.BytesIO(one.original)) as image:
-        gray = np.asarray(image.convert("L"), np.float64)
-    assert shot.size == gray.shape[::-1]
-    names = [box.name for box in shot.boxes]
-    assert names == [name for name, field, _ in one.compared() if field.text]
-    for box in shot.boxes:
-        corners = np.array([point.split(",") for point in box.points.split()], np.float64)
-        left, top = corners.min(axis=0).astype(int)
-        right, bottom = corners.max(axis=0).astype(int)
-        inside = gray[top:bottom, left:right]
-        ink = inside < (np.percentile(inside, 1) + np.percentile(inside, 95)) / 2
-        assert 0.08 < ink.mean() < 0.5
-        height = np.linalg.norm(corners[3] - corners[0])
-        assert 1.2 < (bottom - top) / (height / (1 + 2 * 0.22)) < 3
-
-
-def test_a_large_photograph_is_outlined_where_it_was_read() -> None:
-    """The pipeline reads large pictures at a half; outlines refer to that."""
-    one = check(7, State.PROCESSED, "clean")
-    with Image.open(io.BytesIO(one.original)) as image:
-        larger = image.convert("RGB").resize((2 * image.width, 2 * image.height))
-        larger = larger.resize((3600, round(3600 * larger.height / larger.width)))
-    packed = io.BytesIO()
-    larger.save(packed, "JPEG", quality=90)
-    shot = picture.shot(replace(one, original=packed.getvalue()))
-    assert shot
-    assert shot.size[0] == 1800
-
-
-def test_pictures_are_small_enough_for_a_page_of_all() -> None:
-    for tier in specimen.TIERS:
-        shot = picture.shot(check(4, State.PROCESSED, tier))
-        assert shot
-        assert len(shot.uri) + len(shot.line or "") < 8_000_000 / 67
 
 
 # ---- in a browser ----------------------------------------------------------------------------

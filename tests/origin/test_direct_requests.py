@@ -15,10 +15,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, Phase, example, given, settings
-from hypothesis import strategies as st
 from support.content import content
 from support.listener import Listener, asks_boto3, body_of, ok_kept
+from support.odd_keys import for_any_key
 from support.processes import spawn
 from support.wire import Wire, refused
 
@@ -70,23 +69,7 @@ def test_which_way_was_taken_is_told_once_and_why(
     ]
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    database=None,
-    phases=(Phase.explicit, Phase.generate),
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(
-    key=st.text(
-        st.sampled_from("/.a%2Eé~+ ?#&\\\n\x7f🦓[") | st.characters(codec="utf-8"), min_size=1
-    )
-)
-@example("a/")
-@example("/a")
-@example("a//b")
-@example("a/../b")
-@example("a\r\nHost: b")
+@for_any_key
 def test_the_path_on_the_wire_is_the_key(
     listener: Listener, direct: DirectOrigin, key: str
 ) -> None:

@@ -10,10 +10,10 @@ import pytest
 from support.content import content
 from support.listener import Listener, asks_boto3, body_of
 from support.wire import Wire, ok, refused
+from support.wrong_answers import WRONG
 
 from tmpcache.errors import (
     AccessDeniedError,
-    ObjectChangedError,
     ObjectNotFoundError,
     OriginError,
     OriginUnavailableError,
@@ -152,29 +152,10 @@ def test_a_redirect_is_not_followed_with_credentials(
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (refused(400, "ExpiredToken"), AccessDeniedError),
-        (refused(400, "InvalidArgument"), OriginError),
-        (refused(401, "Unauthorized"), AccessDeniedError),
-        (refused(403, "AccessDenied"), AccessDeniedError),
-        (refused(403, "RequestTimeTooSkewed"), AccessDeniedError),
-        (refused(403, "AccessDenied", missing=1000), AccessDeniedError),
-        (refused(404, "NoSuchKey"), ObjectNotFoundError),
-        (refused(404, "NoSuchBucket"), ObjectNotFoundError),
-        (refused(404, "NoSuchKey", missing=1000), ObjectNotFoundError),
-        (refused(405, "MethodNotAllowed"), ObjectNotFoundError),
-        (refused(409, "OperationAborted"), OriginError),
-        (refused(412, "PreconditionFailed"), ObjectChangedError),
-        (refused(416, "InvalidRange"), ObjectChangedError),
-        (refused(429, "SlowDown"), OriginUnavailableError),
-        (refused(500, "InternalError"), OriginUnavailableError),
-        (refused(501, "NotImplemented"), OriginUnavailableError),
-        (refused(503, "SlowDown"), OriginUnavailableError),
+        *WRONG,
         (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", AccessDeniedError),
         (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", ObjectNotFoundError),
         (b"HTTP/1.1 502 Bad\r\nContent-Length: 11\r\n\r\n<html>no   ", OriginUnavailableError),
-        (b"HTTP/1.1 304 Not Modified\r\n\r\n", OriginError),
-        (b"", OriginUnavailableError),
-        (b"nonsense\r\n\r\n", OriginUnavailableError),
     ],
     ids=lambda value: value[9:22].decode() if isinstance(value, bytes) else None,
 )

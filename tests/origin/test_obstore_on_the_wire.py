@@ -7,20 +7,17 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 from support.content import content
+from support.odd_keys import for_any_key
 from support.proxy import FaultProxy, Trouble
 from support.wire import Wire, ok, refused
+from support.wrong_answers import WRONG
 
 from tmpcache import Cache
 from tmpcache.common.deadline import Deadline
 from tmpcache.errors import (
-    AccessDeniedError,
     DeadlineExceededError,
     IntegrityError,
-    ObjectChangedError,
-    ObjectNotFoundError,
     OriginError,
     OriginUnavailableError,
 )
@@ -42,22 +39,7 @@ def origin_there(wire: Wire) -> ObstoreOrigin:
     return ObstoreOrigin()
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(
-    key=st.text(
-        st.sampled_from("/.a%2Eé~+ ?#&\\\n\x7f🦓[") | st.characters(codec="utf-8"), min_size=1
-    )
-)
-@example("a/")
-@example("/a")
-@example("a//b")
-@example("a/../b")
-@example("a\n")
+@for_any_key
 def test_the_path_on_the_wire_is_the_key(wire: Wire, origin_there: ObstoreOrigin, key: str) -> None:
     """As S3 takes it: percent-encoded once, slashes kept, nothing tidied up."""
     wire.answer = lambda: ok(b"")
@@ -72,28 +54,7 @@ def test_the_path_on_the_wire_is_the_key(wire: Wire, origin_there: ObstoreOrigin
 
 @pytest.mark.parametrize(
     ("answer", "error"),
-    [
-        (refused(400, "ExpiredToken"), AccessDeniedError),
-        (refused(400, "InvalidArgument"), OriginError),
-        (refused(401, "Unauthorized"), AccessDeniedError),
-        (refused(403, "AccessDenied"), AccessDeniedError),
-        (refused(403, "RequestTimeTooSkewed"), AccessDeniedError),
-        (refused(403, "AccessDenied", missing=1000), AccessDeniedError),
-        (refused(404, "NoSuchKey"), ObjectNotFoundError),
-        (refused(404, "NoSuchBucket"), ObjectNotFoundError),
-        (refused(404, "NoSuchKey", missing=1000), ObjectNotFoundError),
-        (refused(405, "MethodNotAllowed"), ObjectNotFoundError),
-        (refused(409, "OperationAborted"), OriginError),
-        (refused(412, "PreconditionFailed"), ObjectChangedError),
-        (refused(416, "InvalidRange"), ObjectChangedError),
-        (refused(429, "SlowDown"), OriginUnavailableError),
-        (refused(500, "InternalError"), OriginUnavailableError),
-        (refused(501, "NotImplemented"), OriginUnavailableError),
-        (refused(503, "SlowDown"), OriginUnavailableError),
-        (b"HTTP/1.1 304 Not Modified\r\n\r\n", OriginError),
-        (b"", OriginUnavailableError),
-        (b"nonsense\r\n\r\n", OriginUnavailableError),
-    ],
+    WRONG,
     ids=lambda value: value[9:22].decode() if isinstance(value, bytes) else None,
 )
 def test_what_is_wrong_is_told_as_through_boto3(

@@ -20,7 +20,7 @@ from benchmarks.latency import delayed
 from benchmarks.peers import compare, environments, run
 from benchmarks.peers.answers import Answer, at_once, methods
 from benchmarks.peers.conversation import Conversation, PeerFailed, PeerLacks
-from benchmarks.peers.pages import page
+from benchmarks.peers.pages import page, with_measured
 from benchmarks.peers.record import Record, Row, load
 from benchmarks.peers.roster import OURS, PEERS, PLAIN, STARTING, TREE, UPLOADING, Peer, taking_part
 from benchmarks.peers.works import Work
@@ -281,6 +281,16 @@ def test_the_picture_has_a_dot_for_each_that_was_measured(tmp_path: Path) -> Non
         assert 0 < float(dot.get("cx", "")) < width / 2
 
 
+def test_the_page_about_others_has_what_was_measured_last(tmp_path: Path) -> None:
+    shown = Path(TREE, "docs/instead-of.md").read_text("utf-8")
+    assert with_measured(shown, load(f"{TREE}/docs/benchmarks.json")) == shown
+    (tmp_path / "instead-of.md").write_text(shown, "utf-8")
+    compare.write(_sample(), str(tmp_path))
+    written = (tmp_path / "instead-of.md").read_text("utf-8")
+    assert "| guard |  |  |  |  | **1.00 s ±0.00** (0.5x) |" in written
+    assert written.partition("<!-- measured -->")[0] == shown.partition("<!-- measured -->")[0]
+
+
 def test_works_that_were_not_repeated_stay_on_the_page(tmp_path: Path) -> None:
     sample = _sample()
     compare.write(sample, str(tmp_path))
@@ -339,6 +349,14 @@ def _asked(
     connection.request(method, f"/{BUCKET}/ten", headers=headers or {})
     with connection.getresponse() as answer:
         return answer.status, dict(answer.getheaders()), answer.read()
+
+
+def test_a_table_in_a_file_is_as_wide_as_its_words(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "w" * 120
+    report.print_table(("what", "ours"), [(f"{long} [red]", "1.50 s"), ("short", "3 ms")])
+    lines = capsys.readouterr().out.splitlines()
+    assert f"| {long} [red] | 1.50 s |" in lines
+    assert any(line.endswith(" |   3 ms |") for line in lines)
 
 
 @pytest.mark.parametrize("module", [plain_server, report])

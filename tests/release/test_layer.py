@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.layer import KEY, SIZE, Function, fetching, unpacked, without_bytecode
+from benchmarks.server import BUCKET
 from release import layer
 from tmpcache.testing import Bucket
 
@@ -48,6 +50,26 @@ def test_a_function_runs_from_the_layer(layers: list[Path], bucket: Bucket, tmp_
     command = [sys.executable, "-c", RUN, str(tmp_path / "opt/python"), str(tmp_path / "root")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("from the layer\n", "")
+
+
+def test_a_cold_start_with_the_layer_is_measured_and_checked(
+    layers: list[Path], bucket: Bucket, tmp_path: Path
+) -> None:
+    objects = bucket.server.bucket(BUCKET)
+    objects.put(KEY, bytes(SIZE))
+    opt = unpacked(layers[0], tmp_path / "opt")
+    for unzipped, bytecode in (opt, True), (without_bytecode(opt, tmp_path / "source"), False):
+        assert any(unzipped.rglob("*.pyc")) is bytecode
+        function = Function(sys.executable, tmp_path, unzipped)
+        from_here = f"import tmpcache\nassert tmpcache.__file__.startswith({str(unzipped)!r})\n"
+        root = tmp_path / f"tmp-{bytecode}"
+        root.mkdir()
+        for outcome in ("fetched", "hit"):
+            assert function.first_response(from_here + fetching(outcome), str(root)) > 0
+            assert len(objects.gets(KEY)) == 1
+        with pytest.raises(RuntimeError, match="payload='hit'"):
+            function.first_response(fetching("fetched"), str(root))
+        bucket.server.forget()
 
 
 def test_a_layer_is_the_same_file_when_its_content_is(layers: list[Path], tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ from moto.ses.models import ses_backends
 from werkzeug.wrappers import Request, Response
 
 from examples.check_scanner import tables
-from tmpcache.testing.moto_server import LoopbackServer, moto
+from tmpcache.testing.loopback import LoopbackServer
+from tmpcache.testing.moto_server import MotoHandler, moto
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -164,7 +165,7 @@ class Cloud:
 def running() -> Iterator[Cloud]:
     """Run a cloud while the block runs, `reset` before use, and leave nothing to the next one."""
     cloud = Cloud()
-    server = LoopbackServer(cloud, keep_alive=True)
+    server = LoopbackServer(cloud, MotoHandler)
     cloud.endpoint = server.endpoint
     try:
         yield cloud

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from support.handmade import Answer, Asked, HandmadeS3, error, etag_of, handmade, object_answer
+
+MIB = 1 << 20
+BODY = os.urandom(5 * MIB + 1)
+PARTS = 6
 
 
 class PartsStore:

@@ -22,7 +22,7 @@ from .runtime_api import Event
 from .sandbox import Sandbox
 
 #: Variables that Lambda sets for every function.
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
     "AWS_LAMBDA_FUNCTION_NAME": "tmpcache-testing",
@@ -228,7 +228,7 @@ class LambdaHarness:
         path = [*self._path, *filter(None, [os.environ.get("PYTHONPATH")])]
         return {
             **os.environ,
-            **_ENVIRONMENT,
+            **ENVIRONMENT,
             "LAMBDA_TASK_ROOT": self._directory,
             "PYTHONPATH": os.pathsep.join(path),
             "TMPDIR": self._tmp.name,

@@ -19,7 +19,8 @@ from werkzeug.wrappers import Request as Incoming
 
 from .answers import Canned, error
 from .faults import Fault, Headers, InjectedFault
-from .moto_server import LoopbackServer, moto
+from .loopback import LoopbackServer
+from .moto_server import MotoHandler, moto
 from .request import Request
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class S3Server:
         self._canned: dict[str, Canned] = {}
         self._owner: S3Client | None = None
         self._store = moto()
-        self._server = LoopbackServer(self._answer)
+        self._server = LoopbackServer(self._answer, MotoHandler)
 
     @property
     def address(self) -> tuple[str, int]:

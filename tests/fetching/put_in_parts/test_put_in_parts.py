@@ -5,75 +5,27 @@ from __future__ import annotations
 import errno
 import io
 import os
-import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from support.handmade import Answer, Asked, HandmadeS3, error
-from support.interrupts import Points, TimeIsUp, alarm, moments
-from support.leftovers import descriptors, locked_partials, threads_of_ours
 from support.origins import through_both_readers
-from support.parts import PartsStore, number_of, running, without_an_end
+from support.parts import BODY, MIB, PARTS, PartsStore, number_of, without_an_end
 from support.processes import spawn
 
 from tmpcache import Cache, Outcome
 from tmpcache.errors import (
     AccessDeniedError,
     ConfigError,
-    DeadlineExceededError,
     ObjectChangedError,
     OriginError,
     OriginUnavailableError,
 )
 from tmpcache.fetching import put
-from tmpcache.origin.s3 import upload_body
-from tmpcache.origin.transfer.range_reader import open_connections
 
 pytestmark = through_both_readers
-
-MIB = 1 << 20
-BODY = os.urandom(5 * MIB + 1)
-PARTS = 6
-
-
-@pytest.fixture
-def store() -> PartsStore:
-    return PartsStore()
-
-
-@pytest.fixture
-def server(store: PartsStore, origin: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[HandmadeS3]:
-    """S3 refuses parts of less than 5 MiB but the last one; this one takes any."""
-    monkeypatch.setattr(upload_body, "_MIN_PART", MIB)
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    with running(store) as server:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.endpoint)
-        yield server
-
-
-@pytest.fixture
-def cache(root: Path, server: HandmadeS3) -> Iterator[Cache]:
-    with Cache(root, quota="64 MiB", max_age=60) as cache:
-        yield cache
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(request: pytest.FixtureRequest, root: Path) -> Iterator[None]:
-    yield
-    assert threads_of_ours() == []
-    assert not open_connections
-    if (root / "partial").exists():
-        assert locked_partials(root) == 0
-
-
-class Context:
-    """A function that is killed in 2.5 seconds: 2, less the margin."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 2500
 
 
 def test_the_parts_are_one_object(cache: Cache, store: PartsStore) -> None:
@@ -280,86 +232,6 @@ def test_a_file_that_cannot_be_read_is_no_failure_of_s3(
         cache.put("models", "a", source)
     assert type(raised.value) is OSError
     assert (store.open, store.objects) == ({}, {})
-
-
-# ---- interrupts and deadlines --------------------------------------------------------------------
-
-
-class Held:
-    """Holds all parts but the first one until it is released."""
-
-    def __init__(self, store: PartsStore) -> None:
-        self.released, self.arrived = threading.Event(), threading.Event()
-        store.before = self._before
-
-    def _before(self, step: str, asked: Asked) -> None:
-        if step == "part" and number_of(asked) > 1:
-            self.arrived.set()
-            self.released.wait(20)
-
-
-def test_a_signal_handlers_exception_passes_and_the_upload_is_aborted(
-    cache: Cache, store: PartsStore
-) -> None:
-    held, mine = Held(store), TimeIsUp("mine")
-
-    def ring() -> None:
-        held.arrived.wait(20)
-        os.kill(os.getpid(), signal.SIGALRM)
-        held.released.set()
-
-    ringer = threading.Thread(target=ring)
-    ringer.start()
-    with pytest.raises(TimeIsUp) as raised, alarm(60, mine):
-        cache.put("models", "a", BODY)
-    ringer.join()
-    assert raised.value is mine
-    assert (store.open, store.objects) == ({}, {})
-    assert store.steps[-1] == "abort"
-    assert descriptors(cache.root) == []
-
-
-@pytest.mark.parametrize("threads", [True, False])
-def test_interrupted_at_any_moment_no_part_is_left_behind(
-    cache: Cache, store: PartsStore, monkeypatch: pytest.MonkeyPatch, threads: bool
-) -> None:
-    if not threads:
-        monkeypatch.setattr("tmpcache.origin.s3.multipart_upload.Worker.start", lambda self: False)
-    cache.put("models", "a", BODY).release()
-    counted = Points()
-    counted.run(lambda: cache.put("models", "a", BODY).release())
-    for moment in moments(counted.count, 8, seed=int(time.time())):
-        points = Points(moment)
-        raised = outcome_of(lambda: cache.put("models", "a", BODY).release(), points)
-        assert raised in (points.place, *(() if threads else DROPPED))
-        assert threads_of_ours() == []
-        assert store.open == {}, points.place
-
-
-#: Of an http endpoint, awscrt reads the body to sign it, and drops what is raised meanwhile.
-DROPPED = ("s3://models/a: AwsCrtError: AWS_ERROR_UNKNOWN: Unknown error.",)
-
-
-def outcome_of(call: Callable[[], object], points: Points) -> str:
-    """Return the text of what an interrupted call raises, "" for nothing."""
-    try:
-        points.run(call)
-    except (TimeIsUp, OriginError) as error:
-        return str(error)
-    return ""
-
-
-def test_a_deadline_ends_all_parts_and_aborts_the_upload(cache: Cache, store: PartsStore) -> None:
-    cache.put("models", "b", b"imports boto3").release()
-    held = Held(store)
-    with cache.invocation(Context()), pytest.raises(DeadlineExceededError, match="did not confirm"):
-        cache.put("models", "a", BODY)
-    assert not held.released.is_set()
-    assert threads_of_ours() == []
-    assert store.open == {}
-    assert list(store.objects) == ["/models/b"]
-    assert store.count("abort") == 1
-    held.released.set()
 
 
 # ---- memory --------------------------------------------------------------------------------------
