@@ -20,7 +20,7 @@ from typing import Any
 from examples.check_demo import specimen
 from examples.check_scanner.receive import PREFIX as INCOMING
 from examples.check_scanner.receive import Upload
-from tmpcache.testing.moto_server import LoopbackServer
+from tmpcache.testing.loopback import LoopbackServer
 
 from .batch_cloud import BUCKET, SETTINGS, Cloud, Services
 from .measure import progress

@@ -21,7 +21,7 @@ from werkzeug.wrappers import Request, Response
 from examples.check_scanner.receive import Upload
 from support.cloud import Cloud
 from tmpcache.testing import LambdaHarness
-from tmpcache.testing.moto_server import LoopbackServer
+from tmpcache.testing.loopback import LoopbackServer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
