@@ -21,6 +21,7 @@ from examples.check_demo import specimen
 from examples.check_scanner.receive import PREFIX as INCOMING
 from examples.check_scanner.receive import Upload
 from tmpcache.testing.loopback import LoopbackServer
+from tmpcache.testing.moto_server import KeepAliveHandler
 
 from .batch_cloud import BUCKET, SETTINGS, Cloud, Services
 from .measure import progress
@@ -67,7 +68,7 @@ class Seen:
 def measure(directory: str, server: Server, checks: int = 300, kills: int = 2) -> Iterator[Result]:
     """Run a batch over ``checks`` uploads until it has come to its end, killed ``kills`` times."""
     cloud = Cloud()
-    loopback = LoopbackServer(cloud, keep_alive=True)
+    loopback = LoopbackServer(cloud, KeepAliveHandler)
     settings = _settings(loopback.endpoint, directory)
     try:
         seen = _seen(cloud, Services(loopback.endpoint), settings, checks, kills)

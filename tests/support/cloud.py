@@ -23,7 +23,7 @@ from werkzeug.wrappers import Request, Response
 
 from examples.check_scanner import tables
 from tmpcache.testing.loopback import LoopbackServer
-from tmpcache.testing.moto_server import MotoHandler, moto
+from tmpcache.testing.moto_server import KeepAliveHandler, moto
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -165,7 +165,7 @@ class Cloud:
 def running() -> Iterator[Cloud]:
     """Run a cloud while the block runs, `reset` before use, and leave nothing to the next one."""
     cloud = Cloud()
-    server = LoopbackServer(cloud, MotoHandler)
+    server = LoopbackServer(cloud, KeepAliveHandler)
     cloud.endpoint = server.endpoint
     try:
         yield cloud

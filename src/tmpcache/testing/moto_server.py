@@ -23,3 +23,9 @@ def moto() -> WSGIApplication:
 
 class MotoHandler(QuietHandler, MotoRequestHandler):
     """Reads requests as moto has to, and answers them as :class:`QuietHandler` does."""
+
+
+class KeepAliveHandler(MotoHandler):
+    """Takes more than one request from a connection."""
+
+    protocol_version = "HTTP/1.1"
