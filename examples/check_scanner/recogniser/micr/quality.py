@@ -86,9 +86,18 @@ def _sudden(off: Floats, positions: Indices) -> Flags:
             continue
         # Next to characters there is nothing empty yet, and the paper is known.
         near = off[(away > 1) & (away <= _BEFORE + 1)]
-        change = off[at] - (np.median(near, axis=0) if len(near) > 1 else 0)
+        change = off[at] - (_middle(near) if len(near) > 1 else 0)
         sudden[at] = change.max() > _SUDDENLY_BRIGHTER or change.min() < -_SUDDENLY_DARKER
     return sudden
+
+
+def _middle(rows: Floats) -> Floats:
+    """Return the median of each column; `numpy.median` takes ten times as long for so few."""
+    ordered = np.sort(rows, axis=0)
+    # What is not a number is sorted to the end, and makes the median none.
+    return np.asarray(
+        (ordered[(len(rows) - 1) // 2] + ordered[len(rows) // 2]) / 2 + 0 * ordered[-1]
+    )
 
 
 def _is_covered(empty: _Empty, parsed: Parsed) -> bool:
