@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFilter, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
 from benchmarks import accidents, sheets
 from examples.check_demo import specimen
@@ -250,6 +250,30 @@ def test_a_crease_through_the_line_may_hide_whole_characters(knowledge: Model) -
     folded[:, start : start + 2] = folded[:, start : start + 2] // 2
     reading = micr.read(knowledge, Image.fromarray(folded))
     assert reading.reason == "The check is folded or not flat."
+
+
+@pytest.mark.parametrize("lean", [-12, 0, 12], ids="{:+d} of 550".format)
+def test_a_crease_that_leans_is_noticed(knowledge: Model, lean: int) -> None:
+    image = drawn()
+    x = at(CHECK, CHECK.micr_line.index(CHECK.account) + 4) - 2
+    crease = Image.new("L", image.size, 255)
+    low = (x - lean / 8, image.height)
+    ImageDraw.Draw(crease).line(((x + lean, 0), low), fill=170, width=3)
+    dark = ImageChops.multiply(image, crease.convert("RGB"))
+    assert micr.read(knowledge, dark).reason == "The check is folded or not flat."
+
+
+def test_a_stroke_straight_through_the_line_is_no_crease_where_it_ends_above(
+    knowledge: Model,
+) -> None:
+    image = drawn()
+    x = at(CHECK, CHECK.micr_line.index(CHECK.account) + 4) - 2
+    ImageDraw.Draw(image).line(
+        ((x, image.height - 106), (x, image.height - 24)), fill=(25, 25, 30), width=2
+    )
+    reading = micr.read(knowledge, image)
+    assert texts(reading) == (ROUTING, CHECK.account, CHECK.serial, None)
+    assert "folded" not in reading.reason
 
 
 def test_a_slow_change_of_light_hides_nothing(knowledge: Model) -> None:

@@ -65,7 +65,10 @@ def fitted(
     terms = np.hstack([along, down])
     if weight is not None:
         terms, target = terms * weight.reshape(-1, 1), target * weight.reshape(-1, 1)
-    solved = np.linalg.lstsq(terms, target, rcond=None)[0]
+    # Normal equations, as in `robust`: `numpy.linalg.lstsq` takes five times as long.
+    normal = terms.T @ terms
+    normal += np.eye(len(normal)) * (1e-13 * np.trace(normal))
+    solved = np.linalg.solve(normal, terms.T @ target)
     return Track(centre, reach, solved[: _ALONG + 1].T.copy(), solved[_ALONG + 1 :].T.copy())
 
 
