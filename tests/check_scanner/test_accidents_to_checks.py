@@ -208,6 +208,20 @@ def test_a_digit_that_something_lies_over_is_not_a_blank(
         assert reading.decision is Decision.REVIEW
 
 
+@pytest.mark.parametrize("levels", [9, 11])
+def test_a_slip_that_is_hardly_brighter_than_the_paper_is_no_blank_of_the_account(
+    knowledge: Model, levels: int
+) -> None:
+    image = tinted(drawn())
+    left = at(CHECK, CHECK.micr_line.index(CHECK.account) + 4)
+    paper = image.getpixel((round(left), image.height - 12))
+    assert isinstance(paper, tuple)
+    slip = tuple(level + levels for level in paper)
+    reading = micr.read(knowledge, covered(image, left - 4, left + 22, slip))
+    assert reading.account.text == CHECK.account[:4] + CHECK.account[5:]
+    assert "something lies on it" in reading.reason
+
+
 def tinted(image: Image.Image) -> Image.Image:
     """The check on paper that is not white."""
     return Image.fromarray((np.asarray(image) * (0.93, 0.96, 0.98)).astype(np.uint8))
