@@ -208,15 +208,15 @@ def test_a_digit_that_something_lies_over_is_not_a_blank(
         assert reading.decision is Decision.REVIEW
 
 
-@pytest.mark.parametrize("levels", [9, 11])
+@pytest.mark.parametrize("levels", [(9, 9, 9), (11, 11, 11), (4, 3, -4)], ids=str)
 def test_a_slip_that_is_hardly_brighter_than_the_paper_is_no_blank_of_the_account(
-    knowledge: Model, levels: int
+    knowledge: Model, levels: tuple[int, ...]
 ) -> None:
     image = tinted(drawn())
     left = at(CHECK, CHECK.micr_line.index(CHECK.account) + 4)
     paper = image.getpixel((round(left), image.height - 12))
     assert isinstance(paper, tuple)
-    slip = tuple(level + levels for level in paper)
+    slip = tuple(level + more for level, more in zip(paper, levels, strict=True))
     reading = micr.read(knowledge, covered(image, left - 4, left + 22, slip))
     assert reading.account.text == CHECK.account[:4] + CHECK.account[5:]
     assert "something lies on it" in reading.reason
