@@ -54,6 +54,10 @@ def test_no_accident_makes_a_wrong_field_accepted(knowledge: Model, kind: str) -
             assert texts(reading) == accident.truth
 
 
+def test_a_line_of_which_nothing_is_certain_is_for_people(knowledge: Model) -> None:
+    assert micr.read(knowledge, accidents.askew(80112).image).decision is Decision.REVIEW
+
+
 # ---- what is printed is not what the grammar expects -------------------------------------------
 
 

@@ -81,6 +81,9 @@ def _empty(picture: Colours, seen: Seen, parsed: Parsed, judged: Verdict) -> _Em
     if seen.amount is not None:
         blank &= (positions < end - _END + _AMOUNT) | (positions == end)
     printed = np.flatnonzero(judged.sure & (judged.best != NOTHING))
+    if not len(printed):
+        # Nothing is certain, and the field that was found is all there is to go by.
+        printed = parsed.routing.span
     empty = positions[blank]
     off = paper.differences(picture, seen.view, seen.main, empty, printed)
     return _Empty(
