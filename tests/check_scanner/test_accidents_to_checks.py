@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFilter, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
 from benchmarks import accidents, sheets
 from examples.check_demo import specimen
@@ -44,6 +44,10 @@ def test_no_accident_makes_a_wrong_field_accepted(knowledge: Model, kind: str) -
         reading = micr.read(knowledge, accident.image)
         if reading.decision is Decision.ACCEPT:
             assert texts(reading) == accident.truth
+
+
+def test_a_line_of_which_nothing_is_certain_is_for_people(knowledge: Model) -> None:
+    assert micr.read(knowledge, accidents.askew(80112).image).decision is Decision.REVIEW
 
 
 # ---- what is printed is not what the grammar expects -------------------------------------------
@@ -200,6 +204,20 @@ def test_a_digit_that_something_lies_over_is_not_a_blank(
         assert reading.decision is Decision.REVIEW
 
 
+@pytest.mark.parametrize("levels", [(9, 9, 9), (11, 11, 11), (4, 3, -4)], ids=str)
+def test_a_slip_that_is_hardly_brighter_than_the_paper_is_no_blank_of_the_account(
+    knowledge: Model, levels: tuple[int, ...]
+) -> None:
+    image = tinted(drawn())
+    left = at(CHECK, CHECK.micr_line.index(CHECK.account) + 4)
+    paper = image.getpixel((round(left), image.height - 12))
+    assert isinstance(paper, tuple)
+    slip = tuple(level + more for level, more in zip(paper, levels, strict=True))
+    reading = micr.read(knowledge, covered(image, left - 4, left + 22, slip))
+    assert reading.account.text == CHECK.account[:4] + CHECK.account[5:]
+    assert "something lies on it" in reading.reason
+
+
 def tinted(image: Image.Image) -> Image.Image:
     """The check on paper that is not white."""
     return Image.fromarray((np.asarray(image) * (0.93, 0.96, 0.98)).astype(np.uint8))
@@ -242,6 +260,30 @@ def test_a_crease_through_the_line_may_hide_whole_characters(knowledge: Model) -
     folded[:, start : start + 2] = folded[:, start : start + 2] // 2
     reading = micr.read(knowledge, Image.fromarray(folded))
     assert reading.reason == "The check is folded or not flat."
+
+
+@pytest.mark.parametrize("lean", [-12, 0, 12], ids="{:+d} of 550".format)
+def test_a_crease_that_leans_is_noticed(knowledge: Model, lean: int) -> None:
+    image = drawn()
+    x = at(CHECK, CHECK.micr_line.index(CHECK.account) + 4) - 2
+    crease = Image.new("L", image.size, 255)
+    low = (x - lean / 8, image.height)
+    ImageDraw.Draw(crease).line(((x + lean, 0), low), fill=170, width=3)
+    dark = ImageChops.multiply(image, crease.convert("RGB"))
+    assert micr.read(knowledge, dark).reason == "The check is folded or not flat."
+
+
+def test_a_stroke_straight_through_the_line_is_no_crease_where_it_ends_above(
+    knowledge: Model,
+) -> None:
+    image = drawn()
+    x = at(CHECK, CHECK.micr_line.index(CHECK.account) + 4) - 2
+    ImageDraw.Draw(image).line(
+        ((x, image.height - 106), (x, image.height - 24)), fill=(25, 25, 30), width=2
+    )
+    reading = micr.read(knowledge, image)
+    assert texts(reading) == (ROUTING, CHECK.account, CHECK.serial, None)
+    assert "folded" not in reading.reason
 
 
 def test_a_slow_change_of_light_hides_nothing(knowledge: Model) -> None:

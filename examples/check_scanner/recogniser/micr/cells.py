@@ -10,7 +10,7 @@ from .. import e13b
 from .arrays import Floats, Grey, Indices, Ink
 from .bank import BLURS, FINE, HEIGHT, MARGIN, WIDTH, Bank
 from .locate import PITCH
-from .pens import black
+from .pens import black_and_all
 from .track import Track
 
 # How far a character is looked for around its place, in pixels of the fine grid: the standard lets
@@ -42,9 +42,13 @@ class Cells:
 
 def cells(
     planes: tuple[Grey, Grey], track: Track, bank: Bank, usual: int, first: int, last: int
-) -> Cells:
-    """Compare positions ``first`` to ``last``, in the variant that fits their characters best."""
-    seen, exact, row = _band(planes, track, first, last)
+) -> tuple[Cells, Cells]:
+    """Compare positions ``first`` to ``last``, in the variant that fits their characters best.
+
+    The second of what is returned is what the luminance shows in the very windows of the first;
+    scores are the same. It is the first itself if the picture is grey.
+    """
+    seen, second, exact, row = _band(planes, track, first, last)
     column = np.round(exact).astype(np.intp)
     aside, up = np.arange(-_ASIDE, _ASIDE + 1), np.arange(-_UP, _UP + 1)
     views, spread = sliding_window_view(seen, _SIZE), spreads(seen, *_SIZE)
@@ -63,16 +67,13 @@ def cells(
     # Beside the best place there is a window on every side.
     right, down = np.clip(right, 1, len(aside) - 2), np.clip(down, 1, len(up) - 2)
     place = np.stack([row + up[down], column + aside[right]], axis=1)
-    return Cells(
-        first, variant, scores.max(axis=1).astype(np.float64), shift, place, *_windows(views, place)
+    look = Cells(
+        first, variant, scores.max(axis=1).astype(np.float64), shift, place, *_windows(seen, place)
     )
-
-
-def same_places(grey: Grey, track: Track, look: Cells) -> Cells:
-    """Return what another plane shows in the very windows of ``look``; scores stay the same."""
-    seen, _, _ = _band((grey, grey), track, look.first, look.first + len(look.score) - 1)
-    window, around = _windows(sliding_window_view(seen, _SIZE), look.place)
-    return replace(look, window=window, around=around)
+    if second is seen:
+        return look, look
+    window, around = _windows(second, place)
+    return look, replace(look, window=window, around=around)
 
 
 def spreads(seen: Ink, rows: int, columns: int) -> Ink:
@@ -90,17 +91,21 @@ def spreads(seen: Ink, rows: int, columns: int) -> Ink:
 
 def _band(
     planes: tuple[Grey, Grey], track: Track, first: int, last: int
-) -> tuple[Ink, Floats, int]:
-    """Return the strip with these positions, and the windows' exact columns and their row."""
+) -> tuple[Ink, Ink, Floats, int]:
+    """Return the strip with these positions, and the windows' exact columns and their row.
+
+    The strip is that of black ink and that of all ink.
+    """
     left = first * PITCH - _ASIDE / FINE - 0.5
     right = last * PITCH + WIDTH + _ASIDE / FINE + 0.5
-    seen = black(planes, track, left, right, -_AIR, HEIGHT - 2 * MARGIN + _AIR, FINE)
+    seen = black_and_all(planes, track, left, right, -_AIR, HEIGHT - 2 * MARGIN + _AIR, FINE)
     exact = (np.arange(first, last + 1) * PITCH - left) * FINE
-    return seen, exact, round((_AIR - MARGIN) * FINE)
+    return *seen, exact, round((_AIR - MARGIN) * FINE)
 
 
-def _windows(views: Ink, place: Indices) -> tuple[Ink, Ink]:
+def _windows(seen: Ink, place: Indices) -> tuple[Ink, Ink]:
     """Return the windows at the places, and the nine at and around each."""
+    views = sliding_window_view(seen, _SIZE)
     near = np.arange(-1, 2)
     rows = place[:, 0, None, None] + near[None, :, None]
     columns = place[:, 1, None, None] + near[None, None, :]

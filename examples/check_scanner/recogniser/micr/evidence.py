@@ -72,7 +72,7 @@ def weighed(look: Cells, bank: Bank) -> Evidence:
     """Compare each position with all characters and with nothing at all."""
     ink = bank.ink[look.variant]
     drawn = np.concatenate([ink, np.zeros_like(ink[:1])])
-    wide = np.array([cv2.dilate(glyph, _TOUCH) for glyph in drawn])
+    wide = _widened(drawn)
     level = levels(look, ink).astype(np.float32)
     strict, lenient = _at_a_glance(look, drawn, wide, level)
     for index in np.flatnonzero(~_told_apart(strict)):
@@ -120,13 +120,20 @@ def _costs(seen: Ink, drawn: Ink, wide: Ink) -> tuple[Floats, Floats]:
     Strictly, edges may be a pixel off either way. Leniently, only for ink that is too much: what a
     pen has left open is what tells characters under it apart.
     """
-    spread = np.array([cv2.dilate(window, _TOUCH) for window in seen]).reshape(len(seen), 1, -1)
+    spread = _widened(seen).reshape(len(seen), 1, -1)
     seen, drawn, wide = (a.reshape((*a.shape[:-2], -1)) for a in (seen[:, None], drawn, wide))
     extra = _over(seen, wide)
     strict = _squared(_over(drawn, spread)) + _OVER * _squared(extra)
     missing = _squared(_over(drawn, seen))
     lenient = missing + _PEN * _squared(np.minimum(extra, _PEN_CAP, out=extra))
     return strict, lenient
+
+
+def _widened(windows: Ink) -> Ink:
+    """Let the ink of each window spread by a pixel: as channels of one picture, all at once."""
+    channels = np.ascontiguousarray(windows.transpose(1, 2, 0))
+    spread = cv2.dilate(channels, _TOUCH).reshape(channels.shape)
+    return np.ascontiguousarray(spread.transpose(2, 0, 1))
 
 
 def _over(one: Ink, other: Ink) -> Ink:

@@ -1,5 +1,6 @@
 """Finding characters along a track, wherever they stand, and the grid that they stand on."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,8 @@ from .pens import black
 from .track import Track
 
 _COUNT = len(e13b.CHARACTERS)
+# A window, in pixels of the coarse grid.
+_HIGH, _WIDE = banks.HEIGHT * COARSE, banks.WIDTH * COARSE
 
 # Correlation from which on something is taken for a character when the grid is looked for.
 _LIKELY = 0.6
@@ -49,30 +52,42 @@ class Glimpse:
 
 def glimpse(
     planes: tuple[Grey, Grey], track: Track, bank: Bank, left: float, right: float, reach: float
-) -> tuple[Glimpse, Glimpse]:
+) -> Iterator[Glimpse]:
     """Look for characters up to ``reach`` modules above and below where they should be.
 
-    Returns what was found upright, and upside down (places still along the track as it is).
+    Yields what is found upright, and then upside down (places still along the track as it is).
     """
     seen = black(planes, track, left, right, -reach - 1, 10 + reach, COARSE)
-    size = (banks.HEIGHT * COARSE, banks.WIDTH * COARSE)
-    windows = sliding_window_view(seen, size)
-    rows, columns = windows.shape[:2]
-    flat = np.ascontiguousarray(windows).reshape(rows * columns, -1)
-    spread = spreads(seen, *size)[:rows, :columns].ravel()
-    scores = flat @ bank.coarse
+    rows, columns = seen.shape[0] - _HIGH + 1, seen.shape[1] - _WIDE + 1
+    # All heights at once: a window is as high as the strip, and column by column it is one piece.
+    pieces = sliding_window_view(seen.T.ravel(), _WIDE * len(seen))[:: len(seen)]
+    flat = np.ascontiguousarray(pieces)
+    spread = spreads(seen, _HIGH, _WIDE)[:rows, :columns].T
     # Noise correlates with something too: next to nothing of ink is no character.
-    floor = 0.35 * np.percentile(spread, 90) + 1e-6
-    scores /= np.maximum(spread, floor)[:, None]
-    scores = scores.reshape(rows, columns, 2, _COUNT)
-    upright, turned = (_peaks(scores[:, :, way], left, -reach - 1) for way in (0, 1))
-    return upright, turned
+    floor = 0.35 * float(np.percentile(spread, 90)) + 1e-6
+    scale = 1 / np.maximum(spread, floor)[:, :, None]
+    for way in (slice(None, _COUNT), slice(_COUNT, None)):
+        scores = flat @ _at_every_height(bank.coarse[:, way], rows)
+        scores = np.asarray(scores.reshape(columns, rows, _COUNT) * scale, np.float32)
+        yield _peaks(scores, left, -reach - 1)
+
+
+def _at_every_height(templates: Ink, rows: int) -> Ink:
+    """Return what finds templates in a piece of a strip: pixels x (heights and characters)."""
+    drawn = templates.reshape(_HIGH, _WIDE, _COUNT).transpose(1, 0, 2)
+    lifted = np.zeros((_WIDE, _HIGH + rows - 1, rows, _COUNT), np.float32)
+    for row in range(rows):
+        lifted[:, row : row + _HIGH, row] = drawn
+    return lifted.reshape(-1, rows * _COUNT)
 
 
 def _peaks(scores: Ink, left: float, top: float) -> Glimpse:
-    """Take the best character, then the best that is not too near to it, and so on."""
-    _, columns, count = scores.shape
-    best = scores.transpose(1, 0, 2).reshape(columns, -1)
+    """Take the best character, then the best that is not too near to it, and so on.
+
+    ``scores``: columns x heights x characters.
+    """
+    columns, _, count = scores.shape
+    best = scores.reshape(columns, -1)
     what = best.argmax(axis=1)
     score = best[np.arange(columns), what].astype(np.float64)
     apart = round(_APART * COARSE)

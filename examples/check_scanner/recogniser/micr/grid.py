@@ -157,7 +157,10 @@ def _numbered(
         trust = np.maximum(found.score[members] - 0.5, 0.05)
         place = robust.fitted(position.astype(float), found.u[members], order, 1.0, trust)
         lift = robust.fitted(position.astype(float), found.v[members], order - 1, 0.8, trust)
+        before = members, position
         members, position = _on(found, place, lift, int(position.min()), int(position.max()))
+        if all(map(np.array_equal, before, (members, position))):
+            break
     if len(members) < _FEWEST:
         return taken, None
     track = _regular(track, place, lift, position)

@@ -8,7 +8,7 @@ import numpy as np
 from .. import e13b
 from .arrays import Floats, Grey
 from .bank import BLURS, WEIGHTS, WIDTH, Bank
-from .cells import Cells, cells, same_places
+from .cells import Cells, cells
 from .evidence import Evidence, weighed
 from .fields import AMOUNT_LENGTH, ON_US_LENGTH, TRANSIT_LENGTH
 from .find import glimpse
@@ -97,7 +97,7 @@ def see(value: Grey, luminance: Grey, bank: Bank) -> Seen | None:
     if parts.border is not None and parts.amount is None and parts.loose >= _SOME:
         # Two machines may print at heights that differ by three modules.
         end = parts.border + (AMOUNT_LENGTH + 4) * PITCH
-        again, _ = glimpse(both, sighting.track, bank, parts.border, end, _HIGH)
+        again = next(glimpse(both, sighting.track, bank, parts.border, end, _HIGH))
         parts = with_amount(parts, sighting.track, again)
     planes = look.of((value, luminance))
     zoom, left, top, near = _closer(planes, parts.main, factor)
@@ -187,8 +187,6 @@ def _closer(planes: Planes, line: Line, factor: float) -> tuple[float, float, fl
 
 def _group(near: Planes, line: Line, bank: Bank, first: int, last: int) -> Group:
     track = refined(near, line, bank, _USUAL, (first, last))
-    look = cells(near, track, bank, _USUAL, first, last)
+    look, second = cells(near, track, bank, _USUAL, first, last)
     evidence = weighed(look, bank)
-    if near[1] is near[0]:
-        return Group(track, look, evidence, evidence)
-    return Group(track, look, evidence, weighed(same_places(near[1], track, look), bank))
+    return Group(track, look, evidence, evidence if second is look else weighed(second, bank))

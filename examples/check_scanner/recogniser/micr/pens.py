@@ -3,7 +3,7 @@
 import numpy as np
 
 from .arrays import Grey, Ink
-from .track import Track, inked, strip
+from .track import Track, inked, places, strip
 
 # Colour is how much more ink the luminance shows than the value: as much as this is grain or the
 # JPEG's, and a pen leaves as much as that somewhere, on at least this share of a strip.
@@ -28,22 +28,39 @@ def black(
 ) -> Ink:
     """Return how much black ink a strip shows: `inked`, without the strokes of coloured pens.
 
-    ``planes`` are value and luminance, the rest is as in `strip`. A blue pen leaves half as much
-    ink in the value as black does, which is enough to turn a 3 into a 9. But it leaves more in the
-    luminance, in a proportion that is the pen's own. Where it crosses a character it leaves no
-    colour, so that nothing is taken away from that.
+    ``planes`` are value and luminance, the rest is as in `places`.
+    """
+    return black_and_all(planes, track, left, right, top, bottom, scale)[0]
+
+
+def black_and_all(
+    planes: tuple[Grey, Grey],
+    track: Track,
+    left: float,
+    right: float,
+    top: float,
+    bottom: float,
+    scale: float,
+) -> tuple[Ink, Ink]:
+    """Return how much `black` ink a strip shows, and how much of any colour: the luminance's.
+
+    A blue pen leaves half as much ink in the value as black does, which is enough to turn a 3 into
+    a 9. But it leaves more in the luminance, in a proportion that is the pen's own. Where it
+    crosses a character it leaves no colour, so that nothing is taken away from that.
     """
     value, luminance = planes
-    seen = inked(strip(value, track, left, right, top, bottom, scale), scale)
+    where = places(track, left, right, top, bottom, scale)
+    seen = inked(strip(value, where), scale)
     if luminance is value:
-        return seen
-    colour = inked(strip(luminance, track, left, right, top, bottom, scale), scale) - seen
+        return seen, seen
+    all_ink = inked(strip(luminance, where), scale)
+    colour = all_ink - seen
     colour -= np.float32(_GRAIN)
     darkness = _darkness(seen, colour)
-    if not darkness:
-        return seen
-    seen -= np.float32(darkness) * np.maximum(colour, 0)
-    return np.asarray(np.maximum(seen, _BRIGHTEST, out=seen))
+    if darkness:
+        seen -= np.float32(darkness) * np.maximum(colour, 0)
+        np.maximum(seen, _BRIGHTEST, out=seen)
+    return seen, all_ink
 
 
 def _darkness(seen: Ink, colour: Ink) -> float:

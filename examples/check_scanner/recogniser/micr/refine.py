@@ -69,20 +69,20 @@ def _step(
     difference = difference[:, ::2]
     rows, columns = difference.shape
     t = np.linspace(-1, 1, columns, dtype=np.float32)[None, :]
-    v = ((np.arange(rows, dtype=np.float32) + 0.5) / FINE - _AIR - 4.5)[:, None] / 4.5
+    down = (np.arange(rows, dtype=np.float32) + 0.5) / FINE - _AIR - 4.5
+    v = np.asarray(down[:, None] / 4.5, np.float32)
     one = np.ones_like(t)
-    smooth = [one, t, t**2, t**3, t**4][: 5 if right - left > _LONG else 3]
-    u_basis = [np.broadcast_to(f, across.shape) for f in smooth] + [v * one, v * t]
-    v_basis = [np.broadcast_to(f, across.shape) for f in smooth[:4]] + [v * one, v * t]
-    jacobian = np.stack(
-        [(across * f).ravel() for f in u_basis] + [(along * f).ravel() for f in v_basis], axis=1
-    )
+    smooth: list[Ink] = [one, t, t**2, t**3, t**4][: 5 if right - left > _LONG else 3]
+    slanted: list[Ink] = [v, v * t]
+    u_basis, v_basis = smooth + slanted, smooth[:4] + slanted
+    # One row for each unknown: a column each takes three times as long.
+    jacobian = np.stack([across * f for f in u_basis] + [along * f for f in v_basis])
     doubt = np.abs(difference) / (0.25 * level + 1e-6)
-    weight = (1 / (1 + doubt**2)).ravel()[:, None]
-    weighted = jacobian * weight
-    normal = weighted.T @ jacobian
+    weight = 1 / (1 + doubt**2)
+    weighted = (jacobian * weight).reshape(len(jacobian), -1)
+    normal = weighted @ jacobian.reshape(len(jacobian), -1).T
     normal += np.eye(len(normal), dtype=np.float32) * (1e-3 * np.trace(normal) / len(normal))
-    solved = np.linalg.solve(normal, weighted.T @ difference.ravel())
+    solved = np.linalg.solve(normal, weighted @ difference.ravel())
     # Sampled sparsely and kept within a module: this is for small corrections.
     inside = left + (2 * np.arange(0, columns, max(1, columns // 80)) + 0.5) / FINE
     before, behind = np.arange(ends[0], left, _APART), np.arange(ends[1], right, -_APART)

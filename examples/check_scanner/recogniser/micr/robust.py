@@ -1,8 +1,14 @@
-"""Polynomials through measurements of which some are of something else."""
+"""What measurements have in common of which some are of something else."""
 
 import numpy as np
 
 from .arrays import Floats
+
+
+def median(values: Floats) -> float:
+    """Return the median; of few values `numpy.median` takes ten times as long."""
+    ordered = np.sort(values)
+    return float((ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2)
 
 
 def fitted(x: Floats, y: Floats, order: int, scale: float, trust: Floats | None = None) -> Floats:

@@ -48,14 +48,15 @@ def verdict(look: Cells, value: Evidence, luminance: Evidence) -> Verdict:
     odds = np.where(blank, _odds(measures, *_BLANK), _odds(measures, *_CHARACTER))
     clean = value.clean & (_lead(luminance.strict, best) > _SECOND)
     sure = clean | (odds > np.where(blank, _SURE_BLANK, _SURE_CHARACTER))
-    sure &= ~(blank & _faint(look))
+    sure[blank] &= ~_faint(look, blank)
     return Verdict(best, sure, 1 / (1 + np.exp(-odds)))
 
 
-def _faint(look: Cells) -> Flags:
-    """Tell where there may be a character of which hardly anything is left."""
-    ink = np.percentile(look.window, 97, axis=(1, 2))
-    return np.asarray((look.score.max(axis=1) > _FAINT) & (ink > _TRACE))
+def _faint(look: Cells, blank: Flags) -> Flags:
+    """Tell for each blank whether it may be a character of which hardly anything is left."""
+    faint = look.score[blank].max(axis=1) > _FAINT
+    faint[faint] = [np.percentile(ink, 97) > _TRACE for ink in look.window[blank][faint]]
+    return np.asarray(faint)
 
 
 def _measures(look: Cells, value: Evidence, luminance: Evidence, best: Indices) -> Floats:
