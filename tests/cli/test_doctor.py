@@ -148,7 +148,7 @@ def test_the_age_of_each_listing(bucket: Bucket, root: Path) -> None:
         (None, "missing", "tmpcache put-listing s3://models/micr/"),
         (b"garbage", "garbage", "put it anew"),
         (b" " * (17 << 20), "too large", "each prefix below"),
-        (listing(time() + 86400, {}), "from the future", "NTP"),
+        (listing(1e12, {}), "from the future", "NTP"),
     ],
 )
 def test_a_listing_that_cannot_be_used(
