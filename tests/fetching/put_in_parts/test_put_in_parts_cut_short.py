@@ -58,7 +58,7 @@ def test_a_signal_handlers_exception_passes_and_the_upload_is_aborted(
     ringer.join()
     assert raised.value is mine
     assert (store.open, store.objects) == ({}, {})
-    assert store.steps[-1] == "abort"
+    assert store.count("abort") == 1
     assert descriptors(cache.root) == []
 
 
@@ -71,7 +71,8 @@ def test_interrupted_at_any_moment_no_part_is_left_behind(
     cache.put("models", "a", BODY).release()
     counted = Points()
     counted.run(lambda: cache.put("models", "a", BODY).release())
-    for moment in moments(counted.count, 8, seed=int(time.time())):
+    most = 8 if threads else 2  # of ten seconds each, as all is done under the eyes of a tracer
+    for moment in moments(counted.count, most, seed=int(time.time())):
         points = Points(moment)
         raised = outcome_of(lambda: cache.put("models", "a", BODY).release(), points)
         assert raised in (points.place, *(() if threads else DROPPED))
