@@ -7,6 +7,7 @@
 * ``wire``: asking S3 and downloading 10 KiB, against the same request with bare boto3
 * ``scale``: 100,000 objects in the index, against 1,000
 * ``memory``: the peak while 1 GiB arrives, against bare boto3 throwing the bytes away
+* ``listing``: what a listing and a pack save one machine
 * ``fleet``: what a listing and a pack save for 10 to 10,000 machines, simulated, and for 50
   processes; written into ``docs/``. Takes five minutes and 1.5 GB of memory
 * ``layer``: a function's first response with the layer for Lambda, under Lambda's runtime client,

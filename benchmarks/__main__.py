@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 
 from . import __doc__ as description
-from . import batch, hit, layer, memory, micr, put, scale, startup, wire
+from . import batch, hit, layer, listing, memory, micr, put, scale, startup, wire
 from .fleet import measure as fleet
 from .machine import facts
 from .measure import progress
@@ -29,6 +29,7 @@ _GROUPS: dict[str, Group] = {
     "put": put.measure,
     "scale": scale.measure,
     "memory": memory.measure,
+    "listing": listing.measure,
 }
 
 
