@@ -37,7 +37,7 @@ def fetched_in_one(root: Path, odd: OddStore) -> None:
         path.release()
         assert_accounts_balance(cache)
     assert not open_connections
-    assert not [one.name for one in threading.enumerate() if one.name.startswith("tmpcache")]
+    assert not [one.name for one in threading.enumerate() if one.name.startswith("tmpcache ")]
 
 
 @pytest.mark.parametrize("threads", [0, 1])

@@ -13,10 +13,13 @@ from tmpcache import Cache
 
 
 def threads_of_ours() -> list[str]:
-    """Return names of our threads, once those that are about to end have ended."""
+    """Return names of our threads, once those that are about to end have ended.
+
+    Those that coroutines run in are left out: they stay, idle, for the next coroutine.
+    """
     give_up_at = time.monotonic() + 2
     while True:
-        names = [one.name for one in threading.enumerate() if one.name.startswith("tmpcache")]
+        names = [one.name for one in threading.enumerate() if one.name.startswith("tmpcache ")]
         if not names or time.monotonic() > give_up_at:
             return names
         time.sleep(0.002)
