@@ -1,4 +1,4 @@
-"""S3 without boto3 where that is plain: requests take a third of the time, the first a quarter.
+"""S3 without boto3 where that is plain: requests take a third of the time, the first one too.
 
 The configuration is *plain* if :mod:`..configuration` can tell what boto3 would do with it:
 endpoint, credentials and signature. Then this origin signs each request (:mod:`.sigv4`) and sends
