@@ -43,26 +43,24 @@ _TMPCACHE = ("--editable", f"{TREE}[fast]", _BOTO3)
 _CACHED_PATH = ("cached_path==1.8.10", _BOTO3)
 _FSSPEC = ("fsspec==2026.9.0", "s3fs==2026.9.0")
 _OBSTORE = ("obstore==0.12.1",)
-_THROUGH_BOTO3 = {"TMPCACHE_ORIGIN": "boto3"}
-_THROUGH_OBSTORE = {"TMPCACHE_ORIGIN": "obstore"}
+
+
+def _origin(name: str) -> dict[str, str]:
+    return {"TMPCACHE_ORIGIN": name}
+
+
+def _through(origin: str, package: str = "") -> Peer:
+    """Return tmpcache with another origin than its default."""
+    how = f'the same with `origin="{origin}"`{package}'
+    environment = _origin(origin)
+    return Peer(f"tmpcache, {origin}", "with_tmpcache", _TMPCACHE, how, environment=environment)
+
 
 #: Who fetches.
 PEERS = (
     Peer(OURS, "with_tmpcache", _TMPCACHE, "`fetch`, `fetch_many`, as they come"),
-    Peer(
-        "tmpcache, boto3",
-        "with_tmpcache",
-        _TMPCACHE,
-        'the same with `origin="boto3"`',
-        environment=_THROUGH_BOTO3,
-    ),
-    Peer(
-        "tmpcache, obstore",
-        "with_tmpcache",
-        _TMPCACHE,
-        'the same with `origin="obstore"` (`pip install tmpcache[fast]`)',
-        environment=_THROUGH_OBSTORE,
-    ),
+    _through("boto3"),
+    _through("obstore", " (`pip install tmpcache[fast]`)"),
     Peer(
         "guard",
         "with_guard",
@@ -151,8 +149,8 @@ _FETCH = "import tmpcache; body = open(tmpcache.fetch(bucket, key), 'rb').read()
 #: Who starts.
 STARTING = (
     _starting(OURS, "with_tmpcache", _TMPCACHE, _FETCH),
-    _starting("tmpcache, boto3", "with_tmpcache", _TMPCACHE, _FETCH, _THROUGH_BOTO3),
-    _starting("tmpcache, obstore", "with_tmpcache", _TMPCACHE, _FETCH, _THROUGH_OBSTORE),
+    _starting("tmpcache, boto3", "with_tmpcache", _TMPCACHE, _FETCH, _origin("boto3")),
+    _starting("tmpcache, obstore", "with_tmpcache", _TMPCACHE, _FETCH, _origin("obstore")),
     _starting(PLAIN, "with_boto3", (_BOTO3,), NOTHING),
     _starting(
         "boto3 get_object",
@@ -193,20 +191,8 @@ STARTING = (
 #: Who uploads.
 UPLOADING = (
     Peer(OURS, "with_tmpcache", _TMPCACHE, "`put`, which keeps a copy; it uploads through boto3"),
-    Peer(
-        "tmpcache, boto3",
-        "with_tmpcache",
-        _TMPCACHE,
-        'the same with `origin="boto3"`',
-        environment=_THROUGH_BOTO3,
-    ),
-    Peer(
-        "tmpcache, obstore",
-        "with_tmpcache",
-        _TMPCACHE,
-        'the same with `origin="obstore"`',
-        environment=_THROUGH_OBSTORE,
-    ),
+    _through("boto3"),
+    _through("obstore"),
     Peer("boto3 upload_file", "with_guard", (_BOTO3,), "`client.upload_file(…)`"),
     Peer("fsspec + s3fs", "with_fsspec", _FSSPEC, "`put_file` of `s3fs`"),
     Peer("obstore", "with_obstore", _OBSTORE, "`obstore.put` of an open file"),

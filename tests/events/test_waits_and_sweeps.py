@@ -79,9 +79,8 @@ def test_waiting_for_another_thread_is_told_once_for_each(
     assert [event.other for event in of(Waited, told)] == ["thread"] * 8
 
 
-def test_what_dead_processes_left_is_told_when_it_is_swept(
-    root: Path, bucket: Bucket, told: list[Event]
-) -> None:
+def leave_dead(root: Path, bucket: Bucket) -> None:
+    """Kill a process that has a lease and a scratch directory."""
     bucket.put("a", b"x")
     code = """
         import tmpcache
@@ -93,6 +92,12 @@ def test_what_dead_processes_left_is_told_when_it_is_swept(
     with spawn(code, root=str(root)) as other:
         other.hear()
         other.kill()
+
+
+def test_what_dead_processes_left_is_told_when_it_is_swept(
+    root: Path, bucket: Bucket, told: list[Event]
+) -> None:
+    leave_dead(root, bucket)
     cache = Cache(root, quota="4 MiB")
     with cache.invocation():
         pass
@@ -105,17 +110,7 @@ def test_what_dead_processes_left_is_told_when_it_is_swept(
 def test_the_first_hit_of_a_process_tells_what_it_has_swept(
     root: Path, bucket: Bucket, told: list[Event]
 ) -> None:
-    bucket.put("a", b"x")
-    code = """
-        import tmpcache
-        cache = tmpcache.Cache(root, quota="4 MiB")
-        path, work = cache.fetch("models", "a"), cache.scratch()
-        work.__enter__()
-        say(); hear()
-    """
-    with spawn(code, root=str(root)) as other:
-        other.hear()
-        other.kill()
+    leave_dead(root, bucket)
     assert Cache(root, quota="4 MiB", max_age=3600).fetch("models", "a").outcome is Outcome.HIT
     assert sum(event.sessions for event in of(Swept, told)) == 1
     assert sum(event.scratches for event in of(Swept, told)) == 1

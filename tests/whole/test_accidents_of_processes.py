@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -213,6 +214,45 @@ def test_what_got_the_numbers_of_closed_descriptors_stays_open(
     """
     with spawn(code, root=str(root), forks=forks) as child:
         assert child.hear() == ["/dev/null"] * 30
+
+
+def test_others_keep_their_leases_when_the_numbers_of_their_sessions_are_closed(
+    root: Path, bucket: Bucket, tmp_path: Path
+) -> None:
+    """A process keeps others' session files open: it looks there who lives, and what is leased."""
+    for key in ("a", "b", "c", "d", "e", "f"):
+        bucket.put(key, content(key, MIB))
+    other = """
+        import tmpcache
+        path = tmpcache.Cache(root, quota="4 MiB").fetch("models", "a")
+        say(); hear()
+        say(path.exists())
+    """
+    code = """
+        import tmpcache
+        cache = tmpcache.Cache(root, quota="4 MiB")
+        for key in "bcd":  # evicts: the session of the other process is open from now on
+            cache.fetch("models", key).release()
+        assert cache.stats().evicted
+        os.closerange(3, 256)
+        strangers = [os.open(f"{files}/{n}", os.O_RDWR | os.O_CREAT) for n in range(30)]
+        for fd in strangers:
+            os.write(fd, bytes(8192))
+        evicted = cache.stats().evicted
+        for key in "efbcd":
+            cache.fetch("models", key).release()
+        assert cache.stats().evicted > evicted
+        say(all(os.pread(fd, 9000, 0) == bytes(8192) for fd in strangers))
+    """
+    with (
+        spawn(other, root=str(root)) as holder,
+        spawn("hear()\n" + textwrap.dedent(code), root=str(root), files=str(tmp_path)) as child,
+    ):
+        holder.hear()
+        child.say()
+        assert child.hear() is True
+        holder.say()
+        assert holder.hear() is True
 
 
 def test_a_daemon_that_forks_before_it_closes_all_descriptors_loses_nothing(

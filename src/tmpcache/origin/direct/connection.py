@@ -129,6 +129,8 @@ class Connection:
 
     def interrupt(self) -> None:
         """Make a read under way in another thread end."""
+        if not self._is_ours():
+            return
         try:
             socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
         except OSError as error:  # closed already
