@@ -185,6 +185,7 @@ def test_a_daemon_that_closes_all_descriptors_goes_on(root: Path, bucket: Bucket
         assert cache.fetch("models", "a").outcome.name == "HIT"
         assert cache.fetch("models", "b").size == 1 << 20
         assert path.read_bytes() == b"hello"
+        assert len(os.listdir(f"{root}/sessions")) == 1  # the new one
         say(cache.stats().damaged)
     """
     with spawn(code, root=str(root)) as child:

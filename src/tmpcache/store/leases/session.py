@@ -158,7 +158,7 @@ class Session:
         """Create the file anew, with the same leases in the same slots, after it was deleted."""
         old, before = self.table, self.table.tolist()
         length = self.length
-        self._keep_map()
+        self._give_up_closed()
         self._create_file(self.size)
         self.table[HEADER:length] = old[HEADER:length]
         for slot in range(HEADER, length):  # what other threads wrote to the old table meanwhile
@@ -223,7 +223,7 @@ class Session:
         the session is renewed.
         """
         in_use = {*range(HEADER, self.length)}.difference(self.free)
-        self._keep_map()
+        self._give_up_closed()
         self._file = None
         if child_session is None:
             self.table = memoryview(bytearray(self.size)).cast("q")
@@ -243,18 +243,20 @@ class Session:
     def close(self) -> None:
         """End the session and its leases, and remove its file."""
         if self._file is not None:
-            self._keep_map()
+            self._give_up_closed()
             if self._file.is_still(self.path):
                 remove(self.path)
             self._file.close()
             self._file = None
 
-    def _keep_map(self) -> None:
-        """Keep the map for good if the program has closed all descriptors.
+    def _give_up_closed(self) -> None:
+        """Give up file and map if the program has closed all descriptors.
 
-        It has one of its own, which Python closes with it, whatever file has that number by then.
+        The file has no lock any more, so it is removed. The map is kept for good: it has a
+        descriptor of its own, which Python closes with it, whatever file has that number by then.
         """
         if self._file is not None and not self._file.is_open:
+            remove(self.path)
             _kept_maps.append(self.table)
 
     def __del__(self) -> None:
