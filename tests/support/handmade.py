@@ -65,6 +65,12 @@ class HandmadeS3:
             disable_nagle_algorithm = True
             wbufsize = 1 << 16
 
+            def handle_expect_100(self) -> bool:
+                """Send "continue" now: botocore waits for it, a second at most."""
+                goes_on = super().handle_expect_100()
+                self.wfile.flush()
+                return goes_on
+
             def _answer(self) -> None:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 url = urlsplit(self.path)

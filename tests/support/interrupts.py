@@ -85,21 +85,21 @@ class Points:
         return self._step
 
     def _point(self, frame: FrameType) -> None:
-        stack = list(_stack(frame))
-        if any(name == "__del__" for _, name in stack):  # Python drops what is raised there
+        if "__del__" in _names(frame):  # Python drops what is raised there
             return
         if frame.f_lineno is None:  # 3.11 never frees a frame in which a trace raises there
             return
         self.count += 1
         if self.count == self._raise_at:
-            self.place = f"{stack[0][0]}:{frame.f_lineno} {frame.f_code.co_qualname}"
+            file = os.path.relpath(frame.f_code.co_filename, _PACKAGE)
+            self.place = f"{file}:{frame.f_lineno} {frame.f_code.co_qualname}"
             raise TimeIsUp(self.place)
 
 
-def _stack(frame: FrameType | None) -> Iterator[tuple[str, str]]:
-    """Yield file and name of all functions, from the inside out."""
+def _names(frame: FrameType | None) -> Iterator[str]:
+    """Yield the names of all functions, from the inside out."""
     while frame is not None:
-        yield os.path.relpath(frame.f_code.co_filename, _PACKAGE), frame.f_code.co_name
+        yield frame.f_code.co_name
         frame = frame.f_back
 
 
