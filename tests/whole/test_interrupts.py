@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from pathlib import Path
@@ -132,6 +133,44 @@ def test_what_a_library_makes_of_a_handlers_exception_is_undone() -> None:
             library()
         except ConnectionError as error:
             reraise_from_handler(error)
+
+
+def test_a_library_that_passes_the_handlers_traceback_on_does_not_hide_its_exception() -> None:
+    """urllib3 raises its ProtocolError with the traceback of what interrupted a request."""
+
+    def library() -> None:
+        try:
+            time.sleep(1)
+        except TimeoutError as error:
+            raise ConnectionError("aborted").with_traceback(error.__traceback__) from None
+
+    mine = TimeIsUp()
+    with pytest.raises(TimeIsUp) as raised, alarm(0.05, mine):
+        try:
+            library()
+        except ConnectionError as error:
+            reraise_from_handler(error)
+    assert raised.value is mine
+
+
+def test_an_exception_that_a_handler_made_of_another_is_the_one_raised() -> None:
+    def handler(number: int, frame: object) -> None:
+        try:
+            raise OSError("inside the handler")
+        except OSError as error:
+            raise TimeIsUp("what it made of it") from error
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        with pytest.raises(TimeIsUp, match="made of it"):
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            try:
+                time.sleep(1)
+            except TimeIsUp as error:
+                reraise_from_handler(error)
+                raise AssertionError("taken for an error of the call") from error
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 # ---- threads -------------------------------------------------------------------------------------

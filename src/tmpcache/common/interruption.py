@@ -31,18 +31,24 @@ def reraise_from_handler(error: BaseException, frame: FrameType | None = None) -
 
 
 def _interruption(error: BaseException, frame: FrameType) -> BaseException | None:
-    """Return the first error among an error and its causes that a signal handler raised, if any."""
+    """Return the first error among an error and its causes that a signal handler raised, if any.
+
+    Libraries give an error of theirs the traceback of its cause, as urllib3 does: of those that
+    came through the same call of the handler, it is the innermost.
+    """
     seen: BaseException | None = error
+    found, call = None, None
     passed: set[int] = set()  # causes may lead in a circle: ``raise error from error``
     while seen is not None and id(seen) not in passed:
         passed.add(id(seen))
         traceback = seen.__traceback__
         if traceback is None or not _is_within(traceback.tb_frame, frame):
-            return None  # it was caught before the `try`
-        if _ends_in_a_handler(traceback):
-            return seen
+            break  # it was caught before the `try`
+        of_handler = _call_of_a_handler(traceback)
+        if of_handler is not None and call in (None, of_handler):
+            found, call = seen, of_handler
         seen = seen.__cause__ or seen.__context__
-    return None
+    return found
 
 
 def _is_within(frame: FrameType | None, outer: FrameType) -> bool:
@@ -51,17 +57,17 @@ def _is_within(frame: FrameType | None, outer: FrameType) -> bool:
     return frame is outer
 
 
-def _ends_in_a_handler(traceback: TracebackType) -> bool:
-    """Return whether the traceback passes through a signal handler.
+def _call_of_a_handler(traceback: TracebackType) -> TracebackType | None:
+    """Return the entry of a traceback that is a signal handler's, if it has one.
 
-    One is recognised by its frame argument: the frame that was interrupted, and so called it.
+    A handler is recognised by its frame argument: the frame that was interrupted, and so called it.
     """
     above = traceback
     while (below := above.tb_next) is not None:
         if any(one is above.tb_frame for one in _arguments(below.tb_frame)):
-            return True
+            return below
         above = below
-    return False
+    return None
 
 
 def _arguments(frame: FrameType) -> list[object]:
