@@ -31,7 +31,7 @@ def leased_bytes(index: Index, leased: set[int]) -> int:
     """Return the allocated bytes of all blobs whose lease ids are `leased`."""
     every = "SELECT name, allocated FROM blobs UNION ALL SELECT name, allocated FROM staged"
     rows = index.rows(every) if leased else []
-    return sum(size for name, size in rows if lease_of(name) in leased)
+    return sum(byte_count(size) for name, size in rows if lease_of(name) in leased)
 
 
 def lease_of(name: object) -> int:
