@@ -63,7 +63,7 @@ class Fetcher:
         self._downloader: Downloader | None = None
         #: Give up loaded values until their files have so many bytes; False if there are none.
         self.unload: Callable[[int], bool] = lambda needed: False
-        #: Return a copy as confirmed by a listing; without a `max_age`, by one that is at hand.
+        #: Return a copy as confirmed by a listing. With a `max_age` of None, none is fetched for it.
         self.listed: Callable[[Copy | None, float | None], Copy | None] = lambda copy, max_age: copy
         self.forked()
         reset_in_children(self)

@@ -156,7 +156,7 @@ class RangePlan:
             self._helpers -= 1
 
     def give_back(self, byte_range: ByteRange | None, *, disallow_helpers: bool) -> None:
-        """Take a range back from a helper that failed, for the first reader to read.
+        """Make a gap of the range of a helper that failed; whoever asks next reads it.
 
         If that was the last helper, no other is started for a while, or ever (`disallow_helpers`).
         """

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 #: Connections of this process beyond which no download starts helpers: by then, many downloads
 #: together receive as much as the network gives.
 MAX_CONNECTIONS = MAX_COUNT
-#: How often in a row a helper may fail before the first reader reads its range.
+#: How often in a row a helper may fail before it gives its range back.
 _MAX_HELPER_BREAKS = 2
 
 

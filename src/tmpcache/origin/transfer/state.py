@@ -57,7 +57,7 @@ class TransferState:
         return reply
 
     def pause(self, backoff: Backoff, error: OriginUnavailableError) -> None:
-        """Wait before the next retry, until all connections must end at the latest.
+        """Wait before the next retry; wait no longer once the transfer has halted.
 
         Raises if it broke too often.
         """

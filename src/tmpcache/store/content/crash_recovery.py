@@ -3,7 +3,9 @@
 * :func:`reclaim` removes session files and partials of dead processes, and their reservations.
 * :func:`reconcile` compares ``blobs/`` with the index, after a transaction changed files and did
   not commit. :mod:`..changes` tells that.
-* :func:`rebuild` fills a new index from the files on disk.
+* :func:`rebuild` makes a new index, or one whose last change was not committed when the process
+  died, agree with the files: a blob that has no row and no lease is removed, and so is every
+  partial that nobody has locked.
 
 All run inside a write transaction, so no live process has changed files and not committed yet.
 """

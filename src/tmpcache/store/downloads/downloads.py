@@ -1,7 +1,8 @@
 """Downloads into one root: begun under the download lock, then published, kept or removed.
 
 `Downloads.locked_partial` is for one object: it waits while another process downloads that.
-`try_lock_partial`, `publish_many` and `end` serve many objects at a time, and never wait.
+`try_lock_partial`, `publish_many` and `end` serve many objects at a time, and never wait for another
+download; the last two may wait for the index.
 """
 
 from __future__ import annotations

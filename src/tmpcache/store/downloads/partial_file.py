@@ -64,7 +64,7 @@ class Partial:
         #: Bytes received by this download, also before a :meth:`rewind`.
         self.transferred = 0
         self._reservation, self._target = reservation, ""
-        #: Guards `transferred`; held by the thread that hashes.
+        #: The first guards `transferred`; the thread that hashes holds the second.
         self._count_lock, self._hash_lock = Lock(), Lock()
         self._forget()
 

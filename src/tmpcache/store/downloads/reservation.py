@@ -33,7 +33,7 @@ class Reservation:
         self._database, self._file = database, file
         self._file_name, self._subject = file_name, subject
         self._has_device = os.major(file.status.st_dev) > 0
-        #: Bytes that this download has reserved, -1 for none.
+        #: Length of the file that is reserved for, -1 for none. The row has its blocks.
         self.size = -1
 
     def reserve(self, total: int) -> None:

@@ -191,8 +191,8 @@ class Session:
     def clear_announcement(self) -> None:
         """Under the index's write lock: remove what an evictor announced before it died.
 
-        A living evictor would hold that lock now, or prevent that anybody has it, so what is
-        announced is a dead one's.
+        A living evictor holds that lock itself, or keeps everybody else from getting it
+        (:mod:`..database.room_for_index`). So what is announced now was left by one that died.
         """
         self.table[0] = 0
 
