@@ -14,7 +14,7 @@ from support.proxy import FaultProxy, Trouble
 from support.shelf import Shelf
 
 from tmpcache import Cache
-from tmpcache.common.interruption import reraise_from_handler
+from tmpcache.common.handler_exceptions import reraise_from_handler
 from tmpcache.common.threads import Worker, join_all
 from tmpcache.fetching.single_flight import SingleFlight
 from tmpcache.testing import Bucket

@@ -7,7 +7,7 @@ from functools import wraps
 
 from ..config import checked_call
 from .events import LEVELS, noted, subscriptions
-from .interruption import reraise_from_handler
+from .handler_exceptions import reraise_from_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

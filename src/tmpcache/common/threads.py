@@ -15,7 +15,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-from .interruption import reraise_from_handler
+from .handler_exceptions import reraise_from_handler
 from .subscriptions import delivering
 
 TYPE_CHECKING = False

@@ -160,8 +160,8 @@ class Downloader:
 
         Bytes of the same version that the file already holds are kept.
         """
-        from ..origin.transfer.conditional_requests import is_strong
         from ..origin.transfer.download import download
+        from ..origin.transfer.requests import is_strong
         from ..store.downloads.publish import Arrival
 
         requests, tally = self.requests, self.requests.tally

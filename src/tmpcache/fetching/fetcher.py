@@ -21,7 +21,7 @@ from math import inf
 
 from ..cached_file import CachedFile, Outcome, cached_file
 from ..common.forking import reset_in_children
-from ..common.interruption import reraise_from_handler
+from ..common.handler_exceptions import reraise_from_handler
 from ..common.objects import ObjectName
 from ..config import seconds, split_url
 from ..errors import DeadlineExceededError, OriginUnavailableError, QuotaExceededError
@@ -63,7 +63,7 @@ class Fetcher:
         self._downloader: Downloader | None = None
         #: Give up loaded values until their files have so many bytes; False if there are none.
         self.unload: Callable[[int], bool] = lambda needed: False
-        #: Return a copy as confirmed by a listing. With a `max_age` of None, none is fetched for it.
+        #: Return a copy as confirmed by a listing. For a `max_age` of None, none is fetched.
         self.listed: Callable[[Copy | None, float | None], Copy | None] = lambda copy, max_age: copy
         self.forked()
         reset_in_children(self)

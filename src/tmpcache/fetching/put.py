@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from ..cached_file import Outcome
 from ..common.growing_file import GrowingFile
-from ..common.interruption import reraise_from_handler
+from ..common.handler_exceptions import reraise_from_handler
 from ..common.subscriptions import delivering
 from ..errors import ConfigError, TmpCacheError
 from ..invocations.context import current_deadline

@@ -15,7 +15,7 @@ from itertools import chain, count
 from pathlib import Path, PosixPath
 
 from ..cached_file import CachedFile, PathOfPlainPaths, cached_file
-from ..common.interruption import reraise_from_handler
+from ..common.handler_exceptions import reraise_from_handler
 from ..errors import ConfigError, QuotaExceededError
 from ..store.content.quota import FULL
 from ..store.filesystem.copies import fill

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 
-from ..common.interruption import reraise_from_handler
+from ..common.handler_exceptions import reraise_from_handler
 from . import scope
 from .endpoint import Endpoint, NotPlainError, aws_endpoint, endpoint_at
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ..common.finding import Finding
-from ..common.interruption import reraise_from_handler
+from ..common.handler_exceptions import reraise_from_handler
 from ..errors import TmpCacheError
 from .choice import chosen
 from .direct.origin import DirectOrigin

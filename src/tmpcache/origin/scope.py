@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 
-from ..common.interruption import reraise_from_handler
+from ..common.handler_exceptions import reraise_from_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from __future__ import annotations
 import os
 from sys import byteorder
 
-from ..common.interruption import reraise_from_handler
+from ..common.handler_exceptions import reraise_from_handler
 from .filesystem import files
 
 TYPE_CHECKING = False

@@ -11,7 +11,7 @@ import stat
 import time
 
 from ..common.finding import Finding
-from ..common.interruption import reraise_from_handler
+from ..common.handler_exceptions import reraise_from_handler
 from .filesystem.copies import reflink
 from .filesystem.descriptor import Descriptor
 from .leases.file_lock import try_lock

@@ -20,7 +20,7 @@ import os
 import sqlite3
 import time
 
-from ..common.interruption import reraise_from_handler
+from ..common.handler_exceptions import reraise_from_handler
 from .filesystem import descriptor, files
 from .tables.size import IndexSize, max_rows, preferred_page_size
 

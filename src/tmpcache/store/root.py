@@ -18,7 +18,7 @@ import fcntl
 import os
 import stat
 
-from ..common.interruption import reraise_from_handler
+from ..common.handler_exceptions import reraise_from_handler
 from ..errors import UnsafeRootError
 from .filesystem import files
 from .filesystem.descriptor import DIRECTORY, Descriptor

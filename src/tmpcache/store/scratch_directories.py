@@ -12,7 +12,7 @@ import os
 from weakref import ref
 
 from ..common.forking import reset_in_children
-from ..common.interruption import reraise_from_handler
+from ..common.handler_exceptions import reraise_from_handler
 from ..errors import UnsafeRootError
 from .filesystem.descriptor import DIRECTORY, Descriptor
 from .filesystem.remove_tree import remove_tree

@@ -7,7 +7,7 @@ import os
 import stat
 import time
 
-from ..common.interruption import reraise_from_handler
+from ..common.handler_exceptions import reraise_from_handler
 from ..common.objects import Copy
 from .content import blobs, eviction
 from .database.database import Database

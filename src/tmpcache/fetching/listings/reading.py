@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...cached_file import Outcome
 from ...common.deadline import deadline_within
 from ...common.events import note
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from ...errors import AccessDeniedError, ObjectNotFoundError, OriginError, TmpCacheError
 from ...invocations.context import current_deadline
 from ...origin import Reply

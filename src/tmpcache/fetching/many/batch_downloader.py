@@ -14,7 +14,7 @@ from collections import deque
 from time import monotonic
 
 from ...cached_file import Outcome
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from ...errors import TmpCacheError
 from ...store.many_copies import look_up_many
 from ..telling import note_outcome

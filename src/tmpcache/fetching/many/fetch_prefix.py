@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from ...cached_file import CachedFile, Outcome
 from ...common.deadline import deadline_within
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from ...common.objects import ObjectName
 from ...errors import ConfigError, ObjectNotFoundError
 from ...invocations.context import current_deadline

@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import partial
 
 from ...cached_file import CachedFile, cached_file
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from ...errors import QuotaExceededError
 from ...invocations.scratch import NO_LINK, Scratch, on_disk, retry_evicting
 from ...store.filesystem.copies import fill

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from ...cached_file import Outcome
 from ...common.deadline import FOREVER, deadline_within
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from ...common.objects import ObjectName
 from ...config import parse_size, seconds
 from ...errors import (

@@ -23,7 +23,7 @@ from functools import partial
 from itertools import repeat
 from queue import Empty, SimpleQueue
 
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from ...common.threads import LOOK, Worker, join_all
 from ...errors import QuotaExceededError, is_out_of_files
 from ...store.downloads.partial_file import PartialLostError

@@ -15,7 +15,7 @@ from collections import deque
 from hashlib import md5
 
 from ...cached_file import Outcome
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from ...common.objects import ObjectName
 from ...errors import DeadlineExceededError, IntegrityError, TmpCacheError
 from ...origin import Reply, scope_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from ...common.deadline import FOREVER, deadline_within
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from ...common.objects import ObjectName
 from ...config import parse_size, seconds, split_prefix_url
 from ...errors import AccessDeniedError, DeadlineExceededError, OriginError

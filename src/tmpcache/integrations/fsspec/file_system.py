@@ -9,7 +9,7 @@ from functools import partial
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.utils import isfilelike
 
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from ...errors import ObjectNotFoundError
 from .files import CachedReader, Upload
 from .names import Names

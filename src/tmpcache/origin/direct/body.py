@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from .. import Reply
 from ..s3 import timeouts
 from ..s3.errors import named, translated

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from ..endpoint import NotPlainError
 from ..retries import note_retry
 from ..s3 import timeouts

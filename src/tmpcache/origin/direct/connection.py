@@ -7,7 +7,7 @@ import select
 import socket
 import time
 
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from ..s3.errors import BrokenError
 from .errors import NotUnderstoodError
 

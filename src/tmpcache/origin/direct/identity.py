@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from .. import scope as scopes
 from ..s3.errors import translated
 from .errors import NotUnderstoodError

@@ -25,7 +25,7 @@ from __future__ import annotations
 import os
 import sys
 
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from .. import Reply, Unchanged
 from ..s3 import parameters
 from ..s3.origin import S3Origin

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from ..s3.errors import CREDENTIALS, LATER, RefusalError
 from .errors import NotUnderstoodError
 

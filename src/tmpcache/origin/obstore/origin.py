@@ -32,7 +32,7 @@ import sys
 import time
 
 from ...common.forking import here, recover_from_fork, reset_in_children
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from ...errors import OriginUnavailableError
 from .. import Reply, Unchanged
 from ..direct.errors import NotUnderstoodError

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from http.client import HTTPResponse
 
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from .. import Reply
 from . import timeouts
 from .errors import named, refuses_condition, status_of, translated

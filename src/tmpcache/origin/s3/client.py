@@ -19,7 +19,7 @@ import os
 import re
 import sys
 
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from ...errors import ConfigError, OriginUnavailableError
 from ..scope import ANONYMOUS
 from . import timeouts

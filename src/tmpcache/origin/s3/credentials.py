@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from ...common.objects import ObjectName
 from ...errors import (
     TOO_MANY_FILES,

@@ -13,7 +13,7 @@ from contextvars import copy_context
 from functools import partial
 
 from ...common.deadline import deadline_within
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from ...common.threads import Worker, join_all
 from ...errors import OriginUnavailableError, TmpCacheError
 from ..transfer.parallel import MAX_CONNECTIONS

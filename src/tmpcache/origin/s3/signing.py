@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from threading import local
 
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from ..scope import ANONYMOUS
 from .credentials import RefreshTime, frozen
 

@@ -11,8 +11,8 @@ comes slowly, further connections request ranges of the rest meanwhile (:mod:`.p
 from __future__ import annotations
 
 from ...errors import ObjectChangedError, OriginUnavailableError
-from .conditional_requests import request_object
 from .errors import body_too_long
+from .requests import request_object
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

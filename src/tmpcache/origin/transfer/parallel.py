@@ -20,10 +20,10 @@ from ...errors import OriginUnavailableError
 from .. import UNSAID, Reply
 from .backoff import Backoff
 from .byte_ranges import RangePlan
-from .conditional_requests import is_strong, request_object
 from .connection_count import MAX_COUNT, ConnectionCount, count_for, remember
 from .errors import HaltedError, UnusableRangeError
 from .range_reader import RangeReader, open_connections
+from .requests import is_strong, request_object
 from .state import TransferState
 
 TYPE_CHECKING = False

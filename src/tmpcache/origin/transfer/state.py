@@ -7,8 +7,8 @@ from threading import Lock
 
 from ...common.threads import LOOK
 from .. import UNSAID
-from .conditional_requests import request_range
 from .errors import UnusableRangeError
+from .requests import request_range
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

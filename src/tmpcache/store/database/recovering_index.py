@@ -42,7 +42,7 @@ import sqlite3
 import time
 from threading import RLock
 
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from ...errors import QuotaExceededError, TmpCacheError, is_out_of_files, too_many_files
 from ..changes import Changes
 from ..content import crash_recovery

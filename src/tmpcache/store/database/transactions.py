@@ -9,9 +9,10 @@ recovers when it is damaged or the disk is full.
 
 * In this process one thread at a time uses the index (:attr:`.RecoveringIndex.lock`).
 * `write` and `write_unmerged` hold SQLite's write lock from their first statement to their commit.
-  Only in such a transaction does a process publish, evict, reserve, make a session file, or
-  remove that of a dead process. (A session that ends removes its own.) So what an operation finds, in files and rows, stays so until it commits. (Where the disk
-  is too full to open the index, the lock is had in another way: :mod:`.room_for_index`.)
+  Only in such a transaction does a process publish, evict, reserve, make a session file, or remove
+  that of a dead process. (A session that ends removes its own.) So what an operation finds, in
+  files and rows, stays so until it commits. Where the disk is too full to open the index, the lock
+  is had in another way: :mod:`.room_for_index`.
 * `read` takes no lock: each statement sees the last commit. A blob is renamed into place before its
   row is committed, so `read` may miss it. `read_after_writers` waits until no writer is under way.
 * A thread waits for another process 30 s, or as long as its call has time left, and raises then.

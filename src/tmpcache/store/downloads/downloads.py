@@ -1,8 +1,8 @@
 """Downloads into one root: begun under the download lock, then published, kept or removed.
 
 `Downloads.locked_partial` is for one object: it waits while another process downloads that.
-`try_lock_partial`, `publish_many` and `end` serve many objects at a time, and never wait for another
-download; the last two may wait for the index.
+`try_lock_partial`, `publish_many` and `end` serve many objects at a time, and never wait for
+another download; the last two may wait for the index.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from ...common import weak_set
 from ...common.events import note
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from ...errors import (
     DeadlineExceededError,
     OriginUnavailableError,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from ...errors import TmpCacheError
 from ..content import blobs
 from ..filesystem.descriptor import inode

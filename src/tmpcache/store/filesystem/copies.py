@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 
 
 def fill(target: int, found: str | os.PathLike[str], mode: int) -> None:

@@ -6,7 +6,7 @@ import fcntl
 import os
 from functools import partial
 
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ import stat
 import sys
 from itertools import chain
 
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from ...errors import TmpCacheError, UnsafeRootError
 from .descriptor import Descriptor
 

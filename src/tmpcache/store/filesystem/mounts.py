@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 
 #: See proc_pid_mountinfo(5). Other systems have none.
 _TABLE = "/proc/self/mountinfo"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from .descriptor import DIRECTORY, Descriptor
 
 

@@ -112,7 +112,7 @@ class LiveSessions:
                 os.pwrite(file.fd, bytes(WORD), 0)
 
     def remove_dead(self) -> int:
-        """Remove the files of the sessions that the last look at all found dead; return how many."""
+        """Remove the files of sessions that the last look at all found dead; return how many."""
         dead, self._dead = self._dead, []
         for name in dead:
             remove(os.path.join(self._directory, name))

@@ -53,7 +53,7 @@ import os
 import time
 
 from ...common.forking import here, recover_from_fork
-from ...common.interruption import reraise_from_handler
+from ...common.handler_exceptions import reraise_from_handler
 from ..filesystem.descriptor import Descriptor
 from ..filesystem.files import remove
 from .file_lock import create_locked, refuse_file_system_without_locks

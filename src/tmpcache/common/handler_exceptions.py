@@ -25,12 +25,12 @@ def reraise_from_handler(error: BaseException, frame: FrameType | None = None) -
     """
     if get_ident() != main_thread().ident:  # signal handlers run in the main thread only
         return
-    found = _interruption(error, frame or sys._getframe(1))
+    found = _raised_by_handler(error, frame or sys._getframe(1))
     if found is not None:
         raise found
 
 
-def _interruption(error: BaseException, frame: FrameType) -> BaseException | None:
+def _raised_by_handler(error: BaseException, frame: FrameType) -> BaseException | None:
     """Return the first error among an error and its causes that a signal handler raised, if any.
 
     Libraries give an error of theirs the traceback of its cause, as urllib3 does: of those that
