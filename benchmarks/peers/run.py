@@ -1,10 +1,16 @@
-"""Runs one work after the other. In each round of a work, one peer measures after the other."""
+"""Runs one work after the other. In each round of a work, one peer measures after the other.
+
+Small files are not removed before the whole run has ended. An ext4 without a journal passes over
+all inodes that were deleted in the last minutes when it looks for a free one: after 3,000 deletions
+it creates a file in 200 us, before that in 17.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import statistics
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -88,8 +94,7 @@ class Meeting:
             yield present
 
     def _take_turn(self, talk: Conversation, row: Row, keys: list[str]) -> None:
-        place = os.path.join(self._directory, "place")
-        os.mkdir(place)
+        place = tempfile.mkdtemp(dir=self._directory)
         try:
             source = os.path.join(self._server.objects, BUCKET)
             asked = {"bucket": BUCKET, "keys": keys, "threads": THREADS, "source": source}
@@ -114,7 +119,8 @@ class Meeting:
                 row.peaks.append(answer["peak"])
             self._note(row, self._receive())
         finally:
-            shutil.rmtree(place)
+            if self._work.large:
+                shutil.rmtree(place)
 
     def _keys(self, number: int) -> list[str]:
         """Return the objects of a round, which no peer has fetched before."""
@@ -127,8 +133,9 @@ class Meeting:
         return keys
 
     def _remove(self, keys: list[str]) -> None:
-        for key in set(keys) - {_WARM_UP}:
-            os.remove(os.path.join(self._server.objects, BUCKET, key))
+        if self._work.large:
+            for key in keys:
+                os.remove(os.path.join(self._server.objects, BUCKET, key))
 
     def _check(self, keys: list[str], paths: list[str]) -> None:
         """Check the bytes: a wrong answer counts as a failure, however fast."""
