@@ -138,8 +138,8 @@ def origin(
 
 @pytest.fixture
 def short_read_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take two seconds of silence for a broken connection, for origins of the environment."""
-    monkeypatch.setattr("tmpcache.origin.s3.timeouts.READ_TIMEOUT", 2.0)
+    """Take a second of silence for a broken connection, for origins of the environment."""
+    monkeypatch.setattr("tmpcache.origin.s3.timeouts.READ_TIMEOUT", 1.0)
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ BREAKS: list[Break] = ["close", "reset", "stall"]
 
 @pytest.fixture
 def timeout_cache(root: Path, proxy: FaultProxy, short_read_timeout: None) -> Cache:
-    """A cache behind the proxy that takes two seconds of silence for a broken connection."""
+    """A cache behind the proxy that takes a second of silence for a broken connection."""
     return Cache(root, quota="256 MiB")
 
 

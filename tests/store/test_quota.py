@@ -235,6 +235,7 @@ def test_what_a_fragmented_file_system_takes_more_is_reserved(
     from tmpcache.store.downloads.reservation import Reservation
 
     fallocate = os.posix_fallocate
+    monkeypatch.setattr("os.major", lambda device: 8)  # not that of tmpfs, which allocates nothing
     monkeypatch.setattr(
         "os.posix_fallocate", lambda fd, at, size: fallocate(fd, at, size + size // 4)
     )
