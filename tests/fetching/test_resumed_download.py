@@ -80,7 +80,7 @@ def test_what_was_left_counts_and_goes_when_its_room_is_needed(
     usage = cache.usage()
     assert usage.reserved >= 8 * MIB
     assert allocated(cache.root) <= usage.used <= usage.quota
-    bucket.put("c", content("c", 50 * MIB))
+    bucket.put("c", content("c", usage.quota - 6 * MIB))
     cache.fetch("models", "c").release()
     assert holders(cache.root, BODY) == []
     assert cache.usage().used == allocated(cache.root)

@@ -113,9 +113,17 @@ def test_all_take_turns_and_are_recorded(
     record = run.measured(_SMALL, server, str(tmp_path), str(tmp_path))
     assert [len(record.rows[name].seconds) for name in ("one", "two")] == [2, 2]
     assert record.ratio("one", "two") is not None
-    assert not (tmp_path / "place").exists()
-    left = [path.name for path in Path(server.objects).rglob("*") if path.is_file()]
-    assert left == ["warm-up"]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_is_large_is_removed_at_once(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    _invite(monkeypatch, "one", "two")
+    large = replace(_SMALL, size=2 << 20, count=count)
+    run.measured(large, server, str(tmp_path), str(tmp_path))
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".log"]
+    assert [path.name for path in left if path.stat().st_size >= 2 << 20] == []
 
 
 def test_fast_and_wrong_is_a_failure(
