@@ -46,7 +46,7 @@ def test_waiting_for_another_process_is_told(
         looks.append(args)
         return lock_descriptor(*args, **options)
 
-    monkeypatch.setattr("tmpcache.store.downloads.download_lock.lock_descriptor", look)
+    monkeypatch.setattr("filelock.lock_descriptor", look)
     with spawn(code, root=str(root)) as other:
         other.hear()
         fetching = threading.Thread(target=cache.fetch, args=("models", "a"))

@@ -35,7 +35,7 @@ BODY = content("body", 700_000)
 UNCHANGED = b'HTTP/1.1 304 Not Modified\r\nETag: "e"\r\n\r\n'
 
 
-def test_a_first_miss_loads_neither_boto3_nor_ssl(bucket: Bucket, root: Path) -> None:
+def test_a_first_miss_loads_no_boto3_no_ssl_and_no_filelock(bucket: Bucket, root: Path) -> None:
     bucket.put("a", BODY[:10_000])
     code = """
         import tmpcache
@@ -45,7 +45,7 @@ def test_a_first_miss_loads_neither_boto3_nor_ssl(bucket: Bucket, root: Path) ->
             cache.fetch("models", "b")
         except tmpcache.errors.ObjectNotFoundError:
             outcomes.append("MISSING")
-        heavy = "boto3", "botocore", "urllib3", "ssl", "http.client", "configparser"
+        heavy = "boto3", "botocore", "urllib3", "ssl", "http.client", "configparser", "filelock"
         say([outcomes, [name for name in heavy if name in sys.modules]])
     """
     for origin in (None, "obstore"):

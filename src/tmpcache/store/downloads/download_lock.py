@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-from filelock import lock_descriptor
-
 from ..filesystem.descriptor import Descriptor
 from ..filesystem.files import ForeignFileError, open_file
+from ..leases.file_lock import try_lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def acquire(
 def try_acquire(path: str) -> Descriptor | None:
     """Create or open a partial file and lock it; return None if another download holds the lock."""
     file = open_file(path, os.O_RDWR | os.O_CREAT)
-    if lock_descriptor(file.fd, blocking=False) and file.is_still(path):
+    if try_lock(file.fd) and file.is_still(path):
         return file
     file.close()
     return None
@@ -72,6 +71,8 @@ def _wait(path: str, lock_timeout: float, deadline: Deadline | None) -> bool:
     The file is closed between two looks: a process that is frozen here must not keep the blocks of
     a file that others publish and evict meanwhile.
     """
+    from filelock import lock_descriptor  # who waits has the time for it
+
     pause, progress_at, mtime = _POLL, time.monotonic(), 0
     while True:
         try:

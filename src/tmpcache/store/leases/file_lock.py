@@ -17,7 +17,8 @@ from ..filesystem.files import ForeignFileError, open_file, remove
 def try_lock(fd: int, mode: int = fcntl.LOCK_EX) -> bool:
     """Lock an open file without waiting; return whether that succeeded.
 
-    Not filelock's call: importing that would cost the first hit of a process 29 ms.
+    Not filelock's call: importing that would cost the first fetch of a process 29 ms. Who waits for
+    a lock (:mod:`..downloads.download_lock`) uses it.
     """
     try:
         fcntl.flock(fd, mode | fcntl.LOCK_NB)
