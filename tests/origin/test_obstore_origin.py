@@ -21,6 +21,7 @@ from tmpcache import Cache, Outcome
 from tmpcache.errors import ConfigError, OriginUnavailableError
 from tmpcache.origin.direct.origin import DirectOrigin
 from tmpcache.origin.obstore.origin import ObstoreOrigin
+from tmpcache.origin.obstore.stores import make_store
 from tmpcache.origin.s3.origin import S3Origin
 from tmpcache.testing import Bucket
 from tmpcache.testing.faults import SLOW_DOWN
@@ -200,6 +201,30 @@ def test_each_request_is_signed_with_what_is_valid_now(
     signed = [get.headers["authorization"].split("=")[1][:5] for get in bucket.gets("a")]
     assert signed == ["key-1", "key-2"]
     assert len(origin._stores) == 1
+
+
+@pytest.mark.parametrize("token", ["", "mine"])
+@pytest.mark.parametrize("variable", ["", "AWS_SESSION_TOKEN", "AWS_TOKEN"])
+def test_a_token_of_the_environment_is_not_added_to_other_keys(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, token: str, variable: str
+) -> None:
+    bucket.put("a", BODY)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "environment")
+    if variable:
+        monkeypatch.setenv(variable, "not mine")
+    store = make_store(
+        "models",
+        (f"{bucket.server.endpoint}/models", "us-east-1"),
+        ("mine", "secret", token),
+        5.0,
+        {},
+        payer=False,
+    )
+    bucket.server.forget()
+    store.get("a")
+    (get,) = bucket.gets("a")
+    assert "Credential=mine/" in get.headers["authorization"]
+    assert get.headers.get("x-amz-security-token", "") == token
 
 
 def test_no_question_keeps_anything_of_its_caller(bucket: Bucket) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-from html import unescape
 
 from ..s3.errors import RefusalError, status_of
 from .stores import NOWHERE
@@ -84,4 +83,6 @@ def is_stale_connection(error: Exception) -> bool:
 
 
 def _element(name: str, answer: str) -> str:
+    from html import unescape
+
     return unescape(answer.partition(f"<{name}>")[2].partition(f"</{name}>")[0])

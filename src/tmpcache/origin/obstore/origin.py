@@ -26,7 +26,6 @@ stopped before it is sent; endpoint, addressing style, region and signature are 
 
 from __future__ import annotations
 
-import random
 import re
 import sys
 import time
@@ -142,7 +141,9 @@ class ObstoreOrigin(DirectOrigin):
         is_last = attempts >= max_attempts
         if is_last or not isinstance(translated(failure, subject), OriginUnavailableError):
             raise translated(failure, subject, scope=scope) from error
-        pause = _PAUSE * 2 ** (attempts - 1) * random.uniform(0.5, 1.5)
+        from random import uniform
+
+        pause: float = _PAUSE * 2 ** (attempts - 1) * uniform(0.5, 1.5)
         if deadline is not None:
             deadline.check(named(subject), needed=pause)
         note_retry(subject, attempts, pause, failure)
