@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -116,10 +117,13 @@ class Worker:
         self._ending = True
 
     def _unraisable(self, unraisable: Any) -> None:
-        if isinstance(unraisable.exc_value, Interrupted):  # in a finalizer; Python drops it
+        error = unraisable.exc_value
+        if isinstance(error, Interrupted):  # in a finalizer; Python drops it
             self._struck = ""
-        else:
-            self.judge.report("errors", f"unraisable {unraisable.exc_value!r}")
+        elif not (isinstance(error, KeyError) and isinstance(error.args[0], threading.Thread)):
+            # A handler that raises at the end of `Thread.start` has threading take that for a
+            # failure, and the thread cannot find itself on the list that it was taken from.
+            self.judge.report("errors", f"unraisable {error!r}")
 
     # ---- life --------------------------------------------------------------------------------
 
