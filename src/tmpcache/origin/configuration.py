@@ -82,8 +82,8 @@ _CREDENTIAL_SETTINGS = (
 #: Attempts of each retry mode, the first included. ``standard`` is botocore's default.
 _ATTEMPTS = {"legacy": 5, "standard": 3}
 
-_TITLE = re.compile(r"\[([\w.@+/:-]+(?: [\w.@+/:-]+)*)\][ \t]*")
-_SETTING = re.compile(r"([A-Za-z][\w.-]*)[ \t]*[=:](.*)")
+_TITLE = r"\[([\w.@+/:-]+(?: [\w.@+/:-]+)*)\][ \t]*"
+_SETTING = r"([A-Za-z][\w.-]*)[ \t]*[=:](.*)"
 
 
 def resolve() -> Endpoint:
@@ -226,14 +226,14 @@ def _sections(path: str) -> dict[str, dict[str, str]]:
         stripped = line.strip()
         if not stripped or stripped[0] in "#;":
             continue
-        if title := _TITLE.fullmatch(line):
+        if title := re.fullmatch(_TITLE, line):
             last = ""
             section = {}
             if sections.setdefault(title.group(1), section) is not section:
                 raise NotPlainError(f"{path} has a section twice")
         elif section is None:
             raise NotPlainError(f"{path} does not begin with a section")
-        elif setting := _SETTING.fullmatch(line):
+        elif setting := re.fullmatch(_SETTING, line):
             last = setting.group(1).lower()
             if last in section:
                 raise NotPlainError(f"{path} has a setting twice")

@@ -13,18 +13,16 @@ if TYPE_CHECKING:
     Address = tuple[str, str]
 
 #: Regions whose endpoints follow from their names.
-_REGION = re.compile(r"(?:us|eu|ap|sa|ca|me|af|il|mx|us-gov|cn)-[a-z]+-\d")
+_REGION = r"(?:us|eu|ap|sa|ca|me|af|il|mx|us-gov|cn)-[a-z]+-\d"
 #: What may be signed for at an endpoint that is not AWS's; not the pseudo regions of AWS.
-_ANY_REGION = re.compile(r"(?!aws-global|s3-external|.*fips)[a-z0-9][a-z0-9-]*")
-_ENDPOINT = re.compile(
-    r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::(\d+))?/?"
-)
+_ANY_REGION = r"(?!aws-global|s3-external|.*fips)[a-z0-9][a-z0-9-]*"
+_ENDPOINT = r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::(\d+))?/?"
 #: Parts of AWS's own host names. botocore has rules of its own for such endpoint URLs.
 _AWS_HOSTS = ("amazonaws", "amazon.", "aws.", ".aws", ".gov", "adc-e.uk", "api.cloud")
 #: A bucket whose name can be part of a host name, and any bucket. Names with two dashes have
 #: meanings: ``--x-s3``, ``--ol-s3``, ``xn--``.
-_HOST_BUCKET = re.compile(r"(?!xn--|sthree-)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
-_BUCKET = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,253}[a-zA-Z0-9]")
+_HOST_BUCKET = r"(?!xn--|sthree-)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"
+_BUCKET = r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,253}[a-zA-Z0-9]"
 
 
 class NotPlainError(Exception):
@@ -71,9 +69,9 @@ class Endpoint:
 
         Raises :class:`NotPlainError` if this is no bucket's name, or that of a special one.
         """
-        if not _BUCKET.fullmatch(bucket) or "--" in bucket or ".." in bucket:
+        if not re.fullmatch(_BUCKET, bucket) or "--" in bucket or ".." in bucket:
             raise NotPlainError("the bucket's name")
-        if self.is_aws and _HOST_BUCKET.fullmatch(bucket):
+        if self.is_aws and re.fullmatch(_HOST_BUCKET, bucket):
             return self._authority(f"{bucket}.{self.host}"), ""
         return self._authority(self.host), f"/{bucket}"
 
@@ -86,11 +84,11 @@ def endpoint_at(
     url: str, region: str, credentials: Credentials | None, max_attempts: int, ca_bundle: str
 ) -> Endpoint:
     """Return the endpoint at a URL that is not AWS's; raise :class:`NotPlainError` for others."""
-    parts = _ENDPOINT.fullmatch(url)
+    parts = re.fullmatch(_ENDPOINT, url)
     if parts is None or any(domain in url for domain in _AWS_HOSTS):
         raise NotPlainError("the endpoint URL")
     region = region or "us-east-1"
-    if not _ANY_REGION.fullmatch(region):
+    if not re.fullmatch(_ANY_REGION, region):
         raise NotPlainError("the region")
     scheme, host, digits = parts.groups()
     port = int(digits) if digits else 443 if scheme == "https" else 80
@@ -106,7 +104,7 @@ def aws_endpoint(
 ) -> Endpoint:
     """Return AWS's endpoint in a region; raise :class:`NotPlainError` for special regions."""
     region = region or "us-east-1"
-    if not _REGION.fullmatch(region):
+    if not re.fullmatch(_REGION, region):
         raise NotPlainError("the region")
     host = "s3.amazonaws.com" if region == "us-east-1" else f"s3.{region}.amazonaws.com"
     if region.startswith("cn-"):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from weakref import finalize
-
-from .connection import Connection, OpenConnection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..endpoint import Endpoint
+    from .connection import Connection
 
 #: Idle connections to a host: one for each thread there may be.
 _MAX_IDLE_CONNECTIONS = 64
@@ -49,6 +47,10 @@ class ConnectionPool:
 
     def connect(self, host: str, timeout: float) -> Connection:
         """Make a connection to a host, whose name may end in the endpoint's port."""
+        import socket
+
+        from .connection import OpenConnection
+
         port = self._endpoint.port
         name = host.removesuffix(f":{port}").strip("[]")
         # As bytes: for text, Python loads what encodes international names.

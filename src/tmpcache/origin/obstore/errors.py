@@ -14,7 +14,7 @@ import re
 from ..s3.errors import RefusalError, status_of
 from .stores import NOWHERE
 
-_STATUS = re.compile(r" - Server returned non-2xx status code: (\d{3})")
+_STATUS = r" - Server returned non-2xx status code: (\d{3})"
 #: Exceptions that stand for a status. Their texts begin with the key, whatever that looks like.
 _STATUSES = {
     "FileNotFoundError": 404,
@@ -29,8 +29,8 @@ _HTTP_ERROR = "HTTP error: "
 #: A response with an error status broke off before its text was read.
 _CUT_OFF = " - HTTP error: request or response body error"
 #: The kind of the HTTP client's error, and the system's message.
-_KIND = re.compile(r"HttpError \{\s*kind: (\w+)")
-_SYSTEM = re.compile(r'\bmessage: "([^"]*)"')
+_KIND = r"HttpError \{\s*kind: (\w+)"
+_SYSTEM = r'\bmessage: "([^"]*)"'
 #: Statuses, and a code, of a bucket in another region than the request was signed for.
 _REDIRECTS = (301, 307, 308)
 _OTHER_REGION = "AuthorizationHeaderMalformed"
@@ -50,7 +50,7 @@ def as_botocore_error(error: Exception, key: str) -> Exception | None:
     status = _STATUSES.get(type(error).__name__, 0)
     if status:
         text = text.partition(key)[2]
-    found = _STATUS.search(text)
+    found = re.search(_STATUS, text)
     if not status:
         status = int(found.group(1)) if found else 301 if _BARE_REDIRECT in text else 0
     if status == 501:
@@ -60,7 +60,7 @@ def as_botocore_error(error: Exception, key: str) -> Exception | None:
         return RefusalError(status, _element("Code", answer), _element("Message", answer))
     if _HTTP_ERROR not in text or _CUT_OFF in text or NOWHERE in parts:
         return None
-    kind, system = _KIND.search(parts), _SYSTEM.search(parts)
+    kind, system = re.search(_KIND, parts), re.search(_SYSTEM, parts)
     if kind is not None and kind.group(1) == "Unknown" and system is None:
         return None  # such as a header that is not ASCII
     reason = system or kind
@@ -78,7 +78,7 @@ def is_in_another_region(error: Exception) -> bool:
 
 def is_stale_connection(error: Exception) -> bool:
     """Return whether an idle connection may have been closed by the server, as during a freeze."""
-    kind = _KIND.search(str(error))
+    kind = re.search(_KIND, str(error))
     return kind is not None and kind.group(1) == "Request"
 
 
