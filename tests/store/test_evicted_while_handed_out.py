@@ -181,6 +181,7 @@ def test_whoever_evicts_because_it_cannot_open_the_index_does_not_take_a_file_fr
             remove(path)
 
         eviction.remove = remove_later
+        sys.dont_write_bytecode = True  # Python before 3.12.8 would leave half a file of it
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
         with open(root + "/changes", "r+b") as changes:
             changes.write(bytes(16))  # a change was not committed: the index is to be rebuilt
