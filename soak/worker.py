@@ -120,7 +120,7 @@ class Worker:
         error = unraisable.exc_value
         if isinstance(error, Interrupted):  # in a finalizer; Python drops it
             self._struck = ""
-        elif not (isinstance(error, KeyError) and isinstance(error.args[0], threading.Thread)):
+        elif not (type(error) is KeyError and isinstance(error.args[0], threading.Thread)):
             # A handler that raises at the end of `Thread.start` has threading take that for a
             # failure, and the thread cannot find itself on the list that it was taken from.
             self.judge.report("errors", f"unraisable {error!r}")

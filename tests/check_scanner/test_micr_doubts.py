@@ -180,6 +180,6 @@ def test_a_coloured_pen_is_taken_out_and_the_print_under_it_is_not(
     along[0, -2:] = 200  # as many modules as pixels
     down[1, -1] = 1
     track = Track(200.0, 200.0, along, down)
-    seen = pens.black(planes(Image.fromarray(sheet)), track, 0, 400, 0, 60, 1)
+    seen = pens.black_and_all(planes(Image.fromarray(sheet)), track, 0, 400, 0, 60, 1)[0]
     assert seen[29:31, 150:290].max() < 0.1
     assert seen[12:48, 102:108].min() > 0.75

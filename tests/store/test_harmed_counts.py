@@ -84,3 +84,16 @@ def test_a_harmed_count_of_changes_kills_nobody(
         cache.fetch("b", key).release()
         assert allocated(root) <= 1024 * KIB
     assert cache.stats().damaged == {}
+
+
+@pytest.mark.parametrize("size", ["x", -1, 2**62])
+def test_a_size_that_somebody_writes_while_a_path_is_held_is_damage(
+    cache: tmpcache.Cache, root: Path, size: object
+) -> None:
+    with cache.fetch("b", "a"):
+        with closing(sqlite3.connect(root / "index.sqlite")) as index:
+            for table in ("blobs", "staged"):
+                index.execute(f"UPDATE {table} SET allocated = ?", (size,))
+            index.commit()
+        cache.usage()
+        assert cache.stats().damaged["index"] == 1

@@ -314,19 +314,6 @@ def test_values_of_an_attackers_choice_are_a_miss(tmp_path: Path) -> None:
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("value", ["x", -1, 2**62])
-def test_a_size_that_somebody_writes_while_a_path_is_held_is_damage(
-    tmp_path: Path, value: object
-) -> None:
-    with opened(tmp_path / "cache") as cache, cache.fetch("b", "100-first"):
-        with closing(sqlite3.connect(index_of(tmp_path / "cache"))) as index:
-            for table in ("blobs", "staged"):
-                index.execute(f"UPDATE {table} SET allocated = ?", (value,))
-            index.commit()
-        assert cache.usage().leased >= 0
-        assert cache.stats().damaged
-
-
 def test_rows_of_an_attackers_choice_are_a_miss(tmp_path: Path) -> None:
     """In each table a row, all of which is one hostile value."""
     fill(tmp_path / "model")

@@ -14,6 +14,7 @@ from support.interrupts import Points, TimeIsUp, alarm, moments
 from support.leftovers import descriptors, threads_of_ours
 from support.origins import through_both_readers
 from support.parts import BODY, PartsStore, number_of
+from support.processes import wait_until
 
 from tmpcache import Cache
 from tmpcache.errors import DeadlineExceededError, OriginError
@@ -49,8 +50,7 @@ def test_a_signal_handlers_exception_passes_and_the_upload_is_aborted(
     def ring() -> None:
         held.arrived.wait(20)
         os.kill(os.getpid(), signal.SIGALRM)
-        while mine.__traceback__ is None:  # the handler has not run yet
-            time.sleep(0.001)
+        wait_until(lambda: mine.__traceback__ is not None)  # the handler has run
         held.released.set()
 
     ringer = threading.Thread(target=ring)

@@ -11,7 +11,7 @@ from . import bank as banks
 from .arrays import Flags, Floats, Grey, Indices, Ink
 from .bank import COARSE, Bank
 from .cells import spreads
-from .pens import black
+from .pens import black_and_all
 from .track import Track
 
 _COUNT = len(e13b.CHARACTERS)
@@ -57,7 +57,7 @@ def glimpse(
 
     Yields what is found upright, and then upside down (places still along the track as it is).
     """
-    seen = black(planes, track, left, right, -reach - 1, 10 + reach, COARSE)
+    seen, _ = black_and_all(planes, track, left, right, -reach - 1, 10 + reach, COARSE)
     rows, columns = seen.shape[0] - _HIGH + 1, seen.shape[1] - _WIDE + 1
     # All heights at once: a window is as high as the strip, and column by column it is one piece.
     pieces = sliding_window_view(seen.T.ravel(), _WIDE * len(seen))[:: len(seen)]

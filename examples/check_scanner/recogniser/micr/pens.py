@@ -17,22 +17,6 @@ _DARKEST = 2.0
 _BRIGHTEST = -0.1
 
 
-def black(
-    planes: tuple[Grey, Grey],
-    track: Track,
-    left: float,
-    right: float,
-    top: float,
-    bottom: float,
-    scale: float,
-) -> Ink:
-    """Return how much black ink a strip shows: `inked`, without the strokes of coloured pens.
-
-    ``planes`` are value and luminance, the rest is as in `places`.
-    """
-    return black_and_all(planes, track, left, right, top, bottom, scale)[0]
-
-
 def black_and_all(
     planes: tuple[Grey, Grey],
     track: Track,
@@ -42,7 +26,10 @@ def black_and_all(
     bottom: float,
     scale: float,
 ) -> tuple[Ink, Ink]:
-    """Return how much `black` ink a strip shows, and how much of any colour: the luminance's.
+    """Return how much black ink a strip shows, and how much of any colour: the luminance's.
+
+    Black is `inked` without the strokes of coloured pens. ``planes`` are value and luminance, the
+    rest is as in `places`.
 
     A blue pen leaves half as much ink in the value as black does, which is enough to turn a 3 into
     a 9. But it leaves more in the luminance, in a proportion that is the pen's own. Where it

@@ -6,7 +6,7 @@ from .arrays import Floats, Grey, Ink
 from .bank import FINE, HEIGHT, MARGIN, WIDTH, Bank
 from .grid import Line
 from .locate import PITCH
-from .pens import black
+from .pens import black_and_all
 from .track import Track
 
 _ROUNDS = 2
@@ -34,7 +34,8 @@ def refined(
     drawn = _drawn(line, bank.ink[variant], left, right)
     ends = min(left, reach[0] * PITCH), max(right, reach[1] * PITCH + WIDTH)
     for _ in range(_ROUNDS):
-        seen = black(planes, track, left, right, -_AIR, HEIGHT - 2 * MARGIN + _AIR, FINE)
+        bottom = HEIGHT - 2 * MARGIN + _AIR
+        seen, _ = black_and_all(planes, track, left, right, -_AIR, bottom, FINE)
         track = _step(track, seen, drawn, left, right, ends)
     return track
 
