@@ -1,6 +1,6 @@
 """What the cache saves a function whose model has a real size: measured, on this machine.
 
-The scanner's own model has 22 kB, so that it hardly matters whether it is downloaded. Here is a
+The scanner's own model has 115 kB, so that it hardly matters whether it is downloaded. Here is a
 function that does nothing but have a model of 50 MB ready, from an S3 as far away as S3 is.
 """
 

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from .arrays import Grey, Ink
+from .network import Network
 
 #: Modules of white around a glyph that count as part of its shape.
 MARGIN = 1
@@ -27,15 +28,17 @@ class Bank:
 
     ``coarse``: 0 to 13 upright, 14 to 27 upside down, zero mean and unit norm. ``fine`` has the
     same for each variant, one of `WEIGHTS` by `BLURS`: variants x pixels x characters. ``ink`` is
-    the coverage (0 to 1) behind ``fine``: variants x characters x rows x columns.
+    the coverage (0 to 1) behind ``fine``: variants x characters x rows x columns. ``network`` tells
+    what templates cannot.
     """
 
     coarse: Ink
     fine: Ink
     ink: Ink
+    network: Network
 
 
-def prepare(templates: Grey) -> Bank:
+def prepare(templates: Grey, network: Network) -> Bank:
     """Make the matrices; ``templates`` as in `model.Model`."""
     ppm = templates.shape[2] // WIDTH
     if templates.shape[1:] != (HEIGHT * ppm, WIDTH * ppm) or not ppm:
@@ -55,6 +58,7 @@ def prepare(templates: Grey) -> Bank:
         coarse=_columns(np.concatenate([upright, turned])),
         fine=np.stack([_columns(row) for row in ink]),
         ink=ink,
+        network=network,
     )
 
 

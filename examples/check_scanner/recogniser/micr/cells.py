@@ -1,6 +1,6 @@
 """Reading a line position by position: every character against every position's window."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -10,14 +10,21 @@ from .. import e13b
 from .arrays import Floats, Grey, Indices, Ink
 from .bank import BLURS, FINE, HEIGHT, MARGIN, WIDTH, Bank
 from .locate import PITCH
+from .network import PIXELS, SIDE
 from .pens import black_and_all
 from .track import Track
 
 # How far a character is looked for around its place, in pixels of the fine grid: the standard lets
 # it be 0.8 modules off along the line and half a module in height.
 _ASIDE, _UP = 3, 2
+# Modules of the strip above and below the glyphs, and beside the outermost windows.
 _AIR = MARGIN + _UP / FINE + 1
+_BESIDE = (SIDE - WIDTH) / 2 + 0.5
 _ZERO = e13b.CHARACTERS.index("0")
+# Correlation of a character that is certain, and how far the next one is behind it.
+_SURE, _CLEAR = 0.8, 0.08
+# The palest that a character may be, as a share of its neighbours.
+_PALEST = 0.4
 _SIZE = (HEIGHT * FINE, WIDTH * FINE)
 
 
@@ -25,34 +32,39 @@ _SIZE = (HEIGHT * FINE, WIDTH * FINE)
 class Cells:
     """What each position of a line looks like.
 
-    ``score``: positions x characters, the best correlation near the place. ``shift``: by how many
-    modules (right, down) the best character is off its place. ``place``: row and column of the
-    window there, ``window`` its pixels, ``around`` the nine windows up to a pixel from it.
-    ``variant`` indexes `Bank.fine`.
+    ``score``: positions x characters, the best correlation near the place. ``windows``: positions x
+    places near by x pixels, of which ``at`` says where each character is most like; the middle one
+    is ``aside`` modules right of the place itself. ``around``: positions x rows x columns x (black
+    ink, all ink), a square there, as `network.logits` wants it. ``variant`` indexes `Bank.fine`.
     """
 
     first: int
     variant: int
     score: Floats
-    shift: Floats
-    place: Indices
-    window: Ink
+    aside: Floats
+    windows: Ink
+    at: Indices
     around: Ink
+
+    def seen_as(self, character: Indices) -> Ink:
+        """Return positions x rows x columns: where a position is most like that character."""
+        every = np.arange(len(character))
+        return self.windows[every, self.at[every, character]].reshape(-1, *_SIZE)
+
+    def right_of_place(self, character: Indices) -> Floats:
+        """Return by how many modules that character is right of each position's place."""
+        at = self.at[np.arange(len(character)), character] % (2 * _ASIDE + 1)
+        return np.asarray(self.aside + (at - _ASIDE) / FINE)
 
 
 def cells(
     planes: tuple[Grey, Grey], track: Track, bank: Bank, usual: int, first: int, last: int
-) -> tuple[Cells, Cells]:
-    """Compare positions ``first`` to ``last``, in the variant that fits their characters best.
-
-    The second of what is returned is what the luminance shows in the very windows of the first;
-    scores are the same. It is the first itself if the picture is grey.
-    """
+) -> Cells:
+    """Compare positions ``first`` to ``last``, in the variant that fits their characters best."""
     seen, second, exact, row = _band(planes, track, first, last)
     column = np.round(exact).astype(np.intp)
     aside, up = np.arange(-_ASIDE, _ASIDE + 1), np.arange(-_UP, _UP + 1)
     views, spread = sliding_window_view(seen, _SIZE), spreads(seen, *_SIZE)
-    column = np.clip(column, _ASIDE, views.shape[1] - 1 - _ASIDE)
     at = row + up[None, :, None], column[:, None, None] + aside[None, None, :]
     count, pixels = len(column), _SIZE[0] * _SIZE[1]
     windows = views[at].reshape(count, len(up) * len(aside), pixels)
@@ -61,19 +73,15 @@ def cells(
     variant = _variant(windows, scale, scores, bank, usual)
     if variant != usual:
         scores = _correlations(windows, scale, bank, variant)
-    best = scores.max(axis=2).argmax(axis=1)
-    right, down = best % len(aside), best // len(aside)
-    shift = np.stack([aside[right] + column - exact, up[down]], axis=1) / FINE
-    # Beside the best place there is a window on every side.
-    right, down = np.clip(right, 1, len(aside) - 2), np.clip(down, 1, len(up) - 2)
-    place = np.stack([row + up[down], column + aside[right]], axis=1)
-    look = Cells(
-        first, variant, scores.max(axis=1).astype(np.float64), shift, place, *_windows(seen, place)
+    return Cells(
+        first,
+        variant,
+        scores.max(axis=1).astype(np.float64),
+        (column - exact) / FINE,
+        windows,
+        scores.argmax(axis=1),
+        _around(seen, second, row, column),
     )
-    if second is seen:
-        return look, look
-    window, around = _windows(second, place)
-    return look, replace(look, window=window, around=around)
 
 
 def spreads(seen: Ink, rows: int, columns: int) -> Ink:
@@ -96,21 +104,17 @@ def _band(
 
     The strip is that of black ink and that of all ink.
     """
-    left = first * PITCH - _ASIDE / FINE - 0.5
-    right = last * PITCH + WIDTH + _ASIDE / FINE + 0.5
+    left, right = first * PITCH - _BESIDE, last * PITCH + WIDTH + _BESIDE
     seen = black_and_all(planes, track, left, right, -_AIR, HEIGHT - 2 * MARGIN + _AIR, FINE)
     exact = (np.arange(first, last + 1) * PITCH - left) * FINE
     return *seen, exact, round((_AIR - MARGIN) * FINE)
 
 
-def _windows(seen: Ink, place: Indices) -> tuple[Ink, Ink]:
-    """Return the windows at the places, and the nine at and around each."""
-    views = sliding_window_view(seen, _SIZE)
-    near = np.arange(-1, 2)
-    rows = place[:, 0, None, None] + near[None, :, None]
-    columns = place[:, 1, None, None] + near[None, None, :]
-    around = views[rows, columns].reshape(len(place), 9, *_SIZE)
-    return around[:, 4], around
+def _around(seen: Ink, second: Ink, row: int, column: Indices) -> Ink:
+    """Return the squares around the places: black ink and all ink."""
+    views = sliding_window_view(np.stack([seen, second], axis=2), (PIXELS, PIXELS), axis=(0, 1))
+    at = row - (SIDE - HEIGHT) // 2 * FINE, column - (SIDE - WIDTH) // 2 * FINE
+    return np.ascontiguousarray(views[at].transpose(0, 2, 3, 1))
 
 
 def _correlations(windows: Ink, scale: Ink, bank: Bank, variant: int) -> Ink:
@@ -121,11 +125,50 @@ def _correlations(windows: Ink, scale: Ink, bank: Bank, variant: int) -> Ink:
     return np.asarray(scores / scale, np.float32)
 
 
+def levels(look: Cells, ink: Ink) -> Floats:
+    """Return how black the ink is at each position, from the characters that are certain.
+
+    ``ink`` has the glyphs, as in `Bank.ink`.
+    """
+    order = np.sort(look.score, axis=1)
+    sure = np.flatnonzero((order[:, -1] > _SURE) & (order[:, -1] - order[:, -2] > _CLEAR))
+    everywhere = np.arange(len(look.score))
+    like = look.score.argmax(axis=1)
+    window = look.seen_as(like)
+    if not len(sure):
+        return np.full(len(everywhere), max(0.2, float(np.percentile(window, 97))))
+    drawn = ink[like[sure]]
+    level = (drawn * window[sure]).sum(axis=(1, 2)) / (drawn**2).sum(axis=(1, 2))
+    near = np.abs(sure[None] - sure[:, None]) <= 3
+    # Medians of what is near, all at once: the rest is sorted to the end.
+    ordered = np.sort(np.where(near, level[None], np.inf), axis=1)
+    count, row = near.sum(axis=1), np.arange(len(sure))
+    smooth = (ordered[row, (count - 1) // 2] + ordered[row, count // 2]) / 2
+    return np.asarray(np.interp(everywhere, sure, smooth))
+
+
+def missing(look: Cells, level: Floats, ink: Ink, character: Indices) -> Floats:
+    """Return how much ink each position lacks of a character, in square modules; a digit has 20.
+
+    Pens add ink and never take any away: what is missing is hidden, or the character is another.
+    All of it may be paler than its neighbours, and edges a pixel off.
+    """
+    drawn = ink[character]
+    window = np.clip(look.seen_as(character) / level[:, None, None], 0, 1)
+    black = (drawn * window).sum(axis=(1, 2)) / (drawn**2).sum(axis=(1, 2))
+    window /= np.clip(black, _PALEST, 1)[:, None, None]
+    # Ink spreads by a pixel: as channels of one picture, all positions at once.
+    channels = np.ascontiguousarray(window.transpose(1, 2, 0), np.float32)
+    spread = cv2.dilate(channels, np.ones((3, 3), np.uint8)).reshape(channels.shape)
+    lacking = np.maximum(drawn - spread.transpose(2, 0, 1), 0)
+    return np.asarray((lacking**2).sum(axis=(1, 2)) / FINE**2)
+
+
 def _variant(windows: Ink, scale: Ink, scores: Ink, bank: Bank, usual: int) -> int:
     """Return the weight and blur that the line was printed and seen with."""
     flat = scores.max(axis=1)
     order = np.sort(flat, axis=1)
-    sure = np.flatnonzero((order[:, -1] > 0.8) & (order[:, -1] - order[:, -2] > 0.08))
+    sure = np.flatnonzero((order[:, -1] > _SURE) & (order[:, -1] - order[:, -2] > _CLEAR))
     if not len(sure):
         return usual
     character = flat[sure].argmax(axis=1)

@@ -8,13 +8,13 @@ import numpy as np
 from .. import e13b
 from .arrays import Floats, Grey
 from .bank import BLURS, WEIGHTS, WIDTH, Bank
-from .cells import Cells, cells
-from .evidence import Evidence, weighed
+from .cells import Cells, cells, levels, missing
 from .fields import AMOUNT_LENGTH, ON_US_LENGTH, TRANSIT_LENGTH
-from .find import glimpse
+from .find import Glimpse, glimpse
 from .grey import fit
 from .grid import Line, Parts, fields_of, with_amount
 from .locate import HEIGHT, PITCH
+from .network import logits
 from .refine import refined
 from .search import Look, Planes, search
 from .track import Track
@@ -32,17 +32,29 @@ _ENDS = 2
 _SOME, _HIGH, _MANY = 3, 4.0, 6
 # Indices left and right of what was found that may belong to the line.
 _AROUND = 40
+# Log odds of what the line's course is corrected by.
+_READ = 3.0
 _TRANSIT = e13b.CHARACTERS.index(e13b.TRANSIT)
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A part of the line that one machine has printed: its track and its positions."""
+    """A part of the line that one machine has printed: its track and its positions.
+
+    ``logits``: positions x (characters and nothing at all), as in `network.logits`. ``missing`` is
+    how much ink each position lacks of its likeliest character.
+    """
 
     track: Track
     cells: Cells
-    evidence: Evidence
-    second: Evidence
+    logits: Floats
+    missing: Floats
+
+    @property
+    def likely(self) -> Floats:
+        """How each character compares with the best of its position, nothing included: 1 is it."""
+        best = self.logits.max(axis=1, keepdims=True)
+        return np.asarray(np.exp(self.logits[:, :-1] - best))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +198,35 @@ def _closer(planes: Planes, line: Line, factor: float) -> tuple[float, float, fl
 
 
 def _group(near: Planes, line: Line, bank: Bank, first: int, last: int) -> Group:
+    group = _looked_at(near, line, bank, first, last)
+    read = _as_read(group)
+    # Strokes of pens may have been taken for characters, and led the track astray.
+    if read is None or np.array_equal(read.position, line.position):
+        return group
+    return _looked_at(near, read, bank, first, last)
+
+
+def _looked_at(near: Planes, line: Line, bank: Bank, first: int, last: int) -> Group:
     track = refined(near, line, bank, _USUAL, (first, last))
-    look, second = cells(near, track, bank, _USUAL, first, last)
-    evidence = weighed(look, bank)
-    return Group(track, look, evidence, evidence if second is look else weighed(second, bank))
+    look = cells(near, track, bank, _USUAL, first, last)
+    ink = bank.ink[look.variant]
+    level = levels(look, ink)
+    odds = logits(bank.network, look.around, level)
+    lacking = missing(look, level, ink, odds[:, : len(ink)].argmax(axis=1))
+    return Group(track, look, odds, lacking)
+
+
+def _as_read(group: Group) -> Line | None:
+    """Return the line with what the network reads on it; None if that is next to nothing."""
+    best = group.logits.argmax(axis=1)
+    others = group.logits.copy()
+    others[np.arange(len(best)), best] = -np.inf
+    lead = group.logits.max(axis=1) - others.max(axis=1)
+    read = np.flatnonzero((lead > _READ) & (best < len(e13b.CHARACTERS)))
+    if len(read) < _MANY:
+        return None
+    position = group.cells.first + read
+    found = Glimpse(
+        position * PITCH, np.full(len(read), -1.0), best[read], group.cells.score[read, best[read]]
+    )
+    return Line(group.track, position, found)

@@ -23,6 +23,8 @@ _GOES_ON = 0.4
 _CREASE, _OVER_GRAIN = 14.0, 7.0
 # The percentile that is compared: pen strokes leave a quarter of a position as bright as paper.
 _MOST = 75
+# The percentile of its changes by which paper is called uneven.
+_MOST_UNEVEN = 90
 # Light that is reflected by white paper is hardly brighter, but leaves nothing but white. All of
 # it counts as much as so many levels.
 _WHITE, _ONLY_WHITE = 253, 20.0
@@ -30,16 +32,21 @@ _WHITE, _ONLY_WHITE = 253, 20.0
 
 def differences(
     picture: Colours, view: View, group: Group, positions: Indices, printed: Indices
-) -> Floats:
+) -> tuple[Floats, float]:
     """Return how each position differs from paper: positions x channels, in levels of 255.
 
     Paper is what is above and below the characters at ``printed``, and between two of them in
     between. More is brighter; NaN is outside of the picture. The last channel is white itself.
+    Also returned is how uneven the paper is: by what a tenth of it, or more, differs from what is
+    left and right of it.
     """
     paper = _colours(picture, view, group, printed, _OFF)
     here = _colours(picture, view, group, positions, _ON)
     expected = [np.interp(positions, printed, channel) for channel in np.nan_to_num(paper).T]
-    return np.asarray(here - np.stack(expected, axis=1))
+    colours = np.nan_to_num(paper[:, :-1])
+    changes = np.abs(colours[1:-1] - (colours[:-2] + colours[2:]) / 2)
+    uneven = np.percentile(changes, _MOST_UNEVEN, axis=0).max() if len(changes) else np.inf
+    return np.asarray(here - np.stack(expected, axis=1)), float(uneven)
 
 
 def _colours(picture: Colours, view: View, group: Group, positions: Indices, v: Floats) -> Floats:

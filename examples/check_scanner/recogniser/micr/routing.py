@@ -11,8 +11,8 @@ from .arrays import Flags, Floats
 PREFIXES = (range(0, 1), range(1, 13), range(21, 33), range(61, 73), range(80, 81))
 
 _WEIGHTS = np.array([3, 7, 1] * 3)
-# How much dearer than what was read a mended number may be, in the costs of `evidence`.
-_DEAREST = 1.0
+# How much dearer than what was read a mended number may be, in log odds.
+_DEAREST = 6.0
 
 
 def checks(text: str) -> bool:

@@ -17,8 +17,8 @@ from .verdict import NOTHING, Verdict, verdict
 _NONE = Field(None, 0.0)
 # Indices right of a serial that have to be seen empty: only blanks end it.
 _QUIET = 2
-# Lenient cost of what may still be vouched for by the check digit.
-_LEGIBLE = 0.5
+# Confidence in what may still be vouched for by the check digit.
+_LEGIBLE = 0.9
 # Fewest digits of a serial; digits of an account are next to each other, but for a dash or a blank.
 _SHORTEST, _WIDEST = 3, 2
 # The most confidence there is: the curve was not measured any further.
@@ -45,9 +45,8 @@ def nothing(version: str) -> Reading:
 
 def judged(seen: Seen, version: str, picture: Colours) -> Reading:
     """Return the reading of a line that was seen in ``picture``: accept what leaves no doubt."""
-    main = _Line(seen.main, verdict(seen.main.cells, seen.main.evidence, seen.main.second))
-    evidence = seen.main.evidence
-    parsed = fields.parse(evidence.likely, main.verdict.best == NOTHING)
+    main = _Line(seen.main, verdict(seen.main))
+    parsed = fields.parse(seen.main.likely, main.verdict.best == NOTHING)
     if parsed.routing is None:
         return _illegible(seen, parsed, version)
     whole = main
@@ -58,10 +57,8 @@ def judged(seen: Seen, version: str, picture: Colours) -> Reading:
     doubts = [*_doubtful(found, main), *parsed.doubts]
     amount = None
     if seen.amount is not None:
-        other = _Line(
-            seen.amount, verdict(seen.amount.cells, seen.amount.evidence, seen.amount.second)
-        )
-        amount = fields.parse_amount(seen.amount.evidence.likely)
+        other = _Line(seen.amount, verdict(seen.amount))
+        amount = fields.parse_amount(seen.amount.likely)
         if amount is None:
             doubts.append("There is an amount field that cannot be read.")
         else:
@@ -117,7 +114,7 @@ def _routing(parsed: Parsed, main: _Line) -> tuple[Found, bool]:
     assert number is not None
     if parsed.dashed or routing.checks(number.text):
         return number, False
-    cost = main.group.evidence.cost[number.digits][:, fields.DIGITS]
+    cost = -main.group.logits[number.digits][:, fields.DIGITS]
     text = routing.mended(number.text, cost, ~main.verdict.sure[number.digits])
     if text is None:
         return number, False
@@ -135,7 +132,7 @@ def _vouched(number: Found, parsed: Parsed, main: _Line) -> _Line:
     read = CHARACTERS.index(number.text[int(np.flatnonzero(number.digits == unsure[0])[0])])
     if main.verdict.best[unsure[0]] != read:
         return main
-    if main.group.evidence.lenient[unsure[0], read] > _LEGIBLE:
+    if main.verdict.confidence[unsure[0]] < _LEGIBLE:
         return main
     sure = main.verdict.sure.copy()
     sure[unsure] = True
@@ -177,6 +174,8 @@ def _grammar(parsed: Parsed) -> list[str]:
         doubts.append("No serial number can be found.")
     elif len(parsed.serial.text) < _SHORTEST:
         doubts.append(f"A serial number of {len(parsed.serial.text)} digits is unusual.")
+    elif (np.diff(parsed.serial.digits) > 1).any():
+        doubts.append("There is a gap in the serial number.")
     return doubts
 
 
