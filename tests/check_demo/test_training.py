@@ -1,0 +1,84 @@
+"""What the network learns from, and that it does."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from examples.check_demo.training.__main__ import main
+from examples.check_demo.training.cover import covered
+from examples.check_demo.training.drawn import drawn
+from examples.check_demo.training.lessons import FULL, PAPER, Lesson, lessons
+from examples.check_demo.training.practice import practice
+from examples.check_scanner.recogniser import model
+from examples.check_scanner.recogniser.e13b import CHARACTERS
+from examples.check_scanner.recogniser.micr.network import logits, unpacked
+from examples.check_scanner.recogniser.micr.verdict import NOTHING
+
+
+@pytest.fixture(scope="module")
+def made() -> list[Lesson]:
+    return [lesson for some in drawn(24) for lesson in some]
+
+
+def test_lessons_are_what_is_printed(tmp_path: Path) -> None:
+    path = tmp_path / "e13b.npz"
+    path.write_bytes(model.build("v1", 4))
+    knowledge = model.load(path)
+    for seed in range(200, 206):
+        image, line = practice(seed)
+        for lesson in lessons(knowledge, image, line):
+            text = "".join(" " if one == NOTHING else CHARACTERS[one] for one in lesson.printed)
+            assert text.strip() in line
+            assert len(text.strip()) >= 12
+            assert lesson.seen.shape == (len(text), 39, 39, 2)
+
+
+def test_a_picture_without_a_line_teaches_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "e13b.npz"
+    path.write_bytes(model.build("v1", 4))
+    image, line = practice(3)
+    nothing = image.crop((0, 0, image.width, image.height // 2))
+    assert lessons(model.load(path), nothing, line) == []
+
+
+def test_light_leaves_blanks_alone_and_characters_legible() -> None:
+    rng = np.random.default_rng(1)
+    seen = np.full((4000, 39, 39, 2), 0.5, np.float32)
+    characters = np.arange(4000) % 2 == 0
+    after = covered(seen, characters, rng)
+    darker, paler = ((after > 0.5).any(axis=(1, 2, 3)), (after < 0.5).any(axis=(1, 2, 3)))
+    assert (seen == 0.5).all()
+    assert not (paler & ~characters).any()
+    assert 50 < (paler & characters).sum() < 250
+    assert 100 < darker.sum() < 300
+    assert after[paler, 6:-6, 6:-6, 0].mean(axis=(1, 2)).min() > 0.35 * 0.5
+
+
+def test_a_little_practice_goes_a_long_way(made: list[Lesson]) -> None:
+    pytest.importorskip("jax", reason="90 MB: installed for one Python only")
+    from examples.check_demo.training.learn import joined, learned, odds
+
+    losses: list[float] = []
+    every = joined(made)
+    arrays = learned(every, 12, lambda _, loss: losses.append(loss))
+    assert len(losses) == 12
+    assert losses[-1] < losses[0] / 3
+    ink = np.asarray((every.seen[:50].astype(np.float32) - PAPER) / FULL, np.float32)
+    said = logits(unpacked(arrays), ink, every.level[:50])
+    wide = {name: array.astype(np.float32) for name, array in arrays.items()}
+    first = Lesson(every.seen[:50], every.level[:50], every.printed[:50])
+    assert said == pytest.approx(odds(wide, first), abs=0.02)
+    assert (said.argmax(axis=1) == every.printed[:50]).mean() > 0.7
+
+
+def test_who_has_no_jax_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jax", None)
+    monkeypatch.delitem(sys.modules, "examples.check_demo.training.learn", raising=False)
+    result = CliRunner().invoke(main, ["--checks", "1"])
+    assert result.exit_code == 1
+    assert "pip install jax optax" in result.output
