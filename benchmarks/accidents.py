@@ -76,14 +76,16 @@ def thumb(seed: int, draw: Draw = specimen_paper) -> Accident:
 def note(seed: int, draw: Draw = specimen_paper) -> Accident:
     """Lay a slip of other paper on the line."""
     paper, chance = _paper(seed, "note", draw)
-    sheet = paper.sheet.copy()
-    left, wide = paper.inside(chance), chance.uniform(0.1, 0.8) * paper.dpi
-    top = paper.y - chance.uniform(0.12, 0.4) * paper.dpi
     colour = chance.choice(((255, 250, 160), (250, 250, 250), (180, 215, 250), (60, 60, 70)))
-    cv2.rectangle(
-        sheet, (round(left), round(top)), (round(left + wide), sheet.shape[0]), colour, -1
-    )
-    return _scanned(paper, sheet, chance)
+    return _slip(paper, np.array(colour), chance)
+
+
+def slip(seed: int, draw: Draw = specimen_paper) -> Accident:
+    """Lay a slip of the check's own paper on the line, or of nearly that colour."""
+    paper, chance = _paper(seed, "slip", draw)
+    corner = paper.sheet[-round(0.1 * paper.dpi) :, : round(0.2 * paper.dpi)]
+    own = np.median(corner.reshape(-1, 3), axis=0) + chance.choice((-3, -1, 0, 0, 1, 3))
+    return _slip(paper, np.clip(own, 0, 255), chance)
 
 
 def edge(seed: int, draw: Draw = specimen_paper) -> Accident:
@@ -199,6 +201,15 @@ def _odd(seed: int, check: Check, text: str, truth: Fields, draw: Draw) -> Accid
     return _scanned(replace(paper, truth=truth), paper.sheet, chance)
 
 
+def _slip(paper: Paper, colour: NDArray[np.generic], chance: Random) -> Accident:
+    sheet = paper.sheet.copy()
+    left, wide = paper.inside(chance), chance.uniform(0.1, 0.8) * paper.dpi
+    top = paper.y - chance.uniform(0.12, 0.4) * paper.dpi
+    corners = (round(left), round(top)), (round(left + wide), sheet.shape[0])
+    cv2.rectangle(sheet, *corners, colour.astype(float).tolist(), -1)
+    return _scanned(paper, sheet, chance)
+
+
 def _ellipse(
     paper: Paper, centre: tuple[float, float], axes: tuple[float, float], soft: float
 ) -> NDArray[np.float32]:
@@ -234,6 +245,7 @@ KINDS: dict[str, Callable[..., Accident]] = {
     "glare": glare,
     "thumb": thumb,
     "note": note,
+    "slip of the same paper": slip,
     "edge": edge,
     "fold": fold,
     "two checks": two_checks,
