@@ -12,10 +12,10 @@ from .line import Group
 #: Index of what is empty: one more than the last character's.
 NOTHING = len(CHARACTERS)
 
-# How far the best must lead, in log odds: a blank; a character; how much more for each square module
-# of its ink that is missing, as half an eight looks like a three. One character in a thousand
-# lacks 0.15 in clean pictures, 0.27 in scans, 0.42 in photos. In 1,000 bad photos no line was
-# accepted wrongly with leads of 3.
+# How far the best must lead, in log odds: a blank, a character, and how much more for each square
+# module of its ink that is missing, as half an eight looks like a three. One in a thousand lacks
+# 0.15 in clean pictures, 0.27 in scans, 0.42 in photos. Of 1,000 bad photos no line was accepted
+# wrongly with leads of 3.
 _SURE_BLANK, _SURE, _DEAR = 6.0, 4.0, 4.0
 # How well a character must correlate with its template, so that nothing else is taken for one.
 _ALIKE = 0.5
