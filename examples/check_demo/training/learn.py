@@ -22,10 +22,10 @@ _NAMES = ("first", "second", "third")
 # How much of what the convolutions make is kept at a time, so that nothing relies on one of it.
 _KEPT = 0.7
 _BATCH, _RATE, _WARM, _DECAY = 256, 2e-3, 300, 1e-4
-# Pixels by which a lesson is moved, and how much paler or darker it is made.
+# Pixels by which positions are moved, and how much paler or darker they are made.
 _MOVED, _PALER = 2, 0.15
-# Epochs after which lessons that the network contradicts by such log odds are dropped, with so many
-# on either side: the line was laid over them wrongly.
+# Epochs after which positions that the network contradicts by such log odds are dropped, with so
+# many on either side: the line was laid over them wrongly.
 _FIRST, _CONTRADICTED, _BESIDE = 2, 4.0, 4
 
 Weights = dict[str, Any]
@@ -45,8 +45,8 @@ def learned(
 ) -> dict[str, NDArray[np.float16]]:
     """Return a network's arrays, as `network.unpacked` takes them.
 
-    ``told`` is called after each epoch, with its number and the mean loss. Of 600,000 lesson an
-    epoch takes about a minute and a half on two cores.
+    ``told`` is called after each epoch, with its number and the mean loss. Of 600,000 positions an
+    epoch takes two and a half minutes on two cores.
     """
     first = _trained(lesson, min(_FIRST, epochs), lambda *_: None)
     weights = _trained(_agreeing(lesson, first), epochs, told)
@@ -54,7 +54,7 @@ def learned(
 
 
 def odds(weights: Weights, lesson: Lesson) -> NDArray[np.floating[Any]]:
-    """Return log odds, lesson x characters."""
+    """Return log odds: positions x (characters and nothing at all)."""
     pieces = range(0, len(lesson.level), 1000)
     return np.concatenate(
         [np.asarray(_net(weights, _ink(lesson, slice(at, at + 1000)))) for at in pieces]
@@ -102,7 +102,7 @@ def _ink(lesson: Lesson, which: NDArray[np.intp] | slice, paler: Any = 1.0) -> N
 def _varied(
     lesson: Lesson, which: NDArray[np.intp], rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Return lesson a little out of place, paler or darker, and some of them partly covered."""
+    """Return positions a little out of place, paler or darker, some of them partly covered."""
     seen = _ink(lesson, which, rng.uniform(1 - _PALER, 1 + _PALER, len(which)))
     seen = np.roll(seen, rng.integers(-_MOVED, _MOVED + 1, 2).tolist(), axis=(1, 2))
     return covered(seen, lesson.printed[which] != NOTHING, rng)
