@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from examples.check_demo.training import practice as practising
 from examples.check_demo.training.__main__ import main
 from examples.check_demo.training.cover import covered
 from examples.check_demo.training.drawn import drawn
@@ -23,6 +25,10 @@ from examples.check_scanner.recogniser.micr.verdict import NOTHING
 @pytest.fixture(scope="module")
 def made() -> list[Lesson]:
     return [lesson for some in drawn(24) for lesson in some]
+
+
+def test_the_same_number_is_the_same_check() -> None:
+    assert doctest.testmod(practising).failed == 0
 
 
 def test_lessons_are_what_is_printed(tmp_path: Path) -> None:

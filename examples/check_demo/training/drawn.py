@@ -30,7 +30,7 @@ def _practised(seed: int) -> list[Lesson]:
 
 @cache
 def _model() -> model.Model:
-    """Return this process's model; its own network has no say in what is learned."""
+    """Return this process's model."""
     cv2.setNumThreads(1)
     with TemporaryDirectory() as directory:
         path = Path(directory, "model.npz")

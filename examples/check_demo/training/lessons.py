@@ -36,7 +36,8 @@ class Lesson:
 def lessons(model: Model, image: Image.Image, line: str) -> list[Lesson]:
     """Return a lesson for each part of the line that is found in ``image``.
 
-    Templates tell which position is which, not what the network has learned before.
+    Templates tell which position is which. What the network has learned before only corrects the
+    line's course.
     """
     seen = see(*planes(image), model.bank)
     if seen is None:

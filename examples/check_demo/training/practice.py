@@ -28,7 +28,7 @@ def practice(seed: int) -> tuple[Image.Image, str]:
     Takes about 80 ms.
 
     >>> practice(1)[1]
-    '⑆125240634⑆ 0453 812⑉97⑉73⑈'
+    '⑆097948214⑆ 6324 040840487⑈    ⑇0000094656⑇'
     """
     chance = Random(f"practice {seed}")
     noise = np.random.Generator(np.random.SFC64([seed, 77]))
