@@ -111,6 +111,9 @@ def test_a_serial_before_a_dash_is_not_taken_for_digits_of_the_account(serial: s
     [
         (f"407{ON_US} 1067", ""),
         (f"407   61852{ON_US} 1067", "There is a gap in the account."),
+        (f"    407936{ON_US} 1067", "There is a wide gap between two fields."),
+        (f"1067      4079361{ON_US}", "There is a wide gap between two fields."),
+        (f"  407936{ON_US}   1067", ""),
         (f"4079361852{ON_US} 10 67", "There is a gap in the serial number."),
         (f"4079361852{ON_US} 10", "A serial number of 2 digits is unusual."),
         (f"4079361852{ON_US}", "No serial number can be found."),

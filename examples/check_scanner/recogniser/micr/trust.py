@@ -21,6 +21,8 @@ _QUIET = 2
 _LEGIBLE = 0.9
 # Fewest digits of a serial; digits of an account are next to each other, but for a dash or a blank.
 _SHORTEST, _WIDEST = 3, 2
+# So many blanks between two fields, and a digit may be hidden there: layouts leave one to three.
+_FAR_APART = 5
 # The most confidence there is: the curve was not measured any further.
 _MOST = 0.999
 # Confidence in a character that another one is more like.
@@ -176,6 +178,9 @@ def _grammar(parsed: Parsed) -> list[str]:
         doubts.append(f"A serial number of {len(parsed.serial.text)} digits is unusual.")
     elif (np.diff(parsed.serial.digits) > 1).any():
         doubts.append("There is a gap in the serial number.")
+    printed = np.flatnonzero([character != " " for character in parsed.text])
+    if (np.diff(printed[(printed >= parsed.first) & (printed <= parsed.last)]) > _FAR_APART).any():
+        doubts.append("There is a wide gap between two fields.")
     return doubts
 
 
