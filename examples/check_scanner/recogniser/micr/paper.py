@@ -21,8 +21,8 @@ _FINE, _AROUND, _SLANT = 2, 12, 2
 _GOES_ON = 0.4
 # Levels of 255 that a crease is darker by, and times what is usual in the background's print.
 _CREASE, _OVER_GRAIN = 14.0, 7.0
-# The percentile that is compared: pen strokes leave a quarter of a position as bright as paper.
-_MOST = 75
+# The percentile that is compared: pen strokes leave an eighth of a position as bright as paper.
+_MOST = 88
 # The percentile of its changes by which paper is called uneven.
 _MOST_UNEVEN = 90
 # Light that is reflected by white paper is hardly brighter, but leaves nothing but white. All of
