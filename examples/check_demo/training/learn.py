@@ -9,16 +9,14 @@ import numpy as np
 import optax
 from numpy.typing import NDArray
 
-from examples.check_scanner.recogniser.micr.network import LEAST_LEVEL, RANGE
+from examples.check_scanner.recogniser.micr.network import LEAST_LEVEL, PIXELS, RANGE, STEPS
 from examples.check_scanner.recogniser.micr.verdict import NOTHING
 
 from .cover import covered
 from .lessons import FULL, PAPER, Lesson
 
-# Channels of what the convolutions make, what they see, their steps, and the side of what the last
-# one makes of 39 pixels.
-_CHANNELS, _SIZES, _STEPS, _LAST = (16, 32, 48), (5, 3, 3), (2, 2, 1), 6
-_NAMES = ("first", "second", "third")
+# Channels of what the convolutions make, and the side of what each sees, in pixels.
+_CHANNELS, _SEEN = (16, 32, 48), (5, 3, 3)
 # How much of what the convolutions make is kept at a time, so that nothing relies on one of it.
 _KEPT = 0.7
 _BATCH, _RATE, _WARM, _DECAY = 256, 2e-3, 300, 1e-4
@@ -120,22 +118,22 @@ def _agreeing(lesson: Lesson, weights: Weights) -> Lesson:
 
 def _untrained(key: Any) -> Weights:
     weights: Weights = {}
-    inputs = 2
-    for name, channels, size in zip(_NAMES, _CHANNELS, _SIZES, strict=True):
+    side, inputs = PIXELS, 2
+    for (name, step), channels, seen in zip(STEPS.items(), _CHANNELS, _SEEN, strict=True):
         key, own = jax.random.split(key)
-        shape = size, size, inputs, channels
-        spread = np.sqrt(2 / (size * size * inputs))
+        shape = seen, seen, inputs, channels
+        spread = np.sqrt(2 / (seen * seen * inputs))
         weights[name] = jax.random.normal(own, shape) * spread
         weights[f"{name}_bias"] = jnp.zeros(channels)
-        inputs = channels
-    made = _LAST * _LAST * inputs
+        side, inputs = (side - seen) // step + 1, channels
+    made = side * side * inputs
     weights["last"] = jax.random.normal(key, (made, NOTHING + 1)) / np.sqrt(made)
     weights["last_bias"] = jnp.zeros(NOTHING + 1)
     return weights
 
 
 def _made(weights: Weights, seen: Any) -> Any:
-    for name, step in zip(_NAMES, _STEPS, strict=True):
+    for name, step in STEPS.items():
         seen = jax.lax.conv_general_dilated(
             seen,
             weights[name],

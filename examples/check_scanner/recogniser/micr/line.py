@@ -56,6 +56,12 @@ class Group:
         best = self.logits.max(axis=1, keepdims=True)
         return np.asarray(np.exp(self.logits[:, :-1] - best))
 
+    @property
+    def lead(self) -> Floats:
+        """By how much each position's best is ahead of anything else, in log odds."""
+        order = np.partition(self.logits, -2, axis=1)
+        return np.asarray(order[:, -1] - order[:, -2])
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -219,10 +225,7 @@ def _looked_at(near: Planes, line: Line, bank: Bank, first: int, last: int) -> G
 def _as_read(group: Group) -> Line | None:
     """Return the line with what the network reads on it; None if that is next to nothing."""
     best = group.logits.argmax(axis=1)
-    others = group.logits.copy()
-    others[np.arange(len(best)), best] = -np.inf
-    lead = group.logits.max(axis=1) - others.max(axis=1)
-    read = np.flatnonzero((lead > _READ) & (best < len(e13b.CHARACTERS)))
+    read = np.flatnonzero((group.lead > _READ) & (best < len(e13b.CHARACTERS)))
     if len(read) < _MANY:
         return None
     position = group.cells.first + read

@@ -21,8 +21,8 @@ SIDE, PIXELS = 13, 39
 #: Ink that is lighter or darker than this, as a share of the line's, says nothing more; and the
 #: least that a line's ink is taken for.
 RANGE, LEAST_LEVEL = (-0.2, 1.2), 0.1
-# Names of the convolutions' arrays, and their steps in pixels.
-_STEPS = {"first": 2, "second": 2, "third": 1}
+#: Names of the convolutions' arrays, and their steps in pixels.
+STEPS = {"first": 2, "second": 2, "third": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def unpacked(arrays: Mapping[str, NDArray[np.floating]]) -> Network:
     """Take a network out of a model's arrays; raises ``LookupError`` or ``ValueError``."""
     side, channels = PIXELS, 2
     convolutions = []
-    for name, step in _STEPS.items():
+    for name, step in STEPS.items():
         sees = arrays[name].shape[0]
         layer = _layer(arrays, name, (sees, sees, channels), step)
         convolutions.append(layer)
